@@ -1,0 +1,41 @@
+"""Every exception a user can meet. Each message names the thing, what was found and what to do."""
+
+
+class XrfsrError(Exception):
+    """Base of all errors of this package; the command line prints its text and exits with status 1."""
+
+
+class OptionError(XrfsrError):
+    """An option has a value that cannot work."""
+
+
+class InputError(XrfsrError):
+    """A file or array given by the user cannot be used."""
+
+
+class StoreError(XrfsrError):
+    """The painting store is not one, is of another version, or lacks what was asked for."""
+
+
+class DamagedStoreError(StoreError):
+    """A chunk of the store is missing, or its checksum does not match."""
+
+
+class TilingError(XrfsrError):
+    """Tiles, cells and the image do not fit each other."""
+
+
+class MemoryBudgetError(XrfsrError):
+    """A task would need more memory than it may have; raised before anything is submitted."""
+
+
+class ResumeError(XrfsrError):
+    """A run cannot go on from what an earlier one left."""
+
+
+class ClusterError(XrfsrError):
+    """No scheduler answers, or the cluster was lost."""
+
+
+class MissingPackageError(XrfsrError):
+    """An optional package is needed for what was asked."""

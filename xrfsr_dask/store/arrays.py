@@ -1,0 +1,157 @@
+"""Zarr arrays as this package writes and reads them: checksummed, labelled, every chunk present."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.array_spec import ArrayConfigParams
+
+from xrfsr_dask.errors import DamagedStoreError, StoreError
+
+Region = tuple[slice, ...]
+
+# A chunk equal to the fill value is written like any other, so a chunk that is not there is damage.
+_CONFIG: ArrayConfigParams = {"write_empty_chunks": True}
+
+
+def new_array(
+    group: zarr.Group,
+    name: str,
+    *,
+    shape: Sequence[int],
+    dtype: Any,
+    chunks: Sequence[int],
+    dims: Sequence[str],
+    shards: Sequence[int] | None = None,
+    attrs: dict[str, Any] | None = None,
+) -> zarr.Array:
+    """Create an array with crc32c on every chunk; floats are filled with NaN, integers with 0.
+
+    Integers (counts, photographs) are compressed with blosc-lz4 and bit shuffle; floats barely
+    compress and are stored as they are.
+    """
+    kind = np.dtype(dtype)
+    codecs: list[Any] = [Crc32cCodec()]
+    if kind.kind in "iu" and kind.itemsize <= 4:
+        codecs.insert(0, BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"))
+    return group.create_array(
+        name,
+        shape=tuple(int(n) for n in shape),
+        dtype=kind,
+        chunks=tuple(max(1, min(int(c), int(n))) for c, n in zip(chunks, shape, strict=True))
+        if shards is None
+        else tuple(chunks),
+        shards=None if shards is None else tuple(shards),
+        dimension_names=tuple(dims),
+        compressors=codecs,
+        fill_value=np.nan if kind.kind == "f" else 0,
+        attributes=attrs or {},
+        config=_CONFIG,
+    )
+
+
+def write_coordinate(group: zarr.Group, name: str, values: np.ndarray, **attrs: Any) -> None:
+    """Write a one-dimensional coordinate named after its own dimension."""
+    array = new_array(
+        group, name, shape=values.shape, dtype=values.dtype, chunks=values.shape, dims=(name,), attrs=attrs
+    )
+    array[:] = values
+
+
+def pixel_centres_mm(n: int, pitch_mm: float) -> np.ndarray:
+    """Positions of `n` pixel centres in mm from the photograph's edge, float64 of shape (n,)."""
+    return (np.arange(n) + 0.5) * pitch_mm
+
+
+def open_group(path: str | Path, mode: Any = "r") -> zarr.Group:
+    """Open a group without consolidated metadata; raises `StoreError` where there is none."""
+    try:
+        return zarr.open_group(str(path), mode=mode, use_consolidated=False)
+    except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
+        raise StoreError(f"{path}: there is no readable Zarr group here ({first_line(error)}).") from error
+
+
+def open_array(group: zarr.Group, name: str) -> zarr.Array:
+    """An array of `group` by its path inside it; raises `StoreError` naming what is missing."""
+    try:
+        array = group[name]
+    except (KeyError, FileNotFoundError) as error:
+        raise StoreError(f"{place(group)} holds no array '{name}'.") from error
+    except (ValueError, TypeError) as error:
+        raise DamagedStoreError(
+            f"{place(group)}/{name}: metadata not readable ({first_line(error)})."
+        ) from error
+    if not isinstance(array, zarr.Array):
+        raise StoreError(f"{place(group)}/{name} is a group, an array was expected.")
+    return array.with_config(_CONFIG)
+
+
+def read(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
+    """Read a region; a checksum that fails or a block that cannot be decoded is a `DamagedStoreError`."""
+    try:
+        return np.asarray(array[region])
+    except (ValueError, RuntimeError, TypeError, EOFError) as error:
+        where = "" if region is ... else f" at {describe(region)}"
+        raise DamagedStoreError(
+            f"{place(array)}{where}: stored bytes are damaged ({first_line(error)}). "
+            "Run `xrfsr check` to list every damaged chunk."
+        ) from error
+
+
+def read_finite(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
+    """Read a region that a finished write must have filled; NaN means that a chunk is missing."""
+    values = read(array, region)
+    if not np.isfinite(values).all():
+        raise DamagedStoreError(
+            f"{place(array)} at {describe(region)}: a chunk is missing or was never written."
+        )
+    return values
+
+
+@contextlib.contextmanager
+def staged(store_path: str | Path, destination: str) -> Iterator[zarr.Group]:
+    """A new group that appears at `destination` of the store only when the block ends well.
+
+    It is written under ``work/`` and moved into place by one rename; after an error, a full disk or
+    Ctrl-C nothing of it is left and the store is as it was.
+    """
+    root = Path(store_path)
+    target, partial = root / destination, root / "work" / f"staging-{destination.replace('/', '-')}"
+    if target.exists():
+        raise StoreError(f"{store_path} already holds '{destination}'; remove it or choose another name.")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        yield zarr.create_group(str(partial), zarr_format=3)
+        partial.rename(target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def place(node: zarr.Array | zarr.Group) -> str:
+    """Where a node lies, for messages: the store's path and the path inside it."""
+    return str(node.store_path).removeprefix("file://")
+
+
+def describe(region: Region | Any) -> str:
+    """A region in words, ``y 0:50, x 50:100``, for messages."""
+    if not isinstance(region, tuple):
+        return str(region)
+    names = ("y", "x", "channel")
+    return ", ".join(
+        f"{name} {part.start or 0}:{part.stop if part.stop is not None else ''}"
+        for name, part in zip(names, region, strict=False)
+        if isinstance(part, slice)
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its class where it has none."""
+    return (str(error) or type(error).__name__).splitlines()[0][:200]

@@ -1,0 +1,209 @@
+"""Create and open a painting: its photograph and the list of its patches."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from xrfsr_dask.errors import InputError, OptionError, StoreError
+from xrfsr_dask.store.arrays import (
+    new_array,
+    open_array,
+    open_group,
+    pixel_centres_mm,
+    read,
+    write_coordinate,
+)
+from xrfsr_dask.store.patches import Patch, open_patch
+
+FORMAT = "xrfsr painting"
+FORMAT_VERSION = 1
+GROUPS = ("rgb", "patches", "results", "work")
+
+_PHOTO_CHUNK = 512  # px
+_SMALLEST_LEVEL = 512  # px; the pyramid stops once a level fits this
+
+
+@dataclass(frozen=True)
+class Painting:
+    """An opened painting store; small, picklable, opens its arrays only when asked."""
+
+    path: str
+    """Path of the store, absolute."""
+    shape: tuple[int, int]
+    """(ny, nx) of the photograph, which is the HR grid, in px."""
+    n_band: int
+    """Bands of the photograph: 3 for RGB, 1 for a grey one."""
+    pitch_mm: float
+    """Side of one HR pixel, mm."""
+    transfer: str
+    """``"srgb"`` or ``"linear"``: how stored values relate to light."""
+    patches: tuple[Patch, ...]
+    """All patches, ordered by name, so that the order of adding never matters."""
+
+    def patch(self, name: str) -> Patch:
+        """The patch called `name`; `StoreError` lists those there are."""
+        for patch in self.patches:
+            if patch.name == name:
+                return patch
+        known = ", ".join(patch.name for patch in self.patches) or "none"
+        raise StoreError(f"{self.path} holds no patch '{name}'; it holds: {known}.")
+
+    @property
+    def energy_kev(self) -> np.ndarray:
+        """The common energy axis of all patches, float64 of shape (n_channel,), keV."""
+        if not self.patches:
+            raise StoreError(f"{self.path} holds no patch yet; add one with `xrfsr add`.")
+        return self.patches[0].energy_kev()
+
+    def photograph(self, region: tuple[slice, slice] | None = None) -> np.ndarray:
+        """Linear light in [0, 1] of a region (y, x) of the photograph, float32 of shape (ny, nx, n_band)."""
+        image = open_array(open_group(self.path), "rgb/0/image")
+        return linear_light(read(image, ... if region is None else region), self.transfer)
+
+
+def create_painting(
+    path: str | Path, image: np.ndarray, *, width_mm: float, transfer: str = "srgb", source: str = ""
+) -> Painting:
+    """Create a store at `path` around a photograph.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the store is to be; nothing may be there yet.
+    image : uint8 or uint16 array of shape (ny, nx, band) or (ny, nx)
+        The photograph, row 0 at the top. One or three bands.
+    width_mm : float
+        Width of what the photograph shows, mm; fixes the size of an HR pixel.
+    transfer : {"srgb", "linear"}
+        How stored values relate to light.
+    source : str
+        Where the photograph came from, kept in the store.
+
+    Raises
+    ------
+    StoreError
+        Something is already at `path`.
+    InputError
+        The image has another type, number of bands, or no pixels.
+    """
+    target = Path(path).absolute()
+    image = _checked_image(image, source or "photograph")
+    if not (np.isfinite(width_mm) and width_mm > 0):
+        raise OptionError(f"the photograph's width must be more than 0 mm, got {width_mm}.")
+    if target.exists():
+        raise StoreError(f"{path} already exists; choose another name or remove it.")
+    if not target.parent.is_dir():
+        raise StoreError(f"{path}: the folder {target.parent} does not exist; create it first.")
+    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    try:
+        root = zarr.create_group(str(partial), zarr_format=3, attributes=_root_attributes())
+        for name in GROUPS:
+            root.create_group(name)
+        _write_pyramid(root["rgb"], image, width_mm=width_mm, transfer=transfer, source=source)  # type: ignore[arg-type]
+        partial.rename(target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return open_painting(target)
+
+
+def open_painting(path: str | Path) -> Painting:
+    """Open a store and check that it is one this version reads.
+
+    Raises
+    ------
+    StoreError
+        `path` is missing, is not a painting store, or was written by a newer version.
+    """
+    target = Path(path).absolute()
+    if not target.exists():
+        raise StoreError(f"{path} does not exist; create it with `xrfsr new`.")
+    if not (target / "zarr.json").is_file():
+        raise StoreError(f"{path} is not a painting store: it holds no zarr.json.")
+    root = open_group(target)
+    found = root.attrs.get("format"), root.attrs.get("format_version")
+    if found[0] != FORMAT:
+        raise StoreError(f"{path} is a Zarr group but not a painting store (its format is {found[0]!r}).")
+    if not isinstance(found[1], int) or found[1] > FORMAT_VERSION:
+        raise StoreError(
+            f"{path} was written in store format {found[1]}, this version reads up to {FORMAT_VERSION}; "
+            "update xrfsr_dask."
+        )
+    level = open_group(target / "rgb" / "0")
+    ny, nx, n_band = open_array(level, "image").shape
+    names = sorted(name for name, _ in open_group(target / "patches").groups())
+    return Painting(
+        path=str(target),
+        shape=(ny, nx),
+        n_band=n_band,
+        pitch_mm=float(level.attrs["pitch_mm"]),  # type: ignore[arg-type]
+        transfer=str(level.attrs["transfer"]),
+        patches=tuple(open_patch(target, name) for name in names),
+    )
+
+
+def linear_light(image: np.ndarray, transfer: str) -> np.ndarray:
+    """Stored photograph values as linear light in [0, 1], float32 (sRGB: IEC 61966-2-1)."""
+    values = image.astype(np.float32) / np.float32(np.iinfo(image.dtype).max)
+    if transfer == "linear":
+        return values
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def _root_attributes() -> dict[str, object]:
+    from xrfsr_dask import __version__
+
+    return {"format": FORMAT, "format_version": FORMAT_VERSION, "written_by": f"xrfsr_dask {__version__}"}
+
+
+def _checked_image(image: np.ndarray, source: str) -> np.ndarray:
+    image = image[..., None] if image.ndim == 2 else image
+    if image.dtype not in (np.uint8, np.uint16) or image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise InputError(
+            f"{source}: a photograph of shape {image.shape} and type {image.dtype} was found; "
+            "8- or 16-bit with one or three bands is needed."
+        )
+    if 0 in image.shape:
+        raise InputError(f"{source}: the photograph has no pixels (shape {image.shape}).")
+    return image
+
+
+def _write_pyramid(
+    group: zarr.Group, image: np.ndarray, *, width_mm: float, transfer: str, source: str
+) -> None:
+    """Levels rgb/0, rgb/1, … each half the size of the one before, down to `_SMALLEST_LEVEL`."""
+    pitch_mm = width_mm / image.shape[1]
+    level = 0
+    while True:
+        attrs = {"pitch_mm": pitch_mm, "transfer": transfer, "source": source}
+        part = group.create_group(str(level), attributes=attrs)
+        array = new_array(
+            part,
+            "image",
+            shape=image.shape,
+            dtype=image.dtype,
+            chunks=(_PHOTO_CHUNK, _PHOTO_CHUNK, image.shape[2]),
+            dims=("y", "x", "band"),
+            attrs={"long_name": "photograph"},
+        )
+        array[:] = image
+        for axis, name in enumerate("yx"):
+            centres = pixel_centres_mm(image.shape[axis], pitch_mm)
+            write_coordinate(part, name, centres, units="mm", long_name=f"{name} on the painting")
+        if max(image.shape[:2]) <= _SMALLEST_LEVEL:
+            return
+        image, pitch_mm, level = _halved(image), 2 * pitch_mm, level + 1
+
+
+def _halved(image: np.ndarray) -> np.ndarray:
+    """Mean of 2 x 2 blocks; an odd last row or column is repeated."""
+    ny, nx, n_band = image.shape
+    even = np.pad(image, ((0, ny % 2), (0, nx % 2), (0, 0)), mode="edge").astype(np.uint32)
+    blocks = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2, n_band).sum(axis=(1, 3))
+    return ((blocks + 2) // 4).astype(image.dtype)

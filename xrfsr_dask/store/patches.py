@@ -1,0 +1,302 @@
+"""Patches: raster scans with a place on the painting, written block by block in bounded memory."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+
+from xrfsr_dask.errors import InputError, OptionError, StoreError
+from xrfsr_dask.store.arrays import new_array, open_array, open_group, staged, write_coordinate
+
+CHUNK_SPOTS = 32
+"""Counts lie in chunks of this many spots square times all channels."""
+
+Footprint = Literal["box", "gaussian"]
+Noise = Literal["poisson", "gaussian"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSpec:
+    """All about a patch but its counts and its name."""
+
+    shape: tuple[int, int, int]
+    """(ny, nx, n_channel) of the counts."""
+    dtype: Any
+    """uint16, uint32 or float32: how counts are stored."""
+    transform: np.ndarray
+    """(3, 3): spot (row, column, 1) -> (y_mm, x_mm, 1) on the painting; integers are spot centres."""
+    energy_kev: np.ndarray
+    """(n_channel,) keV of each channel's centre, evenly spaced, offset included."""
+    spot_mm: float | None = None
+    """Beam on the painting, mm: side of a box, or full width at half maximum of a Gaussian; None: one step."""
+    footprint: Footprint = "box"
+    """Shape of the beam."""
+    gain: float = 1.0
+    """Counts of this patch per count of the model (dwell, tube current, distance)."""
+    noise: Noise = "poisson"
+    """``"poisson"`` counts, or ``"gaussian"`` values that may be negative."""
+    dwell_s: float | None = None
+    """Time per spot, s, where known."""
+    source: str = ""
+    """File the counts came from."""
+    calibration: str = ""
+    """Where the energy axis came from."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Further JSON-able facts to keep as attributes."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """An opened patch: what is needed to place its spots; small and picklable."""
+
+    store_path: str
+    name: str
+    shape: tuple[int, int, int]
+    transform: np.ndarray
+    spot_mm: float | None
+    footprint: Footprint
+    gain: float
+    noise: Noise
+    max_counts: float
+    """Largest entry of the counts."""
+    total_counts: float
+    """Sum of all counts."""
+
+    @property
+    def path(self) -> Path:
+        """Folder of the patch's group."""
+        return Path(self.store_path) / "patches" / self.name
+
+    def counts(self) -> zarr.Array:
+        """The counts, (y, x, energy), as stored."""
+        return open_array(open_group(self.path), "counts")
+
+    def energy_kev(self) -> np.ndarray:
+        """Energy axis, float64 of shape (n_channel,), keV."""
+        return np.asarray(open_array(open_group(self.path), "energy")[:])
+
+    @property
+    def step_mm(self) -> float:
+        """Distance between neighbouring spots, mm (geometric mean of both axes)."""
+        return step_of(self.transform)
+
+
+def placement(*, at_mm: tuple[float, float], step_mm: float, rotation_deg: float = 0.0) -> np.ndarray:
+    """Transform of a patch from the place of its corner, its step and its turn.
+
+    Parameters
+    ----------
+    at_mm : (y, x)
+        Where the outer top left corner of the patch's first spot lies, mm from the photograph's top left.
+    step_mm : float
+        Distance between neighbouring spots, mm.
+    rotation_deg : float
+        Turn about that corner, degrees, clockwise as seen.
+
+    Returns
+    -------
+    float64 array of shape (3, 3)
+        (row, column, 1) -> (y_mm, x_mm, 1); spot centres lie at integers.
+    """
+    if not (math.isfinite(step_mm) and step_mm > 0):
+        raise OptionError(f"step must be more than 0 mm, got {step_mm}.")
+    c, s = math.cos(math.radians(rotation_deg)), math.sin(math.radians(rotation_deg))
+    turn = step_mm * np.array([[c, s], [-s, c]])
+    out = np.eye(3)
+    out[:2, :2] = turn
+    out[:2, 2] = np.asarray(at_mm, float) + turn @ [0.5, 0.5]
+    return out
+
+
+def step_of(transform: np.ndarray) -> float:
+    """Distance between neighbouring spots of a transform, mm."""
+    return float(math.sqrt(abs(np.linalg.det(transform[:2, :2]))))
+
+
+def apply_transform(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Map points (n, 2) by a 3x3 transform, homography included; (n, 2)."""
+    mapped = np.column_stack([points, np.ones(len(points))]) @ transform.T
+    return mapped[:, :2] / mapped[:, 2:]
+
+
+def open_patch(store_path: str | Path, name: str) -> Patch:
+    """Open one patch of a store."""
+    group = open_group(Path(store_path) / "patches" / name)
+    attrs: dict[str, Any] = dict(group.attrs)
+    ny, nx, n_channel = open_array(group, "counts").shape
+    try:
+        return Patch(
+            store_path=str(store_path),
+            name=name,
+            shape=(ny, nx, n_channel),
+            transform=np.array(attrs["transform"], float).reshape(3, 3),
+            spot_mm=attrs["spot_mm"],
+            footprint=attrs["footprint"],
+            gain=float(attrs["gain"]),
+            noise=attrs["noise"],
+            max_counts=float(attrs["max_counts"]),
+            total_counts=float(attrs["total_counts"]),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise StoreError(f"{store_path}: patch '{name}' lacks or garbles the attribute {error}.") from error
+
+
+def add_patch(
+    store_path: str | Path, name: str, spec: PatchSpec, blocks: Iterable[tuple[int, np.ndarray]]
+) -> Patch:
+    """Write a patch, whole or not at all.
+
+    Parameters
+    ----------
+    store_path : str or Path
+        An existing painting store.
+    name : str
+        Letters, digits, ``.``, ``_``, ``-``; not yet used.
+    spec : PatchSpec
+        Shape, place, energy axis and beam.
+    blocks : iterable of (first_row, counts)
+        Counts (rows, nx, n_channel), in order of rows, each of `CHUNK_SPOTS` rows but the last.
+
+    Raises
+    ------
+    InputError
+        NaN, infinite or negative counts; wrong block sizes; another energy axis than the store's;
+        spots outside the photograph.
+    StoreError
+        The name is taken.
+    """
+    from xrfsr_dask.store.painting import open_painting
+
+    painting = open_painting(store_path)
+    check_name(name, "patch")
+    if any(patch.name == name for patch in painting.patches):
+        raise StoreError(f"{store_path} already holds a patch '{name}'; choose another --name.")
+    _check_spec(name, spec, painting.shape, painting.pitch_mm)
+    if painting.patches:
+        _check_energy(name, spec, painting.patches[0])
+    with staged(painting.path, f"patches/{name}") as group:
+        totals = _write_counts(group, name, spec, blocks)
+        write_coordinate(
+            group, "energy", np.asarray(spec.energy_kev, float), units="keV", long_name="photon energy"
+        )
+        group.attrs.update(_attributes(spec) | totals)
+    return open_patch(painting.path, name)
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse a name that could leave its folder or that a file system may not take."""
+    if not _NAME.fullmatch(name):
+        raise OptionError(
+            f"'{name}' cannot be the name of a {what}; use up to 64 letters, digits, '.', '_' or '-', "
+            "beginning with a letter or digit."
+        )
+
+
+def _check_spec(name: str, spec: PatchSpec, shape: tuple[int, int], pitch_mm: float) -> None:
+    what = f"patch '{name}'" + (f" ({spec.source})" if spec.source else "")
+    if min(spec.shape) < 1:
+        raise InputError(f"{what} has no data: its shape is {spec.shape}.")
+    if spec.transform.shape != (3, 3) or not np.isfinite(spec.transform).all() or step_of(spec.transform) == 0:
+        raise InputError(f"{what}: its transform is not an invertible 3x3 matrix.")
+    if spec.spot_mm is not None and not (math.isfinite(spec.spot_mm) and spec.spot_mm > 0):
+        raise OptionError(f"{what}: the spot size must be more than 0 mm, got {spec.spot_mm}.")
+    if not (math.isfinite(spec.gain) and spec.gain > 0):
+        raise OptionError(f"{what}: the gain must be more than 0, got {spec.gain}.")
+    energy = np.asarray(spec.energy_kev)
+    if energy.shape != (spec.shape[2],) or (len(energy) > 1 and not (np.diff(energy) > 0).all()):
+        raise InputError(f"{what}: its energy axis does not rise over its {spec.shape[2]} channels.")
+    ny, nx = spec.shape[:2]
+    corners = np.array([(0, 0), (0, nx - 1), (ny - 1, 0), (ny - 1, nx - 1)], float)
+    size_mm = np.array(shape) * pitch_mm
+    for (row, column), (y, x) in zip(corners, apply_transform(spec.transform, corners), strict=True):
+        if not (0 <= y <= size_mm[0] and 0 <= x <= size_mm[1]):
+            raise InputError(
+                f"{what} reaches outside the photograph: spot (row {row:.0f}, column {column:.0f}) lies at "
+                f"x {x:.2f}, y {y:.2f} mm, the photograph is {size_mm[1]:.2f} x {size_mm[0]:.2f} mm; "
+                "check --at, --step-mm, --rotation and the photograph's width."
+            )
+
+
+def _check_energy(name: str, spec: PatchSpec, first: Patch) -> None:
+    known, found = first.energy_kev(), np.asarray(spec.energy_kev)
+    if len(known) != len(found):
+        raise InputError(
+            f"patch '{name}' ({spec.source}) has {len(found)} channels, patch '{first.name}' has "
+            f"{len(known)}; add it with --resample to rebin it onto the same energy axis."
+        )
+    width = (known[-1] - known[0]) / max(len(known) - 1, 1)
+    if np.abs(known - found).max() > 0.1 * abs(width):
+        raise InputError(
+            f"patch '{name}' ({spec.source}) spans {found[0]:.4f} to {found[-1]:.4f} keV, patch "
+            f"'{first.name}' {known[0]:.4f} to {known[-1]:.4f} keV; add it with --resample, or correct "
+            "its --calibration."
+        )
+
+
+def _write_counts(
+    group: zarr.Group, name: str, spec: PatchSpec, blocks: Iterable[tuple[int, np.ndarray]]
+) -> dict[str, float]:
+    ny, nx, n_channel = spec.shape
+    counts = new_array(
+        group,
+        "counts",
+        shape=spec.shape,
+        dtype=spec.dtype,
+        chunks=(CHUNK_SPOTS, CHUNK_SPOTS, n_channel),
+        dims=("y", "x", "energy"),
+        attrs={"units": "counts", "long_name": "counts per channel, as measured"},
+    )
+    row, total, largest = 0, 0.0, -math.inf
+    for first_row, block in blocks:
+        rows = min(CHUNK_SPOTS, ny - row)
+        if first_row != row or block.shape != (rows, nx, n_channel):
+            raise InputError(
+                f"patch '{name}' ({spec.source}): rows {row} to {row + rows} of {ny} were expected with shape "
+                f"{(rows, nx, n_channel)}, found {block.shape} from row {first_row}."
+            )
+        _check_block(name, spec, first_row, block)
+        counts[row : row + rows] = block.astype(spec.dtype, copy=False)
+        total += float(block.sum(dtype=np.float64))
+        largest = max(largest, float(block.max()))
+        row += rows
+    if row != ny:
+        raise InputError(f"patch '{name}' ({spec.source}) ends after {row} of {ny} rows.")
+    return {"max_counts": largest, "total_counts": total}
+
+
+def _check_block(name: str, spec: PatchSpec, first_row: int, block: np.ndarray) -> None:
+    if block.dtype.kind == "u":
+        return
+    bad, what = ~np.isfinite(block), "not finite"
+    if not bad.any() and spec.noise == "poisson":
+        bad, what = block < 0, "negative"
+    if bad.any():
+        y, x, channel = np.argwhere(bad)[0]
+        raise InputError(
+            f"patch '{name}' ({spec.source}): the count at row {first_row + y}, column {x}, channel {channel} "
+            f"is {what} ({block[y, x, channel]}); counts must be finite"
+            + (" and not negative." if spec.noise == "poisson" else ".")
+        )
+
+
+def _attributes(spec: PatchSpec) -> dict[str, Any]:
+    return {
+        "transform": np.asarray(spec.transform, float).tolist(),
+        "transform_axes": "(row, column, 1) of a spot's centre -> (y_mm, x_mm, 1) on the painting",
+        "spot_mm": spec.spot_mm,
+        "footprint": spec.footprint,
+        "gain": float(spec.gain),
+        "noise": spec.noise,
+        "dwell_s": spec.dwell_s,
+        "source": spec.source,
+        "calibration": spec.calibration,
+    } | spec.extra

@@ -1,0 +1,102 @@
+"""Results: one HR cube stored as its factors, abundance and endmember."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import zarr
+
+from xrfsr_dask.store.arrays import new_array, pixel_centres_mm, write_coordinate
+
+LAYERS = ("visible", "hidden")
+"""Meaning of the integers in ``layer``: 0 visible, 1 hidden."""
+
+_CELLS_PER_SHARD = 10
+
+
+def new_result(
+    group: zarr.Group,
+    *,
+    shape: tuple[int, int],
+    pitch_mm: float,
+    endmember: np.ndarray,
+    layer: np.ndarray,
+    energy_kev: np.ndarray,
+    cell: int = 50,
+    attrs: dict[str, Any],
+) -> zarr.Array:
+    """Lay out a result in `group` and return its ``abundance``, still to be filled shard by shard.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        A new group, as `staged` gives it for ``results/<name>``.
+    shape : (ny, nx)
+        HR pixels.
+    pitch_mm : float
+        Side of an HR pixel, mm.
+    endmember : float array of shape (n_atom, n_channel), counts per measured spot
+    layer : int array of shape (n_atom,)
+        0 visible, 1 hidden.
+    energy_kev : float array of shape (n_channel,), keV
+    cell : int
+        Chunk of ``abundance``, px; a shard is `shard_of(cell)` px square and must be written whole.
+    attrs : dict
+        Options, versions and the like, JSON-able.
+
+    Returns
+    -------
+    zarr.Array ``abundance`` of shape (ny, nx, n_atom), float32; ``coverage`` (ny, nx) lies beside it.
+    """
+    n_atom = len(endmember)
+    shard = shard_of(cell)
+    abundance = new_array(
+        group,
+        "abundance",
+        shape=(*shape, n_atom),
+        dtype="f4",
+        chunks=(cell, cell, n_atom),
+        shards=(shard, shard, n_atom),
+        dims=("y", "x", "atom"),
+        attrs={"units": "1", "long_name": "abundance of each endmember"},
+    )
+    coverage = {"units": "1", "long_name": "measured spots covering the pixel"}
+    new_array(
+        group,
+        "coverage",
+        shape=shape,
+        dtype="f4",
+        chunks=(shard, shard),
+        dims=("y", "x"),
+        attrs=coverage,
+    )
+    write_values(group, "endmember", np.asarray(endmember, "f4"), ("atom", "energy"), units="counts")
+    flags = {"flag_values": list(range(len(LAYERS))), "flag_meanings": " ".join(LAYERS)}
+    write_values(group, "layer", np.asarray(layer, "u1"), ("atom",), **flags)
+    for n, name in zip(shape, "yx", strict=True):
+        write_coordinate(
+            group, name, pixel_centres_mm(n, pitch_mm), units="mm", long_name=f"{name} on the painting"
+        )
+    write_coordinate(group, "energy", np.asarray(energy_kev, float), units="keV", long_name="photon energy")
+    group.attrs.update({"pitch_mm": pitch_mm, "cell": cell} | attrs)
+    return abundance
+
+
+def shard_of(cell: int) -> int:
+    """Side of a shard of ``abundance``, px: what one task must write whole."""
+    return _CELLS_PER_SHARD * cell
+
+
+def write_values(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...], **attrs: Any) -> None:
+    """Write a small array as one chunk."""
+    array = new_array(
+        group,
+        name,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=values.shape,
+        dims=dims,
+        attrs=attrs,
+    )
+    array[...] = values
