@@ -65,6 +65,20 @@ def write_coordinate(group: zarr.Group, name: str, values: np.ndarray, **attrs: 
     array[:] = values
 
 
+def write_values(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...], **attrs: Any) -> None:
+    """Write a small array as one chunk."""
+    array = new_array(
+        group,
+        name,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=values.shape,
+        dims=dims,
+        attrs=attrs,
+    )
+    array[...] = values
+
+
 def pixel_centres_mm(n: int, pitch_mm: float) -> np.ndarray:
     """Positions of `n` pixel centres in mm from the photograph's edge, float64 of shape (n,)."""
     return (np.arange(n) + 0.5) * pitch_mm
@@ -83,13 +97,13 @@ def open_array(group: zarr.Group, name: str) -> zarr.Array:
     try:
         array = group[name]
     except (KeyError, FileNotFoundError) as error:
-        raise StoreError(f"{place(group)} holds no array '{name}'.") from error
+        raise StoreError(f"{where(group)} holds no array '{name}'.") from error
     except (ValueError, TypeError) as error:
         raise DamagedStoreError(
-            f"{place(group)}/{name}: metadata not readable ({first_line(error)})."
+            f"{where(group)}/{name}: metadata not readable ({first_line(error)})."
         ) from error
     if not isinstance(array, zarr.Array):
-        raise StoreError(f"{place(group)}/{name} is a group, an array was expected.")
+        raise StoreError(f"{where(group)}/{name} is a group, an array was expected.")
     return array.with_config(_CONFIG)
 
 
@@ -98,9 +112,9 @@ def read(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
     try:
         return np.asarray(array[region])
     except (ValueError, RuntimeError, TypeError, EOFError) as error:
-        where = "" if region is ... else f" at {describe(region)}"
+        at = "" if region is ... else f" at {describe(region)}"
         raise DamagedStoreError(
-            f"{place(array)}{where}: stored bytes are damaged ({first_line(error)}). "
+            f"{where(array)}{at}: stored bytes are damaged ({first_line(error)}). "
             "Run `xrfsr check` to list every damaged chunk."
         ) from error
 
@@ -110,7 +124,7 @@ def read_finite(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
     values = read(array, region)
     if not np.isfinite(values).all():
         raise DamagedStoreError(
-            f"{place(array)} at {describe(region)}: a chunk is missing or was never written."
+            f"{where(array)} at {describe(region)}: a chunk is missing or was never written."
         )
     return values
 
@@ -135,7 +149,7 @@ def staged(store_path: str | Path, destination: str) -> Iterator[zarr.Group]:
         raise
 
 
-def place(node: zarr.Array | zarr.Group) -> str:
+def where(node: zarr.Array | zarr.Group) -> str:
     """Where a node lies, for messages: the store's path and the path inside it."""
     return str(node.store_path).removeprefix("file://")
 

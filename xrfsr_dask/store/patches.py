@@ -13,7 +13,7 @@ import numpy as np
 import zarr
 
 from xrfsr_dask.errors import InputError, OptionError, StoreError
-from xrfsr_dask.store.arrays import new_array, open_array, open_group, staged, write_coordinate
+from xrfsr_dask.store.arrays import new_array, open_array, open_group, staged, write_coordinate, write_values
 
 CHUNK_SPOTS = 32
 """Counts lie in chunks of this many spots square times all channels."""
@@ -83,6 +83,10 @@ class Patch:
     def energy_kev(self) -> np.ndarray:
         """Energy axis, float64 of shape (n_channel,), keV."""
         return np.asarray(open_array(open_group(self.path), "energy")[:])
+
+    def mean_spectrum(self) -> np.ndarray:
+        """Mean counts per spot, float64 of shape (n_channel,)."""
+        return np.asarray(open_array(open_group(self.path), "mean_spectrum")[:])
 
     @property
     def step_mm(self) -> float:
@@ -255,7 +259,7 @@ def _write_counts(
         dims=("y", "x", "energy"),
         attrs={"units": "counts", "long_name": "counts per channel, as measured"},
     )
-    row, total, largest = 0, 0.0, -math.inf
+    row, largest, spectrum = 0, -math.inf, np.zeros(n_channel)
     for first_row, block in blocks:
         rows = min(CHUNK_SPOTS, ny - row)
         if first_row != row or block.shape != (rows, nx, n_channel):
@@ -265,12 +269,13 @@ def _write_counts(
             )
         _check_block(name, spec, first_row, block)
         counts[row : row + rows] = block.astype(spec.dtype, copy=False)
-        total += float(block.sum(dtype=np.float64))
+        spectrum += block.sum(axis=(0, 1), dtype=np.float64)
         largest = max(largest, float(block.max()))
         row += rows
     if row != ny:
         raise InputError(f"patch '{name}' ({spec.source}) ends after {row} of {ny} rows.")
-    return {"max_counts": largest, "total_counts": total}
+    write_values(group, "mean_spectrum", spectrum / (ny * nx), ("energy",), units="counts")
+    return {"max_counts": largest, "total_counts": float(spectrum.sum())}
 
 
 def _check_block(name: str, spec: PatchSpec, first_row: int, block: np.ndarray) -> None:

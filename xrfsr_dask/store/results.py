@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from xrfsr_dask.store.arrays import new_array, pixel_centres_mm, write_coordinate
+from xrfsr_dask.store.arrays import new_array, pixel_centres_mm, write_coordinate, write_values
 
 LAYERS = ("visible", "hidden")
 """Meaning of the integers in ``layer``: 0 visible, 1 hidden."""
@@ -86,17 +86,3 @@ def new_result(
 def shard_of(cell: int) -> int:
     """Side of a shard of ``abundance``, px: what one task must write whole."""
     return _CELLS_PER_SHARD * cell
-
-
-def write_values(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...], **attrs: Any) -> None:
-    """Write a small array as one chunk."""
-    array = new_array(
-        group,
-        name,
-        shape=values.shape,
-        dtype=values.dtype,
-        chunks=values.shape,
-        dims=dims,
-        attrs=attrs,
-    )
-    array[...] = values

@@ -1,0 +1,52 @@
+"""From a patch in the store to its sampling operator on the HR grid: the one place where mm become px."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xrfsr_dask.kernels.sampling import Beam, Footprints, downsample
+from xrfsr_dask.store import Painting, Patch
+
+
+def beam_of(patch: Patch, shape: tuple[int, int], pitch_mm: float) -> Beam:
+    """The sampling operator of `patch` on an HR grid of `shape` (ny, nx) px of `pitch_mm`.
+
+    Without a spot size the beam is as wide as one step of the scan.
+    """
+    to_px = np.diag([1.0 / pitch_mm, 1.0 / pitch_mm, 1.0]) @ patch.transform
+    spot_mm = patch.step_mm if patch.spot_mm is None else patch.spot_mm
+    size = spot_mm / pitch_mm if patch.footprint == "gaussian" else spot_mm / patch.step_mm
+    return Beam(to_px, patch.shape[:2], shape, patch.footprint, size)
+
+
+@dataclass(frozen=True)
+class SpotWindow:
+    """Some spots of a patch with the smallest rectangle of HR pixels that holds all they see."""
+
+    footprints: Footprints
+    bounds: tuple[int, int, int, int]
+    """(y0, y1, x0, x1) in HR px."""
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """To index a (y, x, …) array of the whole painting."""
+        y0, y1, x0, x1 = self.bounds
+        return slice(y0, y1), slice(x0, x1)
+
+    def downsample(self, A: np.ndarray) -> np.ndarray:
+        """S A of these spots; A is float32 (ny, nx, n) of `bounds`, the result (n_spot, n)."""
+        return downsample(A, self.footprints, corner=(self.bounds[0], self.bounds[2]))
+
+
+def spot_window(
+    painting: Painting, patch: Patch, rows: slice = slice(None), columns: slice = slice(None)
+) -> SpotWindow:
+    """The spots in `rows` and `columns` of a patch, in row-major order."""
+    beam = beam_of(patch, painting.shape, painting.pitch_mm)
+    index = np.arange(beam.spots[0] * beam.spots[1]).reshape(beam.spots)[rows, columns].ravel()
+    footprints = beam.footprints(index)
+    low = footprints.origin.min(axis=0)
+    high = footprints.origin.max(axis=0) + footprints.weight.shape[1:]
+    return SpotWindow(footprints, (int(low[0]), int(high[0]), int(low[1]), int(high[1])))

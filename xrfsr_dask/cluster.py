@@ -1,0 +1,102 @@
+"""Where tasks run, chosen from the resources asked for. The only file that imports `distributed`."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from xrfsr_dask.errors import ClusterError, OptionError
+from xrfsr_dask.options import RunOptions
+from xrfsr_dask.tiling.executor import ClientExecutor, Executor, LocalExecutor
+
+_CONNECT_S = 10
+_MARGIN = 400 * 2**20  # bytes: interpreter, imports and compiled kernels of one worker
+
+
+@contextlib.contextmanager
+def executor_for(resources: RunOptions, client: Any = None) -> Iterator[Executor]:
+    """An executor for the time of a run; a cluster that is started here is stopped at the end.
+
+    Parameters
+    ----------
+    resources : RunOptions
+        Threads by default; worker processes or the address of a scheduler where they say so.
+    client : distributed.Client, optional
+        Used as it is, whatever `resources` say.
+
+    Raises
+    ------
+    ClusterError
+        No scheduler answers at the address.
+    OptionError
+        The address would send unencrypted pickles off this machine.
+    """
+    threads = resources.workers or os.cpu_count() or 1
+    if client is not None:
+        yield ClientExecutor(client)
+    elif resources.scheduler:
+        with _connected(resources.scheduler) as found:
+            yield ClientExecutor(found)
+    elif resources.processes:
+        with _local_cluster(threads, resources.memory) as found:
+            yield ClientExecutor(found)
+    else:
+        yield LocalExecutor(threads)
+
+
+@contextlib.contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    from distributed import Client
+
+    _refuse_unencrypted(address)
+    try:
+        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(
+            f"no Dask scheduler answers at {address} ({type(error).__name__}); "
+            "start one with `dask scheduler`, or check the address."
+        ) from error
+    with client:
+        if not client.nthreads():
+            raise ClusterError(f"the scheduler at {address} has no workers; start some with `dask worker`.")
+        yield client
+
+
+@contextlib.contextmanager
+def _local_cluster(workers: int, memory: int) -> Iterator[Any]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    # A worker is never killed for memory that the plan has granted it.
+    limit = 2 * memory // workers + _MARGIN
+    with (
+        dask.config.set({"distributed.worker.memory.terminate": False}),
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, memory_limit=limit, dashboard_address=None
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def _refuse_unencrypted(address: str) -> None:
+    """A plain tcp:// scheduler runs whatever reaches it; only loopback is accepted without TLS."""
+    parts = urlsplit(address if "://" in address else f"tcp://{address}")
+    if parts.scheme != "tcp" or parts.hostname is None:
+        return
+    try:
+        loopback = ipaddress.ip_address(socket.gethostbyname(parts.hostname)).is_loopback
+    except OSError as error:
+        raise ClusterError(
+            f"the scheduler's host '{parts.hostname}' is not known; check the address."
+        ) from error
+    if not loopback:
+        raise OptionError(
+            f"{address} is not encrypted and not on this machine: whoever reaches it can run code there. "
+            "Use a tls:// scheduler."
+        )

@@ -1,0 +1,1 @@
+"""One tile in memory: numpy in, numpy out. Knows no Dask and no Zarr."""

@@ -1,0 +1,68 @@
+"""Projections of abundance rows: the paper's clip and rescale, and the exact simplex; and the box of (8)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+def project_rows(V: np.ndarray, *, exact: bool) -> np.ndarray:
+    """Project every row of V (n, k) onto the probability simplex; float32, a new array.
+
+    ``exact=False`` is the paper's (15c): negatives to zero, then divide by the sum. ``exact=True`` is the
+    Euclidean projection, the proximal map of (9e)-(9g).
+    """
+    out = np.array(V, np.float32, order="C", ndmin=2)
+    _project_all(out, exact)
+    return out
+
+
+def project_box(D: np.ndarray, upper: float = 1.0) -> np.ndarray:
+    """Entries clipped to [0, upper], constraint (8a)-(8c); a new array."""
+    return np.clip(D, 0.0, upper)
+
+
+@njit(cache=True, nogil=True)
+def _project_all(V, exact):  # type: ignore[no-untyped-def]
+    for i in range(V.shape[0]):
+        if exact:
+            simplex_row(V[i])
+        else:
+            rescale_row(V[i])
+
+
+@njit(cache=True, nogil=True)
+def rescale_row(v):  # type: ignore[no-untyped-def]
+    """The paper's projection, in place: clip at zero, divide by the sum; an all-zero row becomes uniform."""
+    total = np.float32(0.0)
+    for k in range(v.size):
+        if v[k] < 0:
+            v[k] = 0
+        total += v[k]
+    if total <= 0:
+        for k in range(v.size):
+            v[k] = np.float32(1.0) / np.float32(v.size)
+        return
+    scale = np.float32(1.0) / total
+    for k in range(v.size):
+        v[k] *= scale
+
+
+@njit(cache=True, nogil=True)
+def simplex_row(v):  # type: ignore[no-untyped-def]
+    """Exact projection onto the simplex, in place (Michelot 1986: drop what falls below the threshold)."""
+    total = 0.0
+    for k in range(v.size):
+        total += v[k]
+    count, tau = v.size, (total - 1.0) / v.size
+    while True:
+        total, left = 0.0, 0
+        for k in range(v.size):
+            if v[k] > tau:
+                total += v[k]
+                left += 1
+        if left == count or left == 0:
+            break
+        count, tau = left, (total - 1.0) / left
+    for k in range(v.size):
+        v[k] = max(v[k] - np.float32(tau), np.float32(0.0))

@@ -1,0 +1,9 @@
+"""From a painting to a result: Algorithm 1 over all patches at once, out of core.
+
+`METHOD.md` beside this file is the model as built.
+"""
+
+from xrfsr_dask.solver.outer import solve
+from xrfsr_dask.solver.run import Plan, plan_run
+
+__all__ = ["Plan", "plan_run", "solve"]

@@ -1,0 +1,121 @@
+"""From the last generation to a result: factors in counts, coverage, fit and history, all or nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from xrfsr_dask.kernels.fit import channel_groups, chi_square_gaussian, chi_square_poisson
+from xrfsr_dask.kernels.sampling import downsample_adjoint, touching
+from xrfsr_dask.options import as_attributes
+from xrfsr_dask.progress import Progress
+from xrfsr_dask.solver.passes import chunk_window
+from xrfsr_dask.solver.run import Chunk, Plan
+from xrfsr_dask.solver.state import State, load_matrix, open_generation
+from xrfsr_dask.store.arrays import (
+    new_array,
+    open_array,
+    open_group,
+    read,
+    read_finite,
+    staged,
+    where,
+    write_values,
+)
+from xrfsr_dask.store.results import new_result, shard_of
+from xrfsr_dask.tiling.executor import Executor
+from xrfsr_dask.tiling.grid import Rect, blocks
+
+_VERSIONS = ("xrfsr_dask", "numpy", "numba", "zarr", "dask")
+
+
+def finish(plan: Plan, state: State, executor: Executor, progress: Progress) -> None:
+    """Write ``results/<name>``: it appears only when it is whole."""
+    painting, o = plan.painting, plan.options
+    Dv, Dnv = (load_matrix(plan, state.dictionary, name) for name in ("Dv", "Dnv"))
+    with staged(painting.path, f"results/{plan.name}") as group:
+        new_result(
+            group,
+            shape=painting.shape,
+            pitch_mm=painting.pitch_mm,
+            endmember=plan.scale / plan.unit_gain * np.concatenate([Dv, Dnv]),
+            layer=np.repeat([0, 1], [len(Dv), len(Dnv)]),
+            energy_kev=painting.energy_kev,
+            cell=plan.cell,
+            attrs={
+                "method": o.method,
+                "options": as_attributes(o),
+                "scale": plan.scale,
+                "iterations": state.iteration,
+                "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},
+            },
+        )
+        _write_history(group.create_group("history"), state)
+        _new_fit(group.create_group("fit"), plan)
+        place = Path(where(group))
+        shards = blocks(painting.shape, shard_of(plan.cell))
+        executor.map(partial(write_shard, plan, state.generation, place), shards, progress.advance)
+        executor.map(partial(fit_chunk, plan, state.generation, place), plan.chunks(), progress.advance)
+
+
+def write_shard(plan: Plan, generation: int, place: Path, shard: Rect) -> None:
+    """One shard of ``abundance`` and of ``coverage``."""
+    group = open_group(place, mode="r+")
+    open_array(group, "abundance")[shard.slices] = read_finite(open_generation(plan, generation), shard.slices)
+    open_array(group, "coverage")[shard.slices] = coverage(plan, shard)
+
+
+def coverage(plan: Plan, area: Rect) -> np.ndarray:
+    """How many measured spots cover each pixel of an area, float32 (ny, nx); 0 where none does."""
+    out = np.zeros(area.shape, np.float32)
+    for patch in plan.painting.patches:
+        beam = plan.beam(patch)
+        windows = beam.windows()
+        index = touching(windows, area)
+        if len(index):
+            ones = np.ones((len(index), 1), np.float32)
+            seen = downsample_adjoint(
+                ones, beam.footprints(index, windows), area.shape, corner=(area.y0, area.x0)
+            )
+            out += seen[..., 0] * np.float32((patch.step_mm / plan.painting.pitch_mm) ** 2)
+    return out
+
+
+def fit_chunk(plan: Plan, generation: int, place: Path, chunk: Chunk) -> None:
+    """Chi-square per spot of one chunk: the model seen by the beam against the counts."""
+    patch = plan.painting.patch(chunk.patch)
+    group = open_group(place, mode="r+")
+    X = read(patch.counts(), chunk.spots.slices).reshape(-1, patch.shape[2])
+    window = chunk_window(plan, chunk)
+    SA = window.downsample(read_finite(open_generation(plan, generation), window.slices))
+    model = np.float32(patch.gain) * SA @ read_finite(open_array(group, "endmember"))
+    if patch.noise == "poisson":
+        chi = chi_square_poisson(X, model, channel_groups(patch.mean_spectrum()))
+    else:
+        chi = chi_square_gaussian(X, model)
+    open_array(group, f"fit/{patch.name}/chi_square")[chunk.spots.slices] = chi.reshape(chunk.spots.shape)
+
+
+def _new_fit(group: zarr.Group, plan: Plan) -> None:
+    for patch in plan.painting.patches:
+        new_array(
+            group.create_group(patch.name),
+            "chi_square",
+            shape=patch.shape[:2],
+            dtype="f4",
+            chunks=patch.counts().chunks[:2],
+            dims=("spot_y", "spot_x"),
+            attrs={"units": "1", "long_name": "chi-square per degree of freedom of each spot"},
+        )
+
+
+def _write_history(group: zarr.Group, state: State) -> None:
+    names = state.history[0] if state.history else ()
+    for name in names:
+        values: Any = np.array([line[name] for line in state.history])
+        write_values(group, name, values, ("iteration",), units="1")

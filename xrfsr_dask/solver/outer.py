@@ -1,0 +1,136 @@
+"""The loop of Algorithm 1 over a whole painting."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+
+from threadpoolctl import threadpool_limits
+
+from xrfsr_dask.errors import ResumeError
+from xrfsr_dask.kernels import dictionary as palm
+from xrfsr_dask.kernels.dictionary import Statistics
+from xrfsr_dask.progress import Progress, Silent
+from xrfsr_dask.solver import state as states
+from xrfsr_dask.solver.finish import finish
+from xrfsr_dask.solver.passes import advance_tile, project_counts, sum_spots, sum_tile
+from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.solver.start import start
+from xrfsr_dask.solver.state import State
+from xrfsr_dask.tiling.executor import Executor
+from xrfsr_dask.tiling.sums import merge
+
+
+def solve(
+    plan: Plan,
+    executor: Executor,
+    *,
+    progress: Progress | None = None,
+    resume: bool = False,
+    restart: bool = False,
+) -> State:
+    """Solve a planned run and write ``results/<name>``; an unfinished run of the same plan goes on.
+
+    Parameters
+    ----------
+    plan : Plan
+        As `plan_run` gives it.
+    executor : Executor
+        Where the tasks run; it never changes the result.
+    progress : Progress, optional
+        Told of every finished task.
+    resume : bool
+        Refuse to begin anew where there is no unfinished run.
+    restart : bool
+        Discard an unfinished run.
+
+    Raises
+    ------
+    ResumeError
+        The unfinished run had other inputs or options, or there is none although `resume` is set.
+    """
+    report = progress or Silent()
+    if restart:
+        states.discard(plan)
+    # One thread per product: tasks run side by side, and bits must not depend on the number of cores.
+    with states.locked(plan), threadpool_limits(1):
+        state = states.load(plan)
+        if state is None and resume:
+            raise ResumeError(f"there is no unfinished run '{plan.name}' in {plan.painting.path} to resume.")
+        report.expect(task_count(plan, state))
+        state = state or start(plan, executor, report)
+        while state.iteration < plan.options.iterations:
+            if states.settled(state.history, plan.options.tolerance):
+                break
+            state = project(plan, state, executor, report)
+            state = update_abundances(plan, state, executor, report)  # (15)
+            sums = reduce_statistics(plan, state, executor, report)  # (M2)
+            state = update_dictionaries(plan, state, sums)  # (17), (19), (21)
+            report.note(f"iteration {state.iteration}, objective {state.history[-1]['objective']:.6g}")
+        finish(plan, state, executor, report)
+    states.discard(plan)
+    return state
+
+
+def project(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
+    """The counts against the newest hidden endmembers, ``C = X Dnv^T``."""
+    if state.passes > 0:
+        return state
+    executor.map(partial(project_counts, plan, state.dictionary), plan.chunks(), progress.advance)
+    return states.save(plan, state.moved(passes=1))
+
+
+def update_abundances(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
+    """All abundance steps (15) of one iteration, a few in each visit to the tiles."""
+    for visit, steps in enumerate(plan.visits):
+        if state.passes > 1 + visit:
+            continue
+        states.new_generation(plan, state.generation + 1)
+        step = partial(advance_tile, plan, state.generation, state.dictionary, steps)
+        executor.map(step, plan.tiles(), progress.advance)
+        state = states.save(plan, state.moved(passes=state.passes + 1, generation=state.generation + 1))
+    return state
+
+
+def reduce_statistics(plan: Plan, state: State, executor: Executor, progress: Progress) -> Statistics:
+    """The sums (M2) over all tiles and all spots."""
+    spots = partial(sum_spots, plan, state.generation)
+    tiles = partial(sum_tile, plan, state.generation)
+    low = executor.reduce(spots, plan.chunks(), merge, progress.advance)
+    high = executor.reduce(tiles, plan.tiles(), merge, progress.advance)
+    return Statistics(
+        P=low["P"],
+        Q=low["Q"],
+        R=high["R"],
+        Ri=high["Ri"],
+        T=high["T"],
+        xx=float(low["xx"]),
+        ii=float(high["ii"]),
+    )
+
+
+def update_dictionaries(plan: Plan, state: State, sums: Statistics) -> State:
+    """New dictionaries from the sums, the objective they give, and the checkpoint that ends the iteration."""
+    o = plan.options
+    D = states.load_dictionaries(plan, state.dictionary)
+    D = palm.update_dictionaries(D, sums, lam=o.smoothness, gamma=o.gamma, steps=o.dictionary_steps)
+    states.save_dictionaries(plan, state.dictionary + 1, D)
+    value = states.record(palm.objective(D, sums, lam=o.smoothness))
+    return states.save(
+        plan,
+        dataclasses.replace(
+            state,
+            iteration=state.iteration + 1,
+            passes=0,
+            dictionary=state.dictionary + 1,
+            history=[*state.history, value],
+        ),
+    )
+
+
+def task_count(plan: Plan, state: State | None = None) -> int:
+    """Tasks still ahead, if every iteration is needed."""
+    tiles, chunks = len(plan.tiles()), len(plan.chunks())
+    iteration = tiles * (len(plan.visits) + 1) + 2 * chunks
+    left = plan.options.iterations - (state.iteration if state else 0)
+    return (0 if state else tiles + chunks) + left * iteration + tiles + chunks

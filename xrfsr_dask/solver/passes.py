@@ -1,0 +1,130 @@
+"""What one task does: plain functions of a plan, the names of what to read, and one tile or chunk.
+
+Each reads from the store, computes with the kernels, writes its own cells or chunks whole, and returns
+little: nothing, or exact sums.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xrfsr_dask.beams import SpotWindow, spot_window
+from xrfsr_dask.errors import DamagedStoreError
+from xrfsr_dask.kernels.abundance import StepMatrices, TileSpots, abundance_steps, step_matrices
+from xrfsr_dask.kernels.dictionary import spot_statistics
+from xrfsr_dask.kernels.sampling import needed_bounds, touching
+from xrfsr_dask.kernels.smoothness import smoothness_gram
+from xrfsr_dask.solver.run import Chunk, Plan
+from xrfsr_dask.solver.state import load_matrix, open_generation, open_projected
+from xrfsr_dask.store.arrays import read, read_finite
+from xrfsr_dask.tiling.grid import Rect, cells_of
+from xrfsr_dask.tiling.sums import Sums, quantised
+
+
+def project_counts(plan: Plan, dictionary: int, chunk: Chunk) -> None:
+    """``C = X Dnv^T`` of one chunk of counts (METHOD, section 5)."""
+    Dnv = load_matrix(plan, dictionary, "Dnv").astype(np.float32)
+    X = scaled_counts(plan, chunk)
+    C = X.reshape(-1, X.shape[2]) @ Dnv.T
+    open_projected(plan, dictionary, chunk.patch)[chunk.spots.slices] = C.reshape(*X.shape[:2], -1)
+
+
+def advance_tile(plan: Plan, generation: int, dictionary: int, steps: int, tile: Rect) -> None:
+    """`steps` abundance steps (15) on one tile: from `generation` with a halo, into the next without."""
+    beams = [plan.beam(patch) for patch in plan.painting.patches]
+    windows = [beam.windows() for beam in beams]
+    regions = needed_bounds(tile, windows, steps=steps, margin=plan.margin, shape=plan.painting.shape)
+    padded = Rect(*regions[-1])
+    spots = []
+    for patch, beam, window in zip(plan.painting.patches, beams, windows, strict=True):
+        index = touching(window, regions[-2])
+        if len(index):
+            C = _projected(plan, dictionary, patch.name, index, beam.spots)
+            footprints = beam.footprints(index, window)
+            spots.append(TileSpots(footprints, window[index], C, plan.gain(patch)))
+    out = abundance_steps(
+        read_finite(open_generation(plan, generation), padded.slices),
+        plan.painting.photograph(padded.slices),
+        spots,
+        _matrices(plan, dictionary),
+        regions,
+        shape=plan.painting.shape,
+    )
+    open_generation(plan, generation + 1)[tile.slices] = out[tile.within((padded.y0, padded.x0))]
+
+
+def sum_spots(plan: Plan, generation: int, chunk: Chunk) -> Sums:
+    """P, Q and |X|^2 of (M2) for one chunk of counts."""
+    patch = plan.painting.patch(chunk.patch)
+    X = scaled_counts(plan, chunk)
+    X = X.reshape(-1, X.shape[2])
+    window = chunk_window(plan, chunk)
+    A = read_finite(open_generation(plan, generation), window.slices)
+    P, Q, xx = spot_statistics(np.float32(plan.gain(patch)) * window.downsample(A), X)
+    n = sum(p.shape[0] * p.shape[1] for p in plan.painting.patches)
+    most = 4.0 * n  # abundances, relative gains and scaled counts are all at most 1
+    return {
+        "P": quantised(P, most),
+        "Q": quantised(Q, most),
+        "xx": quantised(np.array(xx), most * X.shape[1]),
+    }
+
+
+def sum_tile(plan: Plan, generation: int, tile: Rect) -> Sums:
+    """R, Ri, T and |I|^2 of (M2) for one tile, cell by cell."""
+    array, n_v = open_generation(plan, generation), plan.options.atoms
+    padded = Rect(
+        tile.y0, min(tile.y1 + 1, plan.painting.shape[0]), tile.x0, min(tile.x1 + 1, plan.painting.shape[1])
+    )
+    A = read_finite(array, padded.slices)
+    image = plan.painting.photograph(tile.slices)
+    n_band = image.shape[2]
+    out = {
+        "R": np.zeros((n_v, n_v)),
+        "Ri": np.zeros((n_v, n_band)),
+        "T": np.zeros((plan.atoms - n_v, plan.atoms - n_v)),
+        "ii": np.zeros(()),
+    }
+    bound = 4.0 * plan.painting.shape[0] * plan.painting.shape[1] * max(n_band, 1)
+    for cell in cells_of(tile, plan.cell):
+        rows, columns = cell.within((tile.y0, tile.x0))
+        Av = A[rows, columns, :n_v].reshape(-1, n_v)
+        I = image[rows, columns].reshape(-1, n_band)  # noqa: E741 (the paper's letter)
+        wide = A[rows.start : rows.stop + 1, columns.start : columns.stop + 1, n_v:]
+        out["R"] += quantised(Av.T @ Av, bound)
+        out["Ri"] += quantised(Av.T @ I, bound)
+        out["T"] += quantised(smoothness_gram(wide, cell.shape), bound)
+        out["ii"] += quantised(np.square(I, dtype=np.float64).sum(), bound)
+    return out
+
+
+def scaled_counts(plan: Plan, chunk: Chunk) -> np.ndarray:
+    """Counts X of one chunk in scaled units, float32 (ny, nx, n_channel)."""
+    counts = read(plan.painting.patch(chunk.patch).counts(), chunk.spots.slices)
+    X = counts.astype(np.float32)
+    if not np.isfinite(X).all():
+        raise DamagedStoreError(f"patch '{chunk.patch}': counts of spots {tuple(chunk.spots)} are not finite.")
+    X *= np.float32(1.0 / plan.scale)
+    return X
+
+
+def chunk_window(plan: Plan, chunk: Chunk) -> SpotWindow:
+    """The spots of one chunk and the HR pixels they see."""
+    rows, columns = chunk.spots.slices
+    return spot_window(plan.painting, plan.painting.patch(chunk.patch), rows, columns)
+
+
+def _matrices(plan: Plan, dictionary: int) -> StepMatrices:
+    Kn, Kvn, Drgb = (load_matrix(plan, dictionary, name) for name in ("Kn", "Kvn", "Drgb"))
+    o = plan.options
+    return step_matrices(Kn, Kvn, Drgb, lam=o.smoothness, gamma=o.gamma, exact=o.prox == "simplex")
+
+
+def _projected(
+    plan: Plan, dictionary: int, patch: str, index: np.ndarray, spots: tuple[int, int]
+) -> np.ndarray:
+    """C of some spots, read as the smallest rectangle of spots that holds them."""
+    rows, columns = np.divmod(index, spots[1])
+    box = Rect(int(rows.min()), int(rows.max()) + 1, int(columns.min()), int(columns.max()) + 1)
+    C = read_finite(open_projected(plan, dictionary, patch), box.slices)
+    return np.ascontiguousarray(C[rows - box.y0, columns - box.x0])

@@ -1,0 +1,191 @@
+"""What a run is: the painting, the options, the tiles and where its work lies. Integers and paths only."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xrfsr_dask.beams import beam_of
+from xrfsr_dask.errors import StoreError
+from xrfsr_dask.kernels.sampling import Beam, needed_bounds
+from xrfsr_dask.kernels.smoothness import SMOOTHNESS_MARGIN
+from xrfsr_dask.options import RunOptions, SolveOptions, as_attributes
+from xrfsr_dask.store import Painting, Patch
+from xrfsr_dask.store.patches import CHUNK_SPOTS, check_name
+from xrfsr_dask.tiling.budget import choose_tile
+from xrfsr_dask.tiling.grid import Rect, blocks, cell_for, plan_tiles
+
+STEPS_PER_VISIT = 5
+"""Abundance steps taken at most while a tile is in memory; more would widen the halo for little."""
+
+_HEADROOM = 1.25  # scaled counts stay below 1 / _HEADROOM, so that HR pixels brighter than any spot fit the box
+
+
+class Chunk(NamedTuple):
+    """One chunk of one patch's counts: the unit of all work on spots."""
+
+    patch: str
+    spots: Rect
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run as planned; small and picklable, handed to every task."""
+
+    painting: Painting
+    name: str
+    options: SolveOptions
+    cell: int
+    """Side of a cell, px."""
+    tile: int
+    """Side of a tile, px."""
+
+    @property
+    def work(self) -> Path:
+        """Folder of the run's state."""
+        return Path(self.painting.path) / "work" / self.name
+
+    @property
+    def scale(self) -> float:
+        """Counts of the patch of highest gain that make 1 in scaled units; the one number X is divided by."""
+        largest = max(abs(patch.max_counts) / self.gain(patch) for patch in self.painting.patches)
+        return _HEADROOM * largest if largest > 0 else 1.0
+
+    @property
+    def unit_gain(self) -> float:
+        """The highest gain of all patches; gains are taken relative to it, so that step sizes hold for all."""
+        return max(patch.gain for patch in self.painting.patches)
+
+    def gain(self, patch: Patch) -> float:
+        """Gain of a patch relative to the highest, in (0, 1]."""
+        return patch.gain / self.unit_gain
+
+    @property
+    def atoms(self) -> int:
+        """Atoms of both layers together."""
+        return 2 * self.options.atoms
+
+    @property
+    def margin(self) -> int:
+        """Px the smoothness term looks aside in one step."""
+        return SMOOTHNESS_MARGIN if self.options.smoothness > 0 else 0
+
+    @property
+    def visits(self) -> list[int]:
+        """Abundance steps of each visit to the tiles in one iteration."""
+        whole, rest = divmod(self.options.steps, STEPS_PER_VISIT)
+        return [STEPS_PER_VISIT] * whole + [rest] * (rest > 0)
+
+    def beam(self, patch: Patch) -> Beam:
+        """Sampling operator of a patch."""
+        return beam_of(patch, self.painting.shape, self.painting.pitch_mm)
+
+    def tiles(self) -> list[Rect]:
+        """Tiles of the HR grid."""
+        return plan_tiles(self.painting.shape, tile=self.tile, cell=self.cell)
+
+    def chunks(self) -> list[Chunk]:
+        """Chunks of counts of all patches."""
+        return [
+            Chunk(patch.name, spots)
+            for patch in self.painting.patches
+            for spots in blocks(patch.shape[:2], CHUNK_SPOTS)
+        ]
+
+    def task_bytes(self, tile: int) -> int:
+        """Bytes the largest task of the run needs with tiles of that side, px."""
+        windows = [self.beam(patch).windows() for patch in self.painting.patches]
+        return max(self._tile_bytes(windows, tile), self._chunk_bytes(windows))
+
+    def _tile_bytes(self, windows: list[np.ndarray], side: int) -> int:
+        """Two states with their halo, what is written, the photograph, the spots."""
+        ny, nx = self.painting.shape
+        y, x = max(0, (ny - side) // 2), max(0, (nx - side) // 2)
+        core = (y, min(ny, y + side), x, min(nx, x + side))
+        y0, y1, x0, x1 = needed_bounds(
+            core, windows, steps=max(self.visits), margin=self.margin, shape=self.painting.shape
+        )[-1]
+        state, photo = 4 * self.atoms, 12 * self.painting.n_band
+        spots = sum(map(len, windows)) * (12 * self.atoms + 600) // (ny * nx) + 1
+        return int((y1 - y0) * (x1 - x0) * (2.2 * state + photo + spots) + side * side * state)
+
+    def _chunk_bytes(self, windows: list[np.ndarray]) -> int:
+        """A chunk of counts and its float copies, the abundances below it, the sums."""
+        n_channel = self.painting.patches[0].shape[2]
+        reach = max(
+            _reach(window.reshape(*patch.shape[:2], 4))
+            for window, patch in zip(windows, self.painting.patches, strict=True)
+        )
+        counts = CHUNK_SPOTS**2 * n_channel * 12
+        return int(counts + 5 * reach * self.atoms + 24 * self.atoms * n_channel)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything the result depends on, to recognise a run that may be resumed."""
+        found: dict[str, Any] = {f"option {k}": v for k, v in as_attributes(self.options).items()}
+        found |= {"photograph": [*self.painting.shape, self.painting.n_band, self.painting.pitch_mm]}
+        for patch in self.painting.patches:
+            found[f"patch {patch.name}"] = [
+                list(patch.shape), patch.transform.tolist(), patch.spot_mm, patch.footprint, patch.gain,
+                patch.noise, patch.max_counts, patch.total_counts,
+            ]  # fmt: skip
+        return found
+
+
+def plan_run(
+    painting: Painting, *, name: str, options: SolveOptions, resources: RunOptions, slots: int
+) -> Plan:
+    """Choose cell and tile for a run and check that it fits the memory, before anything is done.
+
+    Raises
+    ------
+    StoreError
+        The painting has no patch, or already has a result of that name.
+    MemoryBudgetError
+        No tile, or not the one asked for, fits the memory.
+    TilingError
+        The tile asked for is not a whole number of cells.
+    """
+    check_name(name, "result")
+    if not painting.patches:
+        raise StoreError(f"{painting.path} holds no patch yet; add one with `xrfsr add`.")
+    if (Path(painting.path) / "results" / name).exists():
+        raise StoreError(f"{painting.path} already holds a result '{name}'; choose another --name.")
+    beams = [beam_of(patch, painting.shape, painting.pitch_mm) for patch in painting.patches]
+    cell = cell_for(_aligned_factor(beams))
+    plan = Plan(painting=painting, name=name, options=options, cell=cell, tile=resources.tile or cell)
+    plan.tiles()  # refuses a tile that is not a whole number of cells
+    tile = choose_tile(
+        plan.task_bytes,
+        asked=resources.tile,
+        cell=cell,
+        slots=slots,
+        memory=resources.memory,
+        longest=max(painting.shape),
+    )
+    return dataclasses.replace(plan, tile=tile)
+
+
+def _aligned_factor(beams: list[Beam]) -> int | None:
+    """HR px per spot where all patches lie on the grid at one whole factor, else None."""
+    factors = {round(float(beam.transform[0, 0])) for beam in beams}
+    factor = factors.pop()
+    if factors or factor < 1:
+        return None
+    for beam in beams:
+        shift = beam.transform[:2, 2] - 0.5 * factor
+        upright = np.diag([factor, factor, 1.0]) + np.pad(beam.transform[:2, 2:], ((0, 1), (2, 0)))
+        if not np.allclose(beam.transform, upright, atol=1e-6):
+            return None
+        if not np.allclose(shift / factor, np.round(shift / factor), atol=1e-6):
+            return None
+    return factor
+
+
+def _reach(windows: np.ndarray) -> int:
+    """HR px in the rectangle below one full chunk of spots; `windows` is (ny, nx, 4)."""
+    first = windows[:CHUNK_SPOTS, :CHUNK_SPOTS].reshape(-1, 4)
+    return int((first[:, 1].max() - first[:, 0].min()) * (first[:, 3].max() - first[:, 2].min()))

@@ -1,0 +1,127 @@
+"""The start of a run (13): dictionaries from a sample of spots, then codes of all spots, then upsampling."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import zarr
+
+from xrfsr_dask.kernels.dictionary import Dictionaries
+from xrfsr_dask.kernels.initial import codes_from_products, interpolate, learn_coupled
+from xrfsr_dask.progress import Progress
+from xrfsr_dask.solver.passes import chunk_window, scaled_counts
+from xrfsr_dask.solver.run import Chunk, Plan
+from xrfsr_dask.solver.state import (
+    State,
+    load_matrix,
+    new_generation,
+    new_spot_arrays,
+    open_generation,
+    save,
+    save_dictionaries,
+)
+from xrfsr_dask.store.arrays import open_array, open_group, read_finite
+from xrfsr_dask.tiling.executor import Executor
+from xrfsr_dask.tiling.grid import Rect, cells_of
+
+_CHUNKS_READ = 96  # at most, for the sample: enough to see all of a painting, few enough to stay cheap
+
+
+def start(plan: Plan, executor: Executor, progress: Progress) -> State:
+    """Dictionary 0 and generation 0, saved as the first checkpoint."""
+    Il, X = sample_spots(plan)
+    o = plan.options
+    Drgb, Dv = learn_coupled(Il, X, atoms=o.atoms, beta=o.sparsity, seed=o.seed)
+    del Il, X
+    save_dictionaries(plan, 0, Dictionaries(Dv=Dv, Dnv=Dv.copy(), Drgb=Drgb))
+    new_spot_arrays(plan, zarr.create_group(str(plan.work / "start"), zarr_format=3, overwrite=True), o.atoms)
+    executor.map(partial(code_spots, plan), plan.chunks(), progress.advance)
+    new_generation(plan, 0)
+    executor.map(partial(upsample_codes, plan), plan.tiles(), progress.advance)
+    return save(plan, State())
+
+
+def sample_spots(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """Photograph Il (n, n_band) and counts X (n, n_channel), scaled, of at most ``start_spots`` spots.
+
+    Spots are drawn at random, evenly over chunks that are themselves drawn at random where there are many.
+    """
+    rng = np.random.default_rng(plan.options.seed)
+    chunks = plan.chunks()
+    if len(chunks) > _CHUNKS_READ:
+        chunks = [chunks[i] for i in np.sort(rng.choice(len(chunks), _CHUNKS_READ, replace=False))]
+    sizes = np.array([chunk.spots.shape[0] * chunk.spots.shape[1] for chunk in chunks])
+    share = np.minimum(1.0, plan.options.start_spots / sizes.sum())
+    colours, counts = [], []
+    for chunk, size in zip(chunks, sizes, strict=True):
+        picked = np.sort(rng.choice(size, max(1, int(share * size)), replace=False))
+        X = scaled_counts(plan, chunk)
+        gain = np.float32(plan.gain(plan.painting.patch(chunk.patch)))
+        counts.append(X.reshape(size, -1)[picked] / gain)
+        colours.append(_photo_at_spots(plan, chunk)[picked])
+    return np.concatenate(colours), np.concatenate(counts)
+
+
+def code_spots(plan: Plan, chunk: Chunk) -> None:
+    """Codes Al of one chunk of spots for the coupled dictionary."""
+    Drgb, Dv = (load_matrix(plan, 0, name).astype(np.float32) for name in ("Drgb", "Dv"))
+    X = scaled_counts(plan, chunk) / np.float32(plan.gain(plan.painting.patch(chunk.patch)))
+    products = X.reshape(-1, X.shape[2]) @ Dv.T + _photo_at_spots(plan, chunk) @ Drgb.T
+    Al = codes_from_products(products, Drgb @ Drgb.T + Dv @ Dv.T, beta=plan.options.sparsity)
+    _start_array(plan, chunk.patch)[chunk.spots.slices] = Al.reshape(*X.shape[:2], -1)
+
+
+def upsample_codes(plan: Plan, tile: Rect) -> None:
+    """Av(0) of one tile: codes of the spots interpolated and averaged over patches; Anv(0) = 0.
+
+    Where no patch measured, the codes of the photograph alone.
+    """
+    n_v = plan.options.atoms
+    A = np.zeros((*tile.shape, plan.atoms), np.float32)
+    for cell in cells_of(tile, plan.cell):
+        A[(*cell.within((tile.y0, tile.x0)), slice(0, n_v))] = _cell_codes(plan, cell)
+    open_generation(plan, 0)[tile.slices] = A
+
+
+def _cell_codes(plan: Plan, cell: Rect) -> np.ndarray:
+    y, x = np.mgrid[cell.y0 : cell.y1, cell.x0 : cell.x1] + 0.5
+    points = np.stack([y.ravel(), x.ravel(), np.ones(y.size)])
+    total = np.zeros((y.size, plan.options.atoms), np.float32)
+    weight = np.zeros(y.size, np.float32)
+    for patch in plan.painting.patches:
+        row, column, scale = np.linalg.inv(plan.beam(patch).transform) @ points
+        row, column = row / scale, column / scale
+        ny, nx = patch.shape[:2]
+        inside = (row >= -0.5) & (row <= ny - 0.5) & (column >= -0.5) & (column <= nx - 0.5)
+        if inside.any():
+            total[inside] += _interpolated(plan, patch.name, row[inside], column[inside], (ny, nx))
+            weight[inside] += 1.0
+    if not weight.all():
+        Drgb = load_matrix(plan, 0, "Drgb").astype(np.float32)
+        image = plan.painting.photograph(cell.slices).reshape(y.size, -1)
+        alone = codes_from_products(image @ Drgb.T, Drgb @ Drgb.T, beta=plan.options.sparsity)
+        total[weight == 0], weight[weight == 0] = alone[weight == 0], 1.0
+    return (total / weight[:, None]).reshape(*cell.shape, -1)
+
+
+def _interpolated(
+    plan: Plan, patch: str, row: np.ndarray, column: np.ndarray, spots: tuple[int, int]
+) -> np.ndarray:
+    box = Rect(
+        max(0, int(row.min()) - 1),
+        min(spots[0], int(row.max()) + 2),
+        max(0, int(column.min()) - 1),
+        min(spots[1], int(column.max()) + 2),
+    )
+    return interpolate(read_finite(_start_array(plan, patch), box.slices), row - box.y0, column - box.x0)
+
+
+def _photo_at_spots(plan: Plan, chunk: Chunk) -> np.ndarray:
+    """Il = S I (11) of one chunk of spots, float32 (n_spot, n_band)."""
+    window = chunk_window(plan, chunk)
+    return window.downsample(plan.painting.photograph(window.slices))
+
+
+def _start_array(plan: Plan, patch: str) -> zarr.Array:
+    return open_array(open_group(plan.work / "start", mode="r+"), patch)

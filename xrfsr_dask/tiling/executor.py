@@ -1,0 +1,172 @@
+"""Map and reduce plain functions over many small task descriptions: locally, in threads, or on a cluster.
+
+A function and its task must be picklable and small; data travel through the store, never through here.
+Reductions must not care for order or grouping (see `tiling.sums`), so every executor may merge as it likes.
+"""
+
+from __future__ import annotations
+
+import functools
+import queue
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import dask
+import dask.threaded
+from dask.base import tokenize
+from dask.callbacks import Callback
+
+from xrfsr_dask.errors import ClusterError
+
+T = TypeVar("T")
+R = TypeVar("R")
+Done = Callable[[], None]
+
+_FAN_IN = 8  # parts merged by one task
+_WINDOW = 3  # tasks in flight per thread of a cluster
+_POLL_S = 2.0
+
+
+class Executor(Protocol):
+    """Where tasks run."""
+
+    @property
+    def slots(self) -> int:
+        """How many tasks run at the same time."""
+
+    def map(self, fn: Callable[[T], R], tasks: Sequence[T], done: Done) -> list[R]:
+        """`fn` of every task, in the order of `tasks`; `done` is called after each."""
+
+    def reduce(self, fn: Callable[[T], R], tasks: Sequence[T], merge: Callable[[list[R]], R], done: Done) -> R:
+        """All ``fn(task)`` merged where they were made; `done` is called after each task."""
+
+
+class LocalExecutor:
+    """Dask's threaded scheduler in this process, or its synchronous one for a single slot."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = max(1, threads)
+
+    @property
+    def slots(self) -> int:
+        """How many tasks run at the same time."""
+        return self._threads
+
+    def map(self, fn: Callable[[T], R], tasks: Sequence[T], done: Done) -> list[R]:
+        """See `Executor`."""
+        graph = _leaves(fn, tasks)
+        return list(self._get(graph, list(graph), set(graph), done))
+
+    def reduce(self, fn: Callable[[T], R], tasks: Sequence[T], merge: Callable[[list[R]], R], done: Done) -> R:
+        """See `Executor`."""
+        graph = _leaves(fn, tasks)
+        leaves, level = set(graph), list(graph)
+        while len(level) > 1:
+            level = _merged(graph, level, merge)
+        return self._get(graph, level[0], leaves, done)
+
+    def _get(self, graph: dict[Any, Any], keys: Any, leaves: set[Any], done: Done) -> Any:
+        def after(key: Any, *_: Any) -> None:
+            if key in leaves:
+                done()
+
+        with Callback(posttask=after):
+            if self._threads == 1:
+                return dask.get(graph, keys)
+            return dask.threaded.get(graph, keys, num_workers=self._threads)
+
+
+class ClientExecutor:
+    """A `distributed.Client`; tasks are submitted in a moving window, reductions stay on the workers."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    @property
+    def slots(self) -> int:
+        """Threads of the cluster now."""
+        return max(1, sum(self._client.nthreads().values()))
+
+    def map(self, fn: Callable[[T], R], tasks: Sequence[T], done: Done) -> list[R]:
+        """See `Executor`."""
+        results: dict[int, R] = {}
+
+        def keep(i: int, future: Any) -> None:
+            results[i] = future.result()
+
+        self._run(fn, tasks, keep, done)
+        return [results[i] for i in range(len(tasks))]
+
+    def reduce(self, fn: Callable[[T], R], tasks: Sequence[T], merge: Callable[[list[R]], R], done: Done) -> R:
+        """See `Executor`."""
+        parts: list[Any] = []
+
+        def keep(_: int, future: Any) -> None:
+            parts.append(future)
+            if len(parts) >= _FAN_IN:
+                whole = self._client.submit(merge, list(parts), pure=False)
+                parts[:] = [whole]
+
+        self._run(fn, tasks, keep, done)
+        return self._guarded(lambda: self._client.submit(merge, parts, pure=False).result())
+
+    def _run(
+        self, fn: Callable[[T], R], tasks: Sequence[T], keep: Callable[[int, Any], None], done: Done
+    ) -> None:
+        finished: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
+        running: dict[int, Any] = {}
+        waiting = iter(enumerate(tasks))
+        name = getattr(fn, "func", fn).__name__
+
+        def submit(n: int) -> None:
+            for _, (i, task) in zip(range(n), waiting, strict=False):
+                future = self._client.submit(fn, task, key=f"{name}-{tokenize(fn, task)}", pure=True)
+                running[i] = future
+                future.add_done_callback(functools.partial(lambda i, f: finished.put((i, f)), i))
+
+        try:
+            submit(_WINDOW * self.slots)
+            while running:
+                i, future = self._next(finished, running)
+                del running[i]
+                self._guarded(lambda i=i, future=future: keep(i, future))  # type: ignore[misc]
+                done()
+                submit(1)
+        except BaseException:
+            self._client.cancel(list(running.values()), force=True)
+            raise
+
+    def _next(self, finished: queue.SimpleQueue[tuple[int, Any]], running: dict[int, Any]) -> tuple[int, Any]:
+        while True:
+            try:
+                return finished.get(timeout=_POLL_S)
+            except queue.Empty:
+                for i, future in running.items():
+                    if future.status in ("cancelled", "lost"):
+                        return i, future
+
+    def _guarded(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except Exception as error:
+            if type(error).__module__.startswith(("distributed", "asyncio", "concurrent")):
+                raise ClusterError(
+                    f"the cluster was lost ({type(error).__name__}: {error}); start it again and repeat the "
+                    "same command, the run goes on from its last checkpoint."
+                ) from error
+            raise
+
+
+def _leaves(fn: Callable[[T], R], tasks: Sequence[T]) -> dict[Any, Any]:
+    name = f"{getattr(fn, 'func', fn).__name__}"
+    return {(name, i): (functools.partial(fn, task),) for i, task in enumerate(tasks)}
+
+
+def _merged(graph: dict[Any, Any], level: list[Any], merge: Callable[[list[R]], R]) -> list[Any]:
+    """Add one level of merging tasks to `graph`; their keys."""
+    out = []
+    for i in range(0, len(level), _FAN_IN):
+        key = ("merge", len(graph))
+        graph[key] = (merge, level[i : i + _FAN_IN])
+        out.append(key)
+    return out
