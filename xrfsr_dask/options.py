@@ -88,3 +88,59 @@ class RunOptions:
         require(self.tile is None or self.tile >= 1, f"tile must be at least 1 px, got {self.tile}.")
         require(self.memory > 0, f"memory must be more than 0 bytes, got {self.memory}.")
         require(self.workers is None or self.workers >= 0, f"workers must be at least 0, got {self.workers}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddOptions:
+    """How a scan becomes a patch: its name, its place, its energy axis, its beam. Saved with the patch."""
+
+    name: str | None = None
+    """Name of the patch; None: the next free one of p01, p02, …"""
+    at_mm: tuple[float, float] | None = None
+    """(y, x) of the outer top left corner of the first spot, mm from the photograph's top left."""
+    step_mm: float | None = None
+    """Distance between neighbouring spots, mm; None: what the file says."""
+    rotation_deg: float = 0.0
+    """Turn about the corner `at_mm`, degrees, clockwise as seen."""
+    transform_file: str | None = None
+    """File of a 3x3 or 2x3 matrix (column, row, 1) -> (x_mm, y_mm, 1), in place of the three above."""
+    calibration: str | None = None
+    """``"OFFSET,GAIN"`` in keV (channel i lies at OFFSET + GAIN i) or a .spx file; None: what the file says."""
+    inside: str | None = None
+    """Which cube of a file that holds several: its path in HDF5, its title in .bcf and the like."""
+    spot_mm: float | None = None
+    """Beam on the painting, mm: side of a box, full width at half maximum of a Gaussian; None: one step."""
+    footprint: Literal["box", "gaussian"] = "box"
+    """Shape of the beam."""
+    gain: float = 1.0
+    """Counts of this patch per count of the model."""
+    dwell_s: float | None = None
+    """Time per spot, s."""
+    noise: Literal["poisson", "gaussian"] = "poisson"
+    """``"poisson"``: counts, negative ones are refused; ``"gaussian"``: values that may be negative."""
+    resample: bool = False
+    """Rebin onto the energy axis of the patches there are, conserving counts."""
+
+    def __post_init__(self) -> None:
+        if self.transform_file is None:
+            require(
+                self.at_mm is not None, "where the patch lies is not known; give --at X,Y or --transform FILE."
+            )
+        else:
+            alone = self.at_mm is None and self.step_mm is None and self.rotation_deg == 0
+            require(alone, "--transform says all about the place; leave out --at, --step-mm and --rotation.")
+        place = (*(self.at_mm or ()), self.rotation_deg)
+        require(all(map(math.isfinite, place)), f"--at and --rotation must be finite, got {place}.")
+        for field in ("step_mm", "spot_mm", "dwell_s", "gain"):
+            value = getattr(self, field)
+            require(
+                value is None or (math.isfinite(value) and value > 0),
+                f"{field} must be more than 0, got {value}.",
+            )
+        require(
+            self.footprint in ("box", "gaussian"),
+            f"footprint must be 'box' or 'gaussian', got '{self.footprint}'.",
+        )
+        require(
+            self.noise in ("poisson", "gaussian"), f"noise must be 'poisson' or 'gaussian', got '{self.noise}'."
+        )

@@ -27,9 +27,9 @@ from xrfsr_dask.store.arrays import (
     where,
     write_values,
 )
-from xrfsr_dask.store.results import new_result, shard_of
+from xrfsr_dask.store.results import new_result
 from xrfsr_dask.tiling.executor import Executor
-from xrfsr_dask.tiling.grid import Rect, blocks
+from xrfsr_dask.tiling.grid import Rect
 
 _VERSIONS = ("xrfsr_dask", "numpy", "numba", "zarr", "dask")
 
@@ -58,8 +58,7 @@ def finish(plan: Plan, state: State, executor: Executor, progress: Progress) -> 
         _write_history(group.create_group("history"), state)
         _new_fit(group.create_group("fit"), plan)
         place = Path(where(group))
-        shards = blocks(painting.shape, shard_of(plan.cell))
-        executor.map(partial(write_shard, plan, state.generation, place), shards, progress.advance)
+        executor.map(partial(write_shard, plan, state.generation, place), plan.shards(), progress.advance)
         executor.map(partial(fit_chunk, plan, state.generation, place), plan.chunks(), progress.advance)
 
 

@@ -130,7 +130,9 @@ def update_dictionaries(plan: Plan, state: State, sums: Statistics) -> State:
 
 def task_count(plan: Plan, state: State | None = None) -> int:
     """Tasks still ahead, if every iteration is needed."""
-    tiles, chunks = len(plan.tiles()), len(plan.chunks())
-    iteration = tiles * (len(plan.visits) + 1) + 2 * chunks
-    left = plan.options.iterations - (state.iteration if state else 0)
-    return (0 if state else tiles + chunks) + left * iteration + tiles + chunks
+    tiles, chunks, shards = len(plan.tiles()), len(plan.chunks()), len(plan.shards())
+    each = 2 * chunks + tiles * (len(plan.visits) + 1)
+    if state is None:
+        return tiles + chunks + plan.options.iterations * each + shards + chunks
+    done = chunks * (state.passes > 0) + tiles * max(0, state.passes - 1)
+    return (plan.options.iterations - state.iteration) * each - done + shards + chunks

@@ -16,6 +16,7 @@ from xrfsr_dask.kernels.smoothness import SMOOTHNESS_MARGIN
 from xrfsr_dask.options import RunOptions, SolveOptions, as_attributes
 from xrfsr_dask.store import Painting, Patch
 from xrfsr_dask.store.patches import CHUNK_SPOTS, check_name
+from xrfsr_dask.store.results import shard_of
 from xrfsr_dask.tiling.budget import choose_tile
 from xrfsr_dask.tiling.grid import Rect, blocks, cell_for, plan_tiles
 
@@ -87,6 +88,10 @@ class Plan:
     def tiles(self) -> list[Rect]:
         """Tiles of the HR grid."""
         return plan_tiles(self.painting.shape, tile=self.tile, cell=self.cell)
+
+    def shards(self) -> list[Rect]:
+        """Shards of the result, each written whole by one task."""
+        return blocks(self.painting.shape, shard_of(self.cell))
 
     def chunks(self) -> list[Chunk]:
         """Chunks of counts of all patches."""

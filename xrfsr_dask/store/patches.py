@@ -267,7 +267,7 @@ def _write_counts(
                 f"patch '{name}' ({spec.source}): rows {row} to {row + rows} of {ny} were expected with shape "
                 f"{(rows, nx, n_channel)}, found {block.shape} from row {first_row}."
             )
-        _check_block(name, spec, first_row, block)
+        check_block(name, spec, first_row, block)
         counts[row : row + rows] = block.astype(spec.dtype, copy=False)
         spectrum += block.sum(axis=(0, 1), dtype=np.float64)
         largest = max(largest, float(block.max()))
@@ -278,7 +278,8 @@ def _write_counts(
     return {"max_counts": largest, "total_counts": float(spectrum.sum())}
 
 
-def _check_block(name: str, spec: PatchSpec, first_row: int, block: np.ndarray) -> None:
+def check_block(name: str, spec: PatchSpec, first_row: int, block: np.ndarray) -> None:
+    """Refuse counts that are not finite, or negative where `spec` says Poisson, naming the first."""
     if block.dtype.kind == "u":
         return
     bad, what = ~np.isfinite(block), "not finite"

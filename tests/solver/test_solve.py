@@ -1,0 +1,230 @@
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+from helpers import small_painting, small_patch, small_truth, tree_bytes
+
+from xrfsr_dask.errors import MemoryBudgetError, OptionError, ResumeError, StoreError, TilingError
+from xrfsr_dask.options import RunOptions, SolveOptions
+from xrfsr_dask.progress import Silent
+from xrfsr_dask.solver import plan_run, solve
+from xrfsr_dask.solver.outer import task_count
+from xrfsr_dask.store import create_painting, open_painting
+from xrfsr_dask.tiling.executor import LocalExecutor
+
+OPTIONS = SolveOptions(atoms=6, iterations=3, steps=7, tolerance=0)
+
+
+def plan(path, *, name="r", tile=None, options=OPTIONS, **resources):
+    return plan_run(
+        open_painting(path), name=name, options=options, resources=RunOptions(tile=tile, **resources), slots=2
+    )
+
+
+def result_hash(path, name="r") -> str:
+    digest = hashlib.sha256()
+    tree = xr.open_datatree(path, engine="zarr", consolidated=False)
+    for dataset in sorted(tree[f"results/{name}"].subtree, key=lambda node: node.path):
+        for key in sorted(dataset.data_vars):
+            digest.update(np.ascontiguousarray(dataset[key].values).tobytes())
+    tree.close()
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("solved") / "p.zarr"
+    small_painting(path)
+    state = solve(plan(path, tile=250), LocalExecutor(1))
+    return path, state
+
+
+@pytest.mark.parametrize(("tile", "threads"), [(50, 1), (100, 2), (150, 3)])
+def test_the_result_has_the_same_bits_for_every_tile_and_scheduler(solved, tmp_path, tile, threads):
+    path = tmp_path / "p.zarr"
+    small_painting(path)
+    solve(plan(path, tile=tile), LocalExecutor(threads))
+    assert result_hash(path) == result_hash(solved[0])
+
+
+def test_the_order_of_adding_patches_does_not_matter(solved, tmp_path):
+    A, D, photo = small_truth()
+    path = tmp_path / "p.zarr"
+    create_painting(path, photo, width_mm=170.0, transfer="linear")
+    for name in "cab":
+        small_patch(path, name, A, D)
+    solve(plan(path, tile=100), LocalExecutor(2))
+    assert result_hash(path) == result_hash(solved[0])
+
+
+def test_the_result_is_whole_labelled_and_explains_the_counts(solved):
+    path, state = solved
+    tree = xr.open_datatree(path, engine="zarr", consolidated=False)
+    result = tree["results/r"].to_dataset()
+    assert result.abundance.dims == ("y", "x", "atom")
+    assert result.abundance.dtype == np.float32
+    np.testing.assert_allclose(result.abundance.sum("atom"), 1, atol=1e-4)
+    assert float(result.endmember.min()) >= 0
+    assert list(result.layer.values) == [0] * 6 + [1] * 6
+    np.testing.assert_allclose(result.y[:2], [0.5, 1.5])
+    assert result.energy.attrs["units"] == "keV"
+    coverage = result.coverage.values
+    assert coverage[0, 0] == 0
+    assert coverage[100, 60] > 1.9  # two patches overlap there
+    assert 0.9 < coverage[20, 8] < 1.1
+    for name in "abc":
+        chi = tree[f"results/r/fit/{name}/chi_square"].values
+        assert np.isfinite(chi).all()
+        assert 0.5 < chi.mean() < 2
+    assert tree["results/r/history/objective"].shape == (state.iteration,)
+    tree.close()
+
+
+def test_nothing_is_left_in_the_work_area(solved):
+    assert [p.name for p in (solved[0] / "work").iterdir()] == ["zarr.json"]
+
+
+def test_higher_gain_means_the_same_painting_seen_with_more_counts(tmp_path):
+    rates = {}
+    for gain in (1.0, 4.0):
+        path = tmp_path / f"{gain}.zarr"
+        small_painting(path, "ab", gain=gain)
+        solve(plan(path, tile=250), LocalExecutor(2))
+        tree = xr.open_datatree(path, engine="zarr", consolidated=False)
+        r = tree["results/r"].to_dataset()
+        rates[gain] = float((r.abundance.values @ r.endmember.values).mean())
+        tree.close()
+    assert rates[4.0] == pytest.approx(rates[1.0], rel=0.05)
+
+
+class InterruptAfter(Silent):
+    """Ctrl-C after some tasks."""
+
+    def __init__(self, tasks: int) -> None:
+        self.left = tasks
+
+    def advance(self, n: int = 1) -> None:
+        self.left -= n
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+class Count(Silent):
+    def __init__(self) -> None:
+        self.done = self.total = 0
+
+    def expect(self, total: int) -> None:
+        self.total = total
+
+    def advance(self, n: int = 1) -> None:
+        self.done += n
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.55, 0.97])
+def test_an_interrupted_run_goes_on_to_the_same_bits(solved, tmp_path, share):
+    path = tmp_path / "p.zarr"
+    small_painting(path)
+    run = plan(path, tile=50)
+    total = task_count(run)
+    with pytest.raises(KeyboardInterrupt):
+        solve(run, LocalExecutor(2), progress=InterruptAfter(int(share * total)))
+    assert not (path / "results" / "r").exists()
+    count = Count()
+    solve(plan(path, tile=100), LocalExecutor(2), progress=count)
+    assert result_hash(path) == result_hash(solved[0])
+    assert count.done == count.total
+
+
+def test_the_bar_ends_where_it_was_told(tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path, "a")
+    count = Count()
+    solve(plan(path, tile=100), LocalExecutor(2), progress=count)
+    assert count.done == count.total > 0
+
+
+def interrupted(path) -> None:
+    small_painting(path, "a")
+    with pytest.raises(KeyboardInterrupt):
+        solve(plan(path, tile=100), LocalExecutor(1), progress=InterruptAfter(30))
+
+
+def test_other_options_on_resume_are_refused_by_name(tmp_path):
+    path = tmp_path / "p.zarr"
+    interrupted(path)
+    other = SolveOptions(atoms=6, iterations=3, steps=7, tolerance=0, smoothness=0.3)
+    with pytest.raises(ResumeError, match=r"smoothness was 0.1, now 0.3.*--restart"):
+        solve(plan(path, options=other), LocalExecutor(1))
+
+
+def test_a_patch_added_since_is_named_on_resume(tmp_path):
+    path = tmp_path / "p.zarr"
+    interrupted(path)
+    A, D, _ = small_truth()
+    small_patch(path, "b", A, D)
+    with pytest.raises(ResumeError, match="patch b was absent, now there"):
+        solve(plan(path), LocalExecutor(1))
+    solve(plan(path), LocalExecutor(1), restart=True)
+    assert (path / "results" / "r").exists()
+
+
+def test_resume_insists_on_an_unfinished_run(tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path, "a")
+    with pytest.raises(ResumeError, match="no unfinished run 'r'"):
+        solve(plan(path), LocalExecutor(1), resume=True)
+
+
+def test_a_second_run_is_refused_while_the_first_is_alive_and_a_dead_ones_lock_is_taken(tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path, "a")
+    second: list[str] = []
+
+    class StartAnother(Silent):
+        def advance(self, n: int = 1) -> None:
+            if not second:
+                with pytest.raises(StoreError, match=r"run 'r' is being worked on by process \d+") as error:
+                    solve(plan(path), LocalExecutor(1))
+                second.append(str(error.value))
+
+    (path / "work" / "r").mkdir()
+    (path / "work" / "r" / "lock.json").write_text('{"host": "x", "pid": "gone", "broken": ')
+    solve(plan(path), LocalExecutor(1), progress=StartAnother())
+    assert second
+
+
+def refusal(path, make: Callable[[], object], error: type[Exception], words: str) -> None:
+    before = tree_bytes(path)
+    with pytest.raises(error, match=words):
+        make()
+    assert tree_bytes(path) == before
+
+
+def test_what_cannot_work_is_refused_and_the_store_left_alone(solved, tmp_path):
+    path = solved[0]
+    refusal(path, lambda: plan(path), StoreError, "already holds a result 'r'")
+    refusal(path, lambda: plan(path, name="../r"), OptionError, "cannot be the name of a result")
+    refusal(path, lambda: plan(path, name="s", tile=70), TilingError, "70 px is not a whole number of 50-px")
+    refusal(path, lambda: plan(path, name="s", memory=1000), MemoryBudgetError, "the limit is 0 MB")
+    empty = tmp_path / "empty.zarr"
+    create_painting(empty, small_truth()[2], width_mm=170.0)
+    refusal(empty, lambda: plan(empty), StoreError, "holds no patch yet")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"atoms": 0}, "atoms must lie between 1 and 1000, got 0"),
+        ({"smoothness": -1.0}, "smoothness must be >= 0, got -1.0"),
+        ({"smoothness": float("nan")}, "smoothness must be >= 0, got nan"),
+        ({"gamma": 1.0}, "gamma must be more than 1"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"method": "magic"}, "unknown method 'magic'; choose one of: paper"),
+        ({"prox": "none"}, "prox must be 'paper' or 'simplex'"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(change, words):
+    with pytest.raises(OptionError, match=words):
+        SolveOptions(**change)

@@ -1,0 +1,28 @@
+import pytest
+
+from xrfsr_dask.errors import MemoryBudgetError
+from xrfsr_dask.tiling.budget import choose_tile
+
+
+def choose(memory: int, asked: int | None = None, slots: int = 2) -> int:
+    return choose_tile(
+        lambda side: 1000 * side**2, asked=asked, cell=50, slots=slots, memory=memory, longest=400
+    )
+
+
+def test_the_largest_tile_that_fits_is_chosen():
+    assert choose(10**12) == 400
+    assert choose(2 * 1000 * 150**2) == 150
+    assert choose(2 * 1000 * 150**2 - 1) == 100
+
+
+def test_too_little_memory_is_refused_with_both_numbers():
+    with pytest.raises(
+        MemoryBudgetError, match=r"2 tasks .* 50 px need 5 MB, the limit is 4 MB; raise --memory"
+    ):
+        choose(4_000_000)
+
+
+def test_a_tile_asked_for_is_refused_rather_than_shrunk():
+    with pytest.raises(MemoryBudgetError, match=r"300 px need 180 MB, the limit is 10 MB.*smaller --tile"):
+        choose(10_000_000, asked=300)

@@ -1,0 +1,216 @@
+"""The package from Python: arrays in memory, or a store."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from xrfsr_dask.commands.solve import solve_painting
+from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.options import RunOptions, SolveOptions
+from xrfsr_dask.progress import Bar, Silent
+from xrfsr_dask.result import open_result
+from xrfsr_dask.store import PatchSpec, add_patch, create_painting, placement
+from xrfsr_dask.store.patches import CHUNK_SPOTS, Noise
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_NAME = "fused"
+
+
+def fuse(
+    counts: np.ndarray,
+    rgb: np.ndarray,
+    *,
+    factor: int,
+    method: str = "paper",
+    atoms: int = 50,
+    energy: np.ndarray | None = None,
+    noise: Noise = "poisson",
+    smoothness: float = 0.1,
+    iterations: int = 20,
+    steps: int = 10,
+    prox: Literal["paper", "simplex"] = "paper",
+    seed: int = 0,
+    step_mm: float = 1.0,
+    workers: int | None = None,
+    memory: int = RunOptions.memory,
+) -> xr.Dataset:
+    """Super-resolve one scan that is aligned with its photograph, both in memory.
+
+    Parameters
+    ----------
+    counts : array of shape (ny, nx, n_channel)
+        LR counts per spot.
+    rgb : array of shape (factor * ny, factor * nx, 3) or (…, 1) or (factor * ny, factor * nx)
+        HR photograph: uint8 or uint16 in sRGB, or floats in [0, 1] in linear light.
+    factor : int
+        HR pixels per spot along one axis.
+    method : str
+        One of `xrfsr_dask.options.METHODS`.
+    atoms : int
+        Endmembers of each layer.
+    energy : array of shape (n_channel,), optional
+        keV of each channel; channel numbers where not given.
+    noise : {"poisson", "gaussian"}
+        Poisson counts are never negative; Gaussian values may be, and their level is estimated.
+    smoothness, iterations, steps, prox, seed
+        As in `SolveOptions`.
+    step_mm : float
+        Distance between spots, mm, for the coordinates.
+    workers, memory
+        Threads, and bytes they may use together.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``abundance``, ``endmember``, ``layer``, ``coverage`` and the lazy ``cube (y, x, energy)`` in counts
+        per measured spot, as `open_result` gives them.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit each other, negative Poisson counts, values that are not finite.
+
+    Examples
+    --------
+    >>> ds = xs.fuse(counts, rgb, factor=5, energy=keV)          # doctest: +SKIP
+    >>> ds.xrf.element("Pb", line="La", layer="hidden")           # doctest: +SKIP
+    """
+    counts, image, transfer = _checked(counts, rgb, factor)
+    ny, nx, n_channel = counts.shape
+    options = SolveOptions(
+        method=method,
+        atoms=atoms,
+        smoothness=smoothness,
+        iterations=iterations,
+        steps=steps,
+        prox=prox,
+        seed=seed,
+    )
+    spec = PatchSpec(
+        shape=counts.shape,
+        dtype=counts.dtype,
+        transform=placement(at_mm=(0.0, 0.0), step_mm=step_mm),
+        energy_kev=np.arange(n_channel, dtype=float) if energy is None else np.asarray(energy, float),
+        noise=noise,
+        source="array in memory",
+    )
+    with tempfile.TemporaryDirectory(prefix="xrfsr-fuse-") as folder:
+        path = Path(folder) / "painting.zarr"
+        create_painting(path, image, width_mm=nx * step_mm, transfer=transfer, source="array in memory")
+        rows = ((r, counts[r : r + CHUNK_SPOTS]) for r in range(0, ny, CHUNK_SPOTS))
+        add_patch(path, "scan", spec, rows)
+        solve_painting(path, name=_NAME, options=options, resources=RunOptions(workers=workers, memory=memory))
+        return in_memory(path)
+
+
+def super_resolve(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    method: str = "paper",
+    atoms: int = 50,
+    smoothness: float = 0.1,
+    iterations: int = 20,
+    steps: int = 10,
+    prox: Literal["paper", "simplex"] = "paper",
+    seed: int = 0,
+    tile: int | None = None,
+    memory: int = RunOptions.memory,
+    workers: int | None = None,
+    client: Any = None,
+    resume: bool = False,
+    restart: bool = False,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Super-resolve a painting store, as ``xrfsr solve`` does, and open the result.
+
+    Parameters
+    ----------
+    path : str or Path
+        A painting store with at least one patch.
+    name : str, optional
+        Name of the result; the method's where not given.
+    method, atoms, smoothness, iterations, steps, prox, seed
+        As in `SolveOptions`.
+    tile, memory, workers
+        As in `RunOptions`.
+    client : distributed.Client, optional
+        Where to run; threads of this process where not given.
+    resume, restart : bool
+        Insist on going on with an unfinished run, or discard it.
+    progress : bool
+        Show a bar on stderr.
+    """
+    options = SolveOptions(
+        method=method,
+        atoms=atoms,
+        smoothness=smoothness,
+        iterations=iterations,
+        steps=steps,
+        prox=prox,
+        seed=seed,
+    )
+    resources = RunOptions(tile=tile, memory=memory, workers=workers)
+    run = {"name": name, "options": options, "resources": resources, "client": client}
+    flags = {"resume": resume, "restart": restart}
+    if progress:
+        with Bar("solve") as bar:
+            done = solve_painting(path, **run, **flags, progress=bar)  # type: ignore[arg-type]
+    else:
+        done = solve_painting(path, **run, **flags, progress=Silent())  # type: ignore[arg-type]
+    return open_result(path, str(done["result"]))
+
+
+def in_memory(path: Path) -> xr.Dataset:
+    """A result whose factors are loaded, so that its store may go."""
+    from xrfsr_dask.result import from_factors
+
+    ds = open_result(path, _NAME)
+    return from_factors(
+        abundance=ds.abundance.values,
+        endmember=ds.endmember.values,
+        layer=ds.layer.values,
+        y_mm=ds.y.values,
+        x_mm=ds.x.values,
+        energy_kev=ds.energy.values,
+        coverage=ds.coverage.values,
+        attrs=dict(ds.attrs),
+    )
+
+
+def _checked(counts: np.ndarray, rgb: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """Counts and photograph as the store takes them, and how the photograph's values relate to light."""
+    counts, rgb = np.asarray(counts), np.asarray(rgb)
+    rgb = rgb[..., None] if rgb.ndim == 2 else rgb
+    if not (isinstance(factor, int | np.integer) and factor >= 1):
+        raise OptionError(f"factor must be a whole number of at least 1, got {factor}.")
+    if counts.ndim != 3 or rgb.ndim != 3:
+        raise InputError(
+            f"counts must be (y, x, energy) and rgb (y, x, band), got shapes {counts.shape} and {rgb.shape}."
+        )
+    wanted = counts.shape[0] * factor, counts.shape[1] * factor
+    if rgb.shape[:2] != wanted:
+        raise InputError(
+            f"counts of {counts.shape[0]} x {counts.shape[1]} spots and a factor of {factor} need a photograph "
+            f"of {wanted[0]} x {wanted[1]} px, got {rgb.shape[0]} x {rgb.shape[1]}."
+        )
+    if rgb.dtype.kind != "f":
+        return _storable(counts), rgb, "srgb"
+    if not (np.isfinite(rgb).all() and rgb.min() >= 0 and rgb.max() <= 1):
+        raise InputError("a photograph of floats must hold finite values between 0 and 1.")
+    return _storable(counts), np.rint(rgb * 65535).astype(np.uint16), "linear"
+
+
+def _storable(counts: np.ndarray) -> np.ndarray:
+    """Counts in the narrowest type the store keeps without loss; negatives stay to be refused by name."""
+    if counts.dtype.kind == "u" and counts.dtype.itemsize <= 4:
+        return counts.astype(np.uint16) if counts.dtype.itemsize == 1 else counts
+    if counts.dtype.kind in "ui" and counts.size and counts.min() >= 0 and counts.max() < 2**32:
+        return counts.astype(np.uint32)
+    return counts.astype(np.float32)

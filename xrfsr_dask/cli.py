@@ -1,0 +1,352 @@
+"""The command line: words -> options -> one call per command."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
+from xrfsr_dask import __version__
+from xrfsr_dask.errors import XrfsrError
+from xrfsr_dask.progress import Bar, Progress, Silent
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 1 the user's input is wrong, 2 usage."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args) or 0)
+    except XrfsrError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing is lost: the same command goes on or begins anew.")
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            return _fail(f"the disk is full ({error.filename or 'while writing'}); free some space and repeat.")
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            return _fail(f"{error.filename}: not allowed to write or read here ({error.strerror}).")
+        raise
+
+
+def _fail(message: str) -> int:
+    print(f"xrfsr: {message}", file=sys.stderr)
+    return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong with the words it was given."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`.\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="xrfsr",
+        description="Super-resolve X-ray fluorescence scans of whole paintings.",
+        epilog="Begin with `xrfsr demo`. Each command explains itself: `xrfsr COMMAND --help`.",
+    )
+    parser.add_argument("--version", action="version", version=f"xrfsr {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_demo, _new, _add, _solve, _evaluate, _info, _check):
+        add(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int | None], text: str) -> Any:
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="print figures as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+# One pair of functions per command: its words, and its call
+
+
+def _demo(commands: Any) -> None:
+    p = _command(commands, "demo", _run_demo, "paint a phantom with known truth, solve it, compare and report")
+    p.add_argument("folder", nargs="?", default="demo", help="where to put painting.zarr and report/ (demo)")
+    p.add_argument("--size", choices=("small", "bedroom"), default="small")
+    p.add_argument("--rgb", metavar="PHOTO", help="paint from this photograph in place of our own picture")
+    p.add_argument("--seed", type=int, default=0)
+    _solver_words(p)
+
+
+def _run_demo(args: argparse.Namespace) -> None:
+    from xrfsr_dask.commands.demo import demo
+
+    with _bar(args, "demo") as bar:
+        found = demo(
+            args.folder,
+            size=args.size,
+            photo=args.rgb,
+            seed=args.seed,
+            options=_solve_options(args),
+            resources=_resources(args),
+            progress=bar,
+        )
+    _say(args, found, found.pop("text"))
+
+
+def _new(commands: Any) -> None:
+    p = _command(commands, "new", _run_new, "create a painting store around a photograph")
+    p.add_argument("store", metavar="P.zarr")
+    p.add_argument("--rgb", metavar="PHOTO", required=True, help="photograph: TIFF, PNG or JPEG")
+    p.add_argument("--width-mm", type=float, required=True, help="width of what the photograph shows, mm")
+
+
+def _run_new(args: argparse.Namespace) -> None:
+    from xrfsr_dask.commands.info import as_text, describe
+    from xrfsr_dask.commands.new import new
+
+    _, notes = new(args.store, args.rgb, width_mm=args.width_mm)
+    found = describe(args.store) | {"notes": list(notes)}
+    _say(args, found, "\n".join([*notes, as_text(found)]))
+
+
+def _add(commands: Any) -> None:
+    p = _command(commands, "add", _run_add, "add a scan (patch) to a painting")
+    p.add_argument("store", metavar="P.zarr")
+    p.add_argument("scan", help=".rpl, .bcf, .h5, .nxs, .hspy, .npy, …")
+    p.add_argument("--name", help="name of the patch (next free: p01, p02, …)")
+    p.add_argument("--inside", metavar="PATH", help="path of the cube inside an HDF5 file")
+    p.add_argument("--calibration", metavar="OFFSET,GAIN|FILE.spx", help="keV of channel 0 and keV per channel")
+    p.add_argument(
+        "--at", metavar="X,Y", type=_pair, help="mm of the patch's top left corner on the photograph"
+    )
+    p.add_argument("--step-mm", type=float, help="distance between spots, mm")
+    p.add_argument("--rotation", type=float, default=0.0, help="turn about that corner, degrees clockwise")
+    p.add_argument("--transform", metavar="FILE", help="3x3 matrix (column, row, 1) -> (x mm, y mm, 1)")
+    p.add_argument("--spot-mm", type=float, help="beam on the painting, mm (one step)")
+    p.add_argument("--footprint", choices=("box", "gaussian"), default="box")
+    p.add_argument("--gain", type=float, default=1.0, help="counts relative to other patches (dwell, current)")
+    p.add_argument("--dwell-s", type=float, help="time per spot, s, kept as a note")
+    p.add_argument("--noise", choices=("poisson", "gaussian"), default="poisson")
+    p.add_argument("--resample", action="store_true", help="rebin onto the energy axis of the first patch")
+
+
+def _run_add(args: argparse.Namespace) -> None:
+    from xrfsr_dask.commands.add import add
+    from xrfsr_dask.commands.info import describe
+    from xrfsr_dask.options import AddOptions
+
+    options = AddOptions(
+        name=args.name,
+        at_mm=None if args.at is None else (args.at[1], args.at[0]),
+        step_mm=args.step_mm,
+        rotation_deg=args.rotation,
+        transform_file=args.transform,
+        calibration=args.calibration,
+        inside=args.inside,
+        spot_mm=args.spot_mm,
+        footprint=args.footprint,
+        gain=args.gain,
+        dwell_s=args.dwell_s,
+        noise=args.noise,
+        resample=args.resample,
+    )
+    with _bar(args, "add", "row") as bar:
+        patch = add(args.store, args.scan, options, progress=bar)
+    found = next(p for p in describe(args.store)["patches"] if p["name"] == patch.name)
+    text = f"added patch '{patch.name}': {found['spots'][1]} x {found['spots'][0]} spots"
+    _say(args, found, f"{text}, {found['counts_per_spot']:.0f} counts a spot")
+
+
+def _solve(commands: Any) -> None:
+    p = _command(commands, "solve", _run_solve, "super-resolve a painting from all its patches")
+    p.add_argument("store", metavar="P.zarr")
+    p.add_argument("--name", help="name of the result (the method)")
+    p.add_argument("--resume", action="store_true", help="insist on going on with an unfinished run")
+    p.add_argument("--restart", action="store_true", help="discard an unfinished run")
+    p.add_argument("--dry-run", action="store_true", help="print tiles, tasks, memory and disk; do nothing")
+    p.add_argument("--seed", type=int, default=0)
+    _solver_words(p)
+
+
+def _run_solve(args: argparse.Namespace) -> None:
+    from xrfsr_dask.commands.solve import dry_run, solve_painting
+
+    options, resources = _solve_options(args), _resources(args)
+    if args.dry_run:
+        found = dry_run(args.store, name=args.name, options=options, resources=resources)
+    else:
+        with _bar(args, "solve") as bar:
+            found = solve_painting(
+                args.store,
+                name=args.name,
+                options=options,
+                resources=resources,
+                progress=bar,
+                resume=args.resume,
+                restart=args.restart,
+            )
+    _say(args, found, "\n".join(f"{key:<28}{value}" for key, value in found.items()))
+
+
+def _evaluate(commands: Any) -> None:
+    p = _command(
+        commands, "evaluate", _run_evaluate, "split a scan's counts in two halves, super-resolve one, compare"
+    )
+    p.add_argument("scan", help="a scan whose grid is fine enough to be binned")
+    p.add_argument("--photo", required=True, metavar="FILE|embedded", help="photograph on the scan's own grid")
+    p.add_argument("--factor", type=int, required=True, help="spots binned together along each axis")
+    p.add_argument("--methods", default="cubic,paper", help="comma-separated, or all")
+    p.add_argument("--elements", help="comma-separated; as the file lists them where not given")
+    p.add_argument("--out", default="evaluate", help="folder for table and figure (evaluate)")
+    p.add_argument("--inside", metavar="PATH", help="path of the cube inside an HDF5 file")
+    p.add_argument("--calibration", metavar="OFFSET,GAIN|FILE.spx")
+    p.add_argument("--seed", type=int, default=0)
+    _solver_words(p)
+
+
+def _run_evaluate(args: argparse.Namespace) -> None:
+    from xrfsr_dask.commands.evaluate import evaluate
+    from xrfsr_dask.options import EvaluateOptions
+
+    options = EvaluateOptions(
+        factor=args.factor,
+        methods=tuple(args.methods.split(",")),
+        elements=tuple(args.elements.split(",")) if args.elements else (),
+        seed=args.seed,
+    )
+    with _bar(args, "evaluate") as bar:
+        found = evaluate(
+            args.scan,
+            photo=args.photo,
+            out=args.out,
+            options=options,
+            solve=_solve_options(args),
+            resources=_resources(args),
+            inside=args.inside,
+            calibration=args.calibration,
+            progress=bar,
+        )
+    _say(args, found, found.pop("text"))
+
+
+def _info(commands: Any) -> None:
+    p = _command(commands, "info", _run_info, "say what is in a painting store")
+    p.add_argument("store", metavar="P.zarr")
+
+
+def _run_info(args: argparse.Namespace) -> None:
+    from xrfsr_dask.commands.info import as_text, describe
+
+    found = describe(args.store)
+    _say(args, found, as_text(found))
+
+
+def _check(commands: Any) -> None:
+    p = _command(commands, "check", _run_check, "read and verify every chunk (exit status 1 on damage)")
+    p.add_argument("store", metavar="P.zarr")
+
+
+def _run_check(args: argparse.Namespace) -> int:
+    from xrfsr_dask.store.check import check_store
+
+    with _bar(args, "check", "chunk") as bar:
+        report = check_store(args.store, bar)
+    damage = [{"place": d.place, "what": d.what} for d in report.damage]
+    found = {"arrays": report.arrays, "chunks": report.chunks, "damage": damage}
+    lines = [f"{d['place']}: {d['what']}" for d in damage]
+    lines.append(f"{report.chunks} chunks of {report.arrays} arrays read, {len(damage)} damaged")
+    _say(args, found, "\n".join(lines))
+    return 1 if damage else 0
+
+
+# Words that several commands share
+
+
+def _solver_words(p: Any) -> None:
+    from xrfsr_dask.options import METHODS, SolveOptions
+
+    o = SolveOptions()
+    p.add_argument("--method", choices=METHODS, default=o.method)
+    p.add_argument("--atoms", type=int, default=o.atoms, help=f"endmembers of each layer ({o.atoms})")
+    p.add_argument(
+        "--smoothness", type=float, default=o.smoothness, help=f"weight of the smoothness term ({o.smoothness})"
+    )
+    p.add_argument(
+        "--iterations", type=int, default=o.iterations, help=f"outer iterations at most ({o.iterations})"
+    )
+    p.add_argument("--steps", type=int, default=o.steps, help=f"abundance steps in each ({o.steps})")
+    p.add_argument("--prox", choices=("paper", "simplex"), default=o.prox, help="projection of abundances")
+    p.add_argument(
+        "--tolerance", type=float, default=o.tolerance, help=f"stop below this relative change ({o.tolerance})"
+    )
+    p.add_argument("--tile", type=int, help="side of a tile, px (the largest that fits the memory)")
+    p.add_argument(
+        "--memory", type=_bytes, help="what all tasks may need together, such as 512MB or 4GB (512MB)"
+    )
+    p.add_argument("--workers", type=int, help="tasks at once (one per core)")
+    p.add_argument("--processes", action="store_true", help="worker processes in place of threads")
+    p.add_argument("--scheduler", metavar="ADDRESS", help="use a running Dask scheduler")
+
+
+def _solve_options(args: argparse.Namespace) -> Any:
+    from xrfsr_dask.options import SolveOptions
+
+    return SolveOptions(
+        method=args.method,
+        atoms=args.atoms,
+        smoothness=args.smoothness,
+        iterations=args.iterations,
+        steps=args.steps,
+        prox=args.prox,
+        tolerance=args.tolerance,
+        seed=args.seed,
+    )
+
+
+def _resources(args: argparse.Namespace) -> Any:
+    from xrfsr_dask.options import RunOptions
+
+    return RunOptions(
+        tile=args.tile,
+        memory=args.memory or RunOptions.memory,
+        workers=args.workers,
+        processes=args.processes,
+        scheduler=args.scheduler,
+    )
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"([\d.]+)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
+    if not match:
+        raise argparse.ArgumentTypeError(f"'{text}' is not an amount of memory such as 512MB or 4GB")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def _pair(text: str) -> tuple[float, float]:
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not X,Y in mm, such as 120.5,40") from None
+    return x, y
+
+
+@contextlib.contextmanager
+def _bar(args: argparse.Namespace, label: str, unit: str = "task") -> Iterator[Progress]:
+    if args.quiet or args.json or not sys.stderr.isatty():
+        yield Silent()
+    else:
+        with Bar(label, unit) as bar:
+            yield bar
+
+
+def _say(args: argparse.Namespace, found: dict[str, Any], text: str) -> None:
+    print(json.dumps(found, indent=1) if args.json else text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

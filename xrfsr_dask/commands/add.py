@@ -1,0 +1,202 @@
+"""`xrfsr add`: one scan becomes one patch of a painting, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xrfsr_dask.errors import OptionError, StoreError
+from xrfsr_dask.options import AddOptions, as_attributes
+from xrfsr_dask.readers import (
+    Scan,
+    open_scan,
+    read_calibration,
+    read_transform,
+)
+from xrfsr_dask.store import Painting, Patch, PatchSpec, add_patch, open_painting, placement
+from xrfsr_dask.store.arrays import open_group
+from xrfsr_dask.store.patches import check_name
+
+RowProgress = Callable[[int, int], None]
+
+_LARGEST = int(np.iinfo(np.uint32).max)
+
+
+def add(
+    store: str | Path, scan_path: str | Path, options: AddOptions, *, progress: RowProgress | None = None
+) -> Patch:
+    """Add a scan to a painting; all but the counts themselves is checked before the first is read.
+
+    Parameters
+    ----------
+    store : str or Path
+        An existing painting store.
+    scan_path : str or Path
+        An instrument file; see `xrfsr_dask.readers.open_scan`.
+    options : AddOptions
+        Name, place, calibration, beam.
+    progress : callable, optional
+        Called with (rows done, rows in all) after every block.
+
+    Returns
+    -------
+    Patch
+        `notes_of` tells what had to be assumed about it and what of it was dropped.
+    """
+    painting = open_painting(store)
+    name = _free_name(painting, options.name)
+    given = None if options.calibration is None else read_calibration(options.calibration)
+    transform = None if options.transform_file is None else read_transform(options.transform_file)
+    scan = open_scan(scan_path, inside=options.inside)
+    transform = _place(scan, options) if transform is None else transform
+    energy = _energy(scan, given)
+    rebin = _rebinning(painting, scan, energy, options)
+    spec = _spec(scan, options, transform, energy)
+    if rebin is not None:
+        spec = _rebinned(spec, rebin, painting.energy_kev)
+    blocks = _counted(_blocks(name, scan, spec, rebin), scan.shape[0], progress)
+    return add_patch(painting.path, name, spec, blocks)
+
+
+def notes_of(patch: Patch) -> tuple[str, ...]:
+    """What `add` had to assume about a patch or dropped of it, a sentence each."""
+    return tuple(str(note) for note in open_group(patch.path).attrs.get("notes", ()))
+
+
+def _free_name(painting: Painting, name: str | None) -> str:
+    taken = {patch.name for patch in painting.patches}
+    if name is None:
+        return next(free for i in count(1) if (free := f"p{i:02d}") not in taken)
+    check_name(name, "patch")
+    if name in taken:
+        raise StoreError(f"{painting.path} already holds a patch '{name}'; choose another --name.")
+    return name
+
+
+def _place(scan: Scan, options: AddOptions) -> np.ndarray:
+    step_mm = options.step_mm or scan.step_mm
+    if step_mm is None or options.at_mm is None:
+        raise OptionError(f"{scan.source} does not say the step between its spots; give --step-mm.")
+    return placement(at_mm=options.at_mm, step_mm=step_mm, rotation_deg=options.rotation_deg)
+
+
+def _energy(scan: Scan, given: tuple[float, float] | None) -> np.ndarray:
+    if given is not None:
+        return linear_axis(*given, scan.shape[2])
+    if scan.energy_kev is None:
+        raise OptionError(
+            f"{scan.source} holds no energy calibration; give --calibration OFFSET,GAIN in keV or an .spx file."
+        )
+    return scan.energy_kev
+
+
+def _rebinning(painting: Painting, scan: Scan, energy: np.ndarray, options: AddOptions) -> Rebinning | None:
+    """How to reach the store's energy axis; None where the scan is kept as it is."""
+    known = painting.energy_kev if painting.patches else energy
+    same = len(known) == len(energy) and np.allclose(known, energy, rtol=0, atol=1e-6)
+    if options.resample and not same:
+        return rebinning(energy, known, source=scan.source)
+    steps = np.diff(energy)
+    if len(steps) and np.ptp(steps) > 0.01 * abs(float(steps.mean())):
+        raise InputError(
+            f"{scan.source}: its channels are not evenly spaced ({steps.min():.6f} to {steps.max():.6f} keV); "
+            "give --calibration OFFSET,GAIN."
+        )
+    return None
+
+
+def _spec(scan: Scan, options: AddOptions, transform: np.ndarray, energy: np.ndarray) -> PatchSpec:
+    given = options.calibration is not None
+    notes = scan.notes if given else (*scan.notes, *scan.calibration_notes)
+    return PatchSpec(
+        shape=scan.shape,
+        dtype=_stored_type(scan.dtype, options.noise),
+        transform=transform,
+        energy_kev=energy,
+        spot_mm=options.spot_mm,
+        footprint=options.footprint,
+        gain=options.gain,
+        noise=options.noise,
+        dwell_s=options.dwell_s,
+        source=scan.source,
+        calibration=f"given: {options.calibration}" if given else scan.calibration,
+        extra={"elements": list(scan.elements), "options": as_attributes(options), "notes": list(notes)},
+    )
+
+
+def _rebinned(spec: PatchSpec, rebin: Rebinning, energy: np.ndarray) -> PatchSpec:
+    """The patch on the store's energy axis; its own is kept in ``resampled``."""
+    own = {"from_kev": [float(spec.energy_kev[0]), float(spec.energy_kev[-1])], "from_channels": spec.shape[2]}
+    extra = spec.extra | {"resampled": own | {"empty_channels": rebin.n_empty}}
+    shape = (*spec.shape[:2], len(energy))
+    return replace(spec, shape=shape, dtype=np.dtype("f4"), energy_kev=energy, extra=extra)
+
+
+def _stored_type(dtype: np.dtype[Any], noise: str) -> np.dtype[Any]:
+    """Counts as uint16 where every value of the file's type fits, else uint32; other values as float32."""
+    if dtype.kind == "f" or (dtype.kind == "i" and noise == "gaussian"):
+        return np.dtype("f4")
+    return np.dtype("u2" if dtype.itemsize <= 2 else "u4")
+
+
+def _blocks(
+    name: str, scan: Scan, spec: PatchSpec, rebin: Rebinning | None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Blocks as they are stored; what rebinning drops is noted in `spec.extra` after the last."""
+    dropped = 0.0
+    for first_row, block in scan.blocks(CHUNK_SPOTS):
+        _check_fits(scan, spec, first_row, block)
+        if rebin is None:
+            yield first_row, _as_single(block)
+            continue
+        check_block(name, spec, first_row, block)
+        dropped += rebin.dropped(block)
+        yield first_row, rebin.apply(block)
+    if rebin is not None:
+        spec.extra["resampled"]["dropped_counts"] = dropped
+        spec.extra["notes"] += _rebin_notes(scan, rebin, dropped)
+
+
+def _rebin_notes(scan: Scan, rebin: Rebinning, dropped: float) -> list[str]:
+    notes = []
+    if dropped > 0:
+        notes.append(f"{scan.source}: {dropped:.6g} counts outside the store's energy axis were dropped.")
+    if rebin.n_empty:
+        notes.append(
+            f"{scan.source} does not reach {rebin.n_empty} channels of the store's energy axis; they hold 0."
+        )
+    return notes
+
+
+def _check_fits(scan: Scan, spec: PatchSpec, first_row: int, block: np.ndarray) -> None:
+    """64-bit counts are stored with 32."""
+    if block.dtype.itemsize < 8 or spec.dtype.kind == "f" or block.max() <= _LARGEST:
+        return
+    y, x, channel = np.argwhere(block > _LARGEST)[0]
+    raise InputError(
+        f"{scan.source}: the count at row {first_row + y}, column {x}, channel {channel} is {block[y, x, channel]}; "
+        f"at most {_LARGEST} can be stored, so the file's type or byte order is probably another."
+    )
+
+
+def _as_single(block: np.ndarray) -> np.ndarray:
+    """Double precision as single; what does not fit becomes infinite and is refused by the store."""
+    if block.dtype.kind != "f":
+        return block
+    with np.errstate(over="ignore"):
+        return block.astype(np.float32, copy=False)
+
+
+def _counted(
+    blocks: Iterator[tuple[int, np.ndarray]], n_row: int, progress: RowProgress | None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The blocks, each reported once it is written."""
+    for first_row, block in blocks:
+        yield first_row, block
+        if progress is not None:
+            progress(first_row + len(block), n_row)

@@ -1,0 +1,75 @@
+"""What is in a painting store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from xrfsr_dask.store import Painting, Patch, open_painting
+from xrfsr_dask.store.arrays import open_group
+
+
+def describe(path: str | Path) -> dict[str, Any]:
+    """Photograph, patches, results and unfinished runs of a store, JSON-able."""
+    painting = open_painting(path)
+    ny, nx = painting.shape
+    return {
+        "store": painting.path,
+        "photograph": {
+            "px": [ny, nx],
+            "bands": painting.n_band,
+            "mm": [round(ny * painting.pitch_mm, 3), round(nx * painting.pitch_mm, 3)],
+            "pitch_mm": painting.pitch_mm,
+        },
+        "patches": [_patch(patch) for patch in painting.patches],
+        "results": [_result(painting, name) for name in _names(painting, "results")],
+        "unfinished_runs": [
+            run.parent.name for run in sorted((Path(painting.path) / "work").glob("*/checkpoint.json"))
+        ],
+    }
+
+
+def as_text(found: dict[str, Any]) -> str:
+    """The description as a few lines for people."""
+    photo = found["photograph"]
+    lines = [
+        f"{found['store']}",
+        f"photograph  {photo['px'][1]} x {photo['px'][0]} px, {photo['mm'][1]} x {photo['mm'][0]} mm, "
+        f"{photo['pitch_mm']:.4g} mm per px, {photo['bands']} bands",
+    ]
+    lines += [
+        f"patch       {p['name']}: {p['spots'][1]} x {p['spots'][0]} spots, {p['channels']} channels "
+        f"{p['energy_kev'][0]:.3f} to {p['energy_kev'][1]:.3f} keV, step {p['step_mm']:.3g} mm, "
+        f"{p['counts_per_spot']:.0f} counts a spot ({p['source'] or 'unknown source'})"
+        for p in found["patches"]
+    ]
+    lines += [f"result      {r['name']}: {r['atoms']} atoms, method {r['method']}" for r in found["results"]]
+    lines += [f"unfinished  {name}: repeat `xrfsr solve` to go on" for name in found["unfinished_runs"]]
+    return "\n".join(lines)
+
+
+def _patch(patch: Patch) -> dict[str, Any]:
+    energy = patch.energy_kev()
+    ny, nx, n_channel = patch.shape
+    return {
+        "name": patch.name,
+        "spots": [ny, nx],
+        "channels": n_channel,
+        "energy_kev": [float(energy[0]), float(energy[-1])],
+        "step_mm": patch.step_mm,
+        "gain": patch.gain,
+        "counts_per_spot": patch.total_counts / (ny * nx),
+        "source": str(open_group(patch.path).attrs.get("source", "")),
+    }
+
+
+def _result(painting: Painting, name: str) -> dict[str, Any]:
+    folder = Path(painting.path) / "results" / name
+    attrs = open_group(folder).attrs
+    shape = json.loads((folder / "abundance" / "zarr.json").read_text())["shape"]
+    return {"name": name, "atoms": shape[2], "method": str(attrs.get("method", "known truth"))}
+
+
+def _names(painting: Painting, kind: str) -> list[str]:
+    return sorted(name for name, _ in open_group(Path(painting.path) / kind).groups())

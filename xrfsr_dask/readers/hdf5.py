@@ -1,0 +1,171 @@
+"""Cubes in HDF5 and NeXus files, by their path inside the file, read a few rows at a time.
+
+Which axis is which: names written after the path, ``entry/data[energy,y,x]``, come first; then NeXus
+(`axes`, `interpretation`) and HDF5's dimension labels; then a one-dimensional dataset called "energy"
+beside the cube whose length fits one axis only. A cube without any of these is (y, x, energy), unless
+its first axis is the longest and at least 128 long: that may as well be the spectrum, so the user is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xrfsr_dask.errors import InputError
+from xrfsr_dask.readers.protocol import Scan, kev_per_unit, step_in_mm
+
+if TYPE_CHECKING:
+    import h5py
+
+_ENERGY = ("energy", "energies", "e", "ev", "kev", "channel", "channels", "bin", "bins")
+_Y, _X = ("y", "row", "rows", "height"), ("x", "column", "columns", "width")
+_MAYBE_SPECTRUM = 128  # channels
+
+Axes = tuple[int, int, int]
+
+
+def open_hdf5(path: Path, inside: str | None = None) -> Scan:
+    """Open the cube at `inside`, or the only numeric three-dimensional dataset of the file."""
+    import h5py
+
+    where, named = _split(inside)
+    try:
+        with h5py.File(path, "r") as file:
+            return _scan(path, _cube(path, file, where), named)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as HDF5 ({str(error).splitlines()[0]}).") from error
+
+
+def _scan(path: Path, cube: h5py.Dataset, named: list[str] | None) -> Scan:
+    names = named or _names(cube)
+    axes = _axes(path, cube, names)
+    energy = _coordinate(cube, axes[2], names[axes[2]] or "energy")
+    steps = [_step(cube, axis, names[axis]) for axis in axes[:2]]
+    ny, nx, n_channel = (cube.shape[axis] for axis in axes)
+    return Scan(
+        source=f"{path}:{cube.name}",
+        shape=(ny, nx, n_channel),
+        dtype=cube.dtype,
+        read_rows=partial(_read_rows, path, cube.name, axes),
+        energy_kev=None if energy is None else _kev(*energy),
+        calibration="" if energy is None else f"energy axis beside {cube.name}",
+        step_mm=step_in_mm([step for step in steps if step is not None]),
+    )
+
+
+def _read_rows(path: Path, name: str, axes: Axes, first: int, stop: int) -> np.ndarray:
+    import h5py
+
+    region = [slice(None)] * 3
+    region[axes[0]] = slice(first, stop)
+    try:
+        with h5py.File(path, "r") as file:
+            return np.ascontiguousarray(file[name][tuple(region)].transpose(axes))
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}:{name}, rows {first} to {stop}, cannot be read ({reason}).") from error
+
+
+def _split(inside: str | None) -> tuple[str | None, list[str] | None]:
+    """The path and, where given in brackets after it, the names of the three axes."""
+    match = re.fullmatch(r"(.*)\[(.*)\]", inside or "")
+    if match is None:
+        return inside, None
+    names = [name.strip().lower() for name in match[2].split(",")]
+    if sorted(names) != ["energy", "x", "y"]:
+        raise InputError(
+            f"--inside '{inside}': the axes must be y, x and energy in some order, as in [energy,y,x]."
+        )
+    return match[1] or None, names
+
+
+def _cube(path: Path, file: h5py.File, where: str | None) -> h5py.Dataset:
+    cubes: list[h5py.Dataset] = []
+    file.visititems(lambda _, node: cubes.append(node) if _is_cube(node) else None)
+    found = [file[where]] if where is not None and where in file else []
+    chosen = cubes if where is None else [node for node in found if _is_cube(node)]
+    if len(chosen) == 1:
+        return chosen[0]
+    listed = ", ".join(f"{cube.name} {cube.shape}" for cube in cubes) or "none"
+    asked = "holds no single cube" if where is None else f"holds no cube at '{where}'"
+    raise InputError(
+        f"{path} {asked}; its three-dimensional datasets are: {listed}. Choose one by --inside PATH."
+    )
+
+
+def _is_cube(node: h5py.Dataset | h5py.Group) -> bool:
+    return getattr(node, "ndim", 0) == 3 and getattr(node, "dtype", np.dtype("O")).kind in "uif"
+
+
+def _names(cube: h5py.Dataset) -> list[str]:
+    """Names of the axes in lower case, empty where unknown."""
+    listed = cube.parent.attrs.get("axes", cube.attrs.get("axes", ()))
+    if isinstance(listed, (str, bytes)):
+        listed = re.split("[:,]", _text(listed).strip("[]"))
+    names = [_text(name).strip().lower() for name in listed]
+    if len(names) == 3:
+        return names
+    labels = [dimension.label.lower() for dimension in cube.dims]
+    interpretation = _text(cube.attrs.get("interpretation", ""))
+    if not any(labels) and interpretation in ("spectrum", "image"):
+        labels[2 if interpretation == "spectrum" else 0] = "energy"
+    return labels
+
+
+def _axes(path: Path, cube: h5py.Dataset, names: list[str]) -> Axes:
+    """Indices of y, x and energy."""
+    energy = _energy_axis(path, cube, names)
+    first, second = (axis for axis in range(3) if axis != energy)
+    if _is(names[first], _X) and _is(names[second], _Y):
+        first, second = second, first
+    return first, second, energy
+
+
+def _energy_axis(path: Path, cube: h5py.Dataset, names: list[str]) -> int:
+    by_name = [axis for axis in range(3) if _is(names[axis], _ENERGY)]
+    by_length = [axis for axis in range(3) if _coordinate(cube, axis, "energy") is not None]
+    for found in (by_name, by_length):
+        if len(found) == 1:
+            return found[0]
+    if cube.shape[0] == max(cube.shape) >= _MAYBE_SPECTRUM and cube.shape[0] > cube.shape[2]:
+        raise InputError(
+            f"{path}:{cube.name} of shape {cube.shape} does not say which axis is the energy, and its first is "
+            f"the longest; say --inside '{cube.name}[energy,y,x]' or --inside '{cube.name}[y,x,energy]'."
+        )
+    return 2
+
+
+def _is(name: str, words: tuple[str, ...]) -> bool:
+    return name in words or name.rsplit("_", 1)[-1] in words
+
+
+def _coordinate(cube: h5py.Dataset, axis: int, name: str) -> tuple[np.ndarray, str] | None:
+    """Values and unit of an axis: its HDF5 dimension scale, else the dataset `name` beside the cube."""
+    scales = list(cube.dims[axis].values())
+    beside = [node for key, node in cube.parent.items() if key.lower() == name.lower()]
+    for node in (*scales, *beside):
+        if getattr(node, "shape", None) == (cube.shape[axis],) and node.dtype.kind in "uif":
+            return np.asarray(node[:], float), _text(node.attrs.get("units", node.attrs.get("unit", "")))
+    return None
+
+
+def _kev(values: np.ndarray, unit: str) -> np.ndarray | None:
+    kev = kev_per_unit(unit, last=float(values[-1]))
+    return None if kev is None else values * kev
+
+
+def _step(cube: h5py.Dataset, axis: int, name: str) -> tuple[float, str] | None:
+    coordinate = _coordinate(cube, axis, name) if name else None
+    if coordinate is None or len(coordinate[0]) < 2:
+        return None
+    return float(np.median(np.diff(coordinate[0]))), coordinate[1]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

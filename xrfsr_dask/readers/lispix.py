@@ -1,0 +1,175 @@
+"""Lispix cubes: a ``.rpl`` text header beside a ``.raw`` file of bare numbers, read as a memory map.
+
+`depth-scale`, `depth-origin`, `width-scale` and their units are HyperSpy's additions to the format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xrfsr_dask.errors import InputError
+from xrfsr_dask.readers.protocol import Scan, kev_per_unit, linear_axis, step_in_mm
+
+_TYPES = {"signed": "i", "unsigned": "u", "float": "f"}
+_ORDERS = {"big-endian": ">", "little-endian": "<", "dont-care": "<"}
+_RECORDS = ("vector", "image", "dont-care")
+_SIZES = ("width", "height", "depth", "offset", "data-length")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the numbers of a .raw file lie."""
+
+    shape: tuple[int, int, int]
+    """(ny, nx, n_channel)."""
+    dtype: np.dtype[Any]
+    offset: int
+    """Bytes before the first number."""
+    by_image: bool
+    """(channel, y, x) in the file rather than (y, x, channel)."""
+
+    @property
+    def n_byte(self) -> int:
+        """Size the .raw file must have."""
+        ny, nx, n_channel = self.shape
+        return self.offset + ny * nx * n_channel * self.dtype.itemsize
+
+
+def open_lispix(path: Path) -> Scan:
+    """Open a ``.rpl`` header (or its ``.raw``) and the file beside it; their sizes are compared at once."""
+    header = _beside(path, ".rpl") if path.suffix.lower() == ".raw" else path
+    raw = _beside(path, ".raw")
+    keys = _read_header(header)
+    layout = _layout(header, keys)
+    found = raw.stat().st_size
+    if found != layout.n_byte:
+        raise InputError(
+            f"{raw} has {found} bytes, but {header.name} describes {layout.n_byte} bytes "
+            f"({' x '.join(map(str, layout.shape))} values of {layout.dtype.itemsize} bytes after "
+            f"{layout.offset}); the file is {'truncated' if found < layout.n_byte else 'too long'} "
+            "or the header belongs to another one."
+        )
+    energy, calibration, notes = _energy(header, keys, layout.shape[2])
+    return Scan(
+        source=str(path),
+        shape=layout.shape,
+        dtype=layout.dtype,
+        read_rows=partial(_read_rows, raw, layout),
+        energy_kev=energy,
+        calibration=calibration,
+        step_mm=_step(header, keys),
+        notes=_assumptions(header, keys, layout),
+        calibration_notes=notes,
+    )
+
+
+def _read_rows(raw: Path, layout: _Layout, first: int, stop: int) -> np.ndarray:
+    """Rows first to stop; mapped anew each time, so that pages once read do not pile up in the process."""
+    ny, nx, n_channel = layout.shape
+    shape = (n_channel, ny, nx) if layout.by_image else layout.shape
+    cube = np.memmap(raw, layout.dtype, "r", layout.offset, shape)
+    if layout.by_image:
+        return np.ascontiguousarray(np.moveaxis(cube[:, first:stop], 0, -1))
+    return np.asarray(cube[first:stop])
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    """The file of the same stem with `suffix` in any case."""
+    if path.suffix.lower() == suffix:
+        return path
+    for other in sorted(path.parent.iterdir()):
+        if other.stem == path.stem and other.suffix.lower() == suffix:
+            return other
+    raise InputError(f"{path}: the file {path.stem}{suffix} that belongs beside it does not exist.")
+
+
+def _read_header(header: Path) -> dict[str, str]:
+    """Keys in lower case with their values; comments begin with a semicolon."""
+    data = header.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    keys = {}
+    for line in text.splitlines():
+        key, _, value = line.split(";")[0].strip().replace(" ", "\t", 1).partition("\t")
+        keys[key.strip().lower()] = value.strip().split("\t")[0].strip()
+    return keys
+
+
+def _layout(header: Path, keys: dict[str, str]) -> _Layout:
+    missing = [key for key in (*_SIZES, "data-type", "byte-order", "record-by") if not keys.get(key)]
+    if missing:
+        raise InputError(f"{header} is not a complete Lispix header: it lacks {', '.join(missing)}.")
+    nx, ny, n_channel, offset, length = (_size(header, keys, key) for key in _SIZES)
+    order = _choice(header, keys, "byte-order", _ORDERS)
+    kind = _choice(header, keys, "data-type", _TYPES)
+    record = _choice(header, keys, "record-by", _RECORDS)
+    if length not in ((4, 8) if kind == "float" else (1, 2, 4, 8)):
+        raise InputError(f"{header}: data-length {length} does not exist for data-type {kind}.")
+    dtype = np.dtype(f"{_ORDERS[order]}{_TYPES[kind]}{length}")
+    return _Layout((ny, nx, n_channel), dtype, offset, record == "image")
+
+
+def _size(header: Path, keys: dict[str, str], key: str) -> int:
+    smallest = 0 if key == "offset" else 1
+    if not keys[key].isdecimal() or int(keys[key]) < smallest:
+        raise InputError(f"{header}: {key} is '{keys[key]}', a whole number of at least {smallest} is needed.")
+    return int(keys[key])
+
+
+def _choice(header: Path, keys: dict[str, str], key: str, known: Any) -> str:
+    value = keys[key].lower().replace("'", "")
+    if value not in known:
+        raise InputError(f"{header}: {key} is '{keys[key]}'; it can be {', '.join(known)}.")
+    return value
+
+
+def _assumptions(header: Path, keys: dict[str, str], layout: _Layout) -> tuple[str, ...]:
+    """What a header leaves open although it matters."""
+    ny, nx, n_channel = layout.shape
+    notes = []
+    if _choice(header, keys, "byte-order", _ORDERS) == "dont-care" and layout.dtype.itemsize > 1:
+        notes.append(f"{header.name} does not say its byte order; little-endian was taken.")
+    if _choice(header, keys, "record-by", _RECORDS) == "dont-care" and n_channel > 1 and ny * nx > 1:
+        notes.append(f"{header.name} does not say its record order; vector was taken.")
+    return tuple(notes)
+
+
+def _energy(
+    header: Path, keys: dict[str, str], n_channel: int
+) -> tuple[np.ndarray | None, str, tuple[str, ...]]:
+    """Energy axis, where it came from, and what had to be assumed."""
+    key = "depth-scale" if "depth-scale" in keys else "ev-per-chan"
+    gain, offset = _number(header, keys, key), _number(header, keys, "depth-origin")
+    kev = kev_per_unit(keys.get("depth-units"), step=gain or 0.0)
+    if not gain or kev is None:
+        return None, "", ()
+    gain_kev = gain * (kev if key == "depth-scale" else 1e-3)
+    axis = linear_axis((offset or 0.0) * kev, gain_kev, n_channel)
+    if offset is not None:
+        return axis, f"{key} and depth-origin of {header.name}", ()
+    note = (
+        f"{header.name} gives {1e3 * gain_kev:g} eV per channel but no offset; channel 0 was taken as 0 keV, "
+        "which is rarely true: compare a known line, or give --calibration."
+    )
+    return axis, f"{key} of {header.name}, offset unknown and taken as 0", (note,)
+
+
+def _step(header: Path, keys: dict[str, str]) -> float | None:
+    axes = [(_number(header, keys, f"{axis}-scale"), keys.get(f"{axis}-units")) for axis in ("height", "width")]
+    return step_in_mm([(scale, unit) for scale, unit in axes if scale is not None])
+
+
+def _number(header: Path, keys: dict[str, str], key: str) -> float | None:
+    if not keys.get(key):
+        return None
+    try:
+        return float(keys[key])
+    except ValueError:
+        raise InputError(f"{header}: {key} is '{keys[key]}', a number is needed.") from None

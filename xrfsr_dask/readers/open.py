@@ -1,0 +1,57 @@
+"""Which reader takes which file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xrfsr_dask.errors import InputError
+from xrfsr_dask.readers.hdf5 import open_hdf5
+from xrfsr_dask.readers.lispix import open_lispix
+from xrfsr_dask.readers.npy import open_npy
+from xrfsr_dask.readers.protocol import Scan
+from xrfsr_dask.readers.rosetta import PLUGINS, open_rosetta
+
+_LISPIX = (".rpl", ".raw")
+_HDF5 = (".h5", ".hdf5", ".hdf", ".nxs", ".nx5")
+_NPY = (".npy",)
+
+
+def open_scan(path: str | Path, *, inside: str | None = None) -> Scan:
+    """Open an instrument file by its suffix; counts are read when asked for.
+
+    Parameters
+    ----------
+    path : str or Path
+        Lispix .rpl, HDF5 or NeXus, .npy, or what rosettasciio reads (.bcf, .hspy, .zspy, …).
+    inside : str, optional
+        Which cube of a file with several: a path in HDF5, optionally with the names of its axes
+        (``"entry/data[energy,y,x]"``), or a title in .bcf and the like.
+
+    Raises
+    ------
+    InputError
+        The file is missing, of an unknown kind, damaged, or holds no single cube of numbers.
+    MissingPackageError
+        The optional package for this kind of file is not installed.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    known = (*_LISPIX, *_HDF5, *_NPY, *PLUGINS)
+    if suffix == ".spx":
+        raise InputError(f"{path} holds one spectrum, not a scan; give it as --calibration of one.")
+    if suffix not in known:
+        raise InputError(
+            f"{path}: files with the suffix '{suffix}' cannot be read; known are {', '.join(known[: -len(PLUGINS)])} "
+            f"and, with `pip install 'xrfsr_dask[bruker]'`, {', '.join(PLUGINS)}."
+        )
+    if not path.exists():
+        raise InputError(f"scan {path} does not exist.")
+    if path.is_dir() and suffix != ".zspy":
+        raise InputError(f"scan {path} is a folder; a file is needed.")
+    if suffix in _HDF5:
+        return open_hdf5(path, inside)
+    if suffix in PLUGINS:
+        return open_rosetta(path, inside)
+    if inside is not None:
+        raise InputError(f"{path} holds one cube; --inside '{inside}' is for HDF5 and for files with several.")
+    return open_lispix(path) if suffix in _LISPIX else open_npy(path)

@@ -1,0 +1,195 @@
+"""The photograph of the whole painting, from TIFF (tifffile) or PNG, JPEG and the like (pillow)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xrfsr_dask.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_LARGEST_PX = 4 * 10**9  # pillow refuses more; its own limit, 0.18e9, is less than one painting
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TIFF_ORIENTATION = 274
+
+
+@dataclass(frozen=True, eq=False)
+class Photograph:
+    """A photograph as read, upright."""
+
+    image: np.ndarray
+    """uint8 or uint16 of shape (ny, nx, 1 or 3), row 0 at the top."""
+    source: str
+    """The file, as the user named it."""
+    notes: tuple[str, ...] = ()
+    """What was dropped or turned, a sentence each."""
+
+
+def read_photograph(path: str | Path) -> Photograph:
+    """Read a photograph: one or three bands of 8 or 16 bit; alpha is dropped, palettes are expanded.
+
+    Raises
+    ------
+    InputError
+        The file is missing, unreadable, of floats, of inks (CMYK), or a stack of images.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"photograph {path} does not exist or is not a file.")
+    with path.open("rb") as file:
+        magic = file.read(4)
+    if not magic:
+        raise InputError(f"photograph {path} is empty (0 bytes).")
+    image, notes = _read_tiff(path) if magic in _TIFF_MAGIC else _read_pillow(path)
+    image = image[..., None] if image.ndim == 2 else image
+    if image.shape[2] in (2, 4):
+        image = image[..., :-1]
+        notes.append(f"{path.name}: its alpha channel was dropped.")
+    return Photograph(_checked(path, image), str(path), tuple(notes))
+
+
+def _checked(path: Path, image: np.ndarray) -> np.ndarray:
+    if 0 in image.shape:
+        raise InputError(f"photograph {path} has no pixels (shape {image.shape}).")
+    if image.dtype.kind != "u" or image.dtype.itemsize > 2 or image.shape[2] not in (1, 3):
+        raise InputError(
+            f"photograph {path} has {image.shape[2]} bands of type {image.dtype}; save it with one or three bands "
+            "of 8 or 16 bit."
+        )
+    return np.ascontiguousarray(image, image.dtype.newbyteorder("="))
+
+
+def _read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            page = series.keyframe
+            _check_tiff(path, series.axes, page)
+            image = _expanded(series.asarray(), page)
+    except InputError:
+        raise
+    except Exception as error:  # tifffile raises what the damage makes it raise
+        if "imagecodecs" in str(error):
+            return _without_codec(path, page)
+        raise _unreadable(path, error) from error
+    image = np.moveaxis(image, 0, -1) if series.axes == "SYX" else image
+    tag = page.tags.get(_TIFF_ORIENTATION)
+    return _upright(path, image, 1 if tag is None else int(tag.value))
+
+
+def _check_tiff(path: Path, axes: str, page: Any) -> None:
+    if axes not in ("YX", "YXS", "SYX"):
+        raise InputError(
+            f"photograph {path} is a stack of images (axes {axes}); save the one to be used alone."
+        )
+    kind, bits = page.photometric.name, page.bitspersample
+    if kind not in ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE", "YCBCR"):
+        raise InputError(f"photograph {path} is in {kind} colours; save it as RGB or grey.")
+    if bits not in (1, 8, 16) or page.dtype.kind not in "ub":
+        raise InputError(
+            f"photograph {path} has values of {bits} bits and type {page.dtype}; save it with 8 or 16 bit."
+        )
+
+
+def _expanded(image: np.ndarray, page: Any) -> np.ndarray:
+    """Palettes as RGB, one bit as eight, black as zero."""
+    if page.photometric.name == "PALETTE":
+        return np.asarray((page.colormap >> 8).astype(np.uint8).T[image])
+    if image.dtype.kind == "b":
+        image = image.astype(np.uint8) * np.uint8(255)
+    return np.iinfo(image.dtype).max - image if page.photometric.name == "MINISWHITE" else image
+
+
+def _without_codec(path: Path, page: Any) -> tuple[np.ndarray, list[str]]:
+    """A compression tifffile has no codec for (LZW, JPEG): pillow reads it where it keeps every bit."""
+    if page.bitspersample <= 8 and page.samplesperpixel in (1, 3, 4):
+        return _read_pillow(path)
+    raise InputError(
+        f"photograph {path} has {page.bitspersample}-bit values compressed by {page.compression.name}; "
+        "`pip install imagecodecs`, or save it uncompressed or with ZIP compression."
+    )
+
+
+def _upright(path: Path, image: np.ndarray, orientation: int) -> tuple[np.ndarray, list[str]]:
+    """The image as TIFF's orientation 1 … 8 means it to be seen."""
+    if not 2 <= orientation <= 8:
+        return image, []
+    if orientation >= 5:
+        image = image.swapaxes(0, 1)
+    turns: dict[int, tuple[int, ...]] = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}
+    return np.flip(image, turns.get(orientation, ())), [_turned(path, orientation)]
+
+
+def _turned(path: Path, orientation: int) -> str:
+    return f"{path.name} was turned upright as its orientation mark ({orientation}) says."
+
+
+def _read_pillow(path: Path) -> tuple[np.ndarray, list[str]]:
+    from PIL import ImageOps
+
+    try:
+        with _pillow_image(path) as image:
+            notes = _png_notes(path, image)
+            mark = image.getexif().get(_TIFF_ORIENTATION, 1)
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            pixels = np.asarray(_plain(path, upright))
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file makes pillow raise anything, SyntaxError included
+        raise _unreadable(path, error) from error
+    return pixels, notes + ([_turned(path, mark)] if 2 <= mark <= 8 else [])
+
+
+@contextmanager
+def _pillow_image(path: Path) -> Iterator[Image.Image]:
+    """An image opened without pillow's limit on pixels, which one large painting exceeds."""
+    from PIL import Image
+
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = _LARGEST_PX
+    try:
+        with Image.open(path) as image:
+            yield image
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _plain(path: Path, image: Image.Image) -> Image.Image | np.ndarray:
+    """Grey or RGB, with alpha where there is some, of 8 or 16 bit."""
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "I":
+        values = np.asarray(image)
+        if values.min() >= 0 and values.max() <= np.iinfo(np.uint16).max:
+            return values.astype(np.uint16)
+    if image.mode not in ("L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I;16L"):
+        raise InputError(f"photograph {path} is in mode {image.mode}; save it as RGB or grey of 8 or 16 bit.")
+    return image
+
+
+def _png_notes(path: Path, image: Image.Image) -> list[str]:
+    """Pillow reads colour PNG of 16 bit as 8 bit: say so."""
+    if image.format != "PNG":
+        return []
+    with path.open("rb") as file:
+        bits, colour = file.read(26)[24:26]  # of the header chunk, the first in every PNG
+    if bits != 16 or colour == 0:
+        return []
+    return [f"{path.name} is a colour PNG of 16 bit and was read with 8; save it as TIFF to keep all 16."]
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return InputError(f"photograph {path} cannot be read ({reason}).")

@@ -1,0 +1,87 @@
+"""What every reader returns: a scan whose counts are read a few rows at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xrfsr_dask.errors import InputError
+
+_KEV = {"kev": 1.0, "ev": 1e-3}
+_MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "nm": 1e-6}
+_PER_CHANNEL_EV = 0.5  # a step at least this long cannot be in keV: no detector has channels of 500 eV
+_LARGEST_KEV = 1000.0  # an axis that ends above this is in eV: no tube reaches 1 MeV
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scan:
+    """An opened scan of an instrument; its counts stay in the file until asked for."""
+
+    source: str
+    """The file, as the user named it."""
+    shape: tuple[int, int, int]
+    """(ny, nx, n_channel)."""
+    dtype: np.dtype[Any]
+    """Type of the counts in the file, byte order included."""
+    read_rows: Callable[[int, int], np.ndarray]
+    """(first, last + 1) -> counts (rows, nx, n_channel) of these rows."""
+    energy_kev: np.ndarray | None = None
+    """(n_channel,) keV of each channel's centre, offset included; None: the file holds no calibration."""
+    calibration: str = ""
+    """Where the energy axis came from."""
+    step_mm: float | None = None
+    """Distance between neighbouring spots, mm, where the file says it."""
+    image: np.ndarray | None = None
+    """(ny, nx) image that the instrument recorded on the same grid, where there is one."""
+    elements: tuple[str, ...] = ()
+    """Chemical symbols the file lists, in its order."""
+    notes: tuple[str, ...] = ()
+    """What had to be assumed about how the counts lie, a sentence each."""
+    calibration_notes: tuple[str, ...] = ()
+    """What had to be assumed about the energy axis; void where the user gives a calibration."""
+
+    def __post_init__(self) -> None:
+        if min(self.shape) < 1:
+            raise InputError(f"{self.source} has no data: its shape (y, x, channel) is {self.shape}.")
+        if self.dtype.kind not in "uif":
+            raise InputError(f"{self.source} holds values of type {self.dtype}; counts must be real numbers.")
+
+    def blocks(self, rows: int = 32) -> Iterator[tuple[int, np.ndarray]]:
+        """Counts of `rows` rows at a time as (first_row, counts (rows, nx, n_channel)), in order."""
+        ny = self.shape[0]
+        for first in range(0, ny, rows):
+            yield first, self.read_rows(first, min(first + rows, ny))
+
+
+def linear_axis(offset_kev: float, gain_kev: float, n_channel: int) -> np.ndarray:
+    """Energy of each channel's centre, float64 of shape (n_channel,), keV: offset + gain * channel."""
+    return offset_kev + gain_kev * np.arange(n_channel)
+
+
+def kev_per_unit(unit: str | None, *, step: float = 0.0, last: float = 0.0) -> float | None:
+    """keV in one unit of energy; None where the unit is none of energy.
+
+    Where no unit is given, steps and ends too large for keV are taken as eV.
+    """
+    word = _word(unit)
+    if word:
+        return _KEV.get(word)
+    return 1e-3 if abs(step) >= _PER_CHANNEL_EV or abs(last) > _LARGEST_KEV else 1.0
+
+
+def step_in_mm(steps: list[tuple[float, str | None]]) -> float | None:
+    """One step in mm from (length, unit) of both axes; None where unknown or unequal by over 1 %."""
+    lengths = [abs(length) * _MM.get(_word(unit), math.nan) for length, unit in steps]
+    known = [mm for mm in lengths if math.isfinite(mm) and mm > 0]
+    if not known or len(known) < len(steps) or max(known) > 1.01 * min(known):
+        return None
+    return math.exp(sum(map(math.log, known)) / len(known))
+
+
+def _word(unit: str | None) -> str:
+    word = (unit or "").strip().lower()
+    return "" if word in ("<undefined>", "undefined", "none", "unknown") else word

@@ -1,0 +1,58 @@
+"""A patch's place on the painting, read from a file as OpenCV and scikit-image write it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from xrfsr_dask.errors import InputError
+
+_SWAP = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+def read_transform(path: str | Path) -> np.ndarray:
+    """Transform of a patch from a .npy, .json or text file.
+
+    Parameters
+    ----------
+    path : str or Path
+        Nine numbers, or the six of an affine transform (2x3), that map a spot (column, row, 1) to
+        (x_mm, y_mm, 1) on the painting; spot centres lie at integers. Text is separated by blanks or
+        commas; JSON is a list, or an object whose key ``transform`` holds it.
+
+    Returns
+    -------
+    float64 array of shape (3, 3)
+        In this package's order: (row, column, 1) -> (y_mm, x_mm, 1), with a last entry of 1.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"transform file {path} does not exist.")
+    try:
+        values = _values(path)
+    except (ValueError, TypeError, KeyError, EOFError, OSError) as error:
+        raise InputError(f"transform file {path} cannot be read as numbers ({_reason(error)}).") from error
+    if values.size not in (6, 9):
+        raise InputError(f"transform file {path} holds {values.size} numbers; a 3x3 or 2x3 matrix is needed.")
+    if values.size == 6:
+        values = np.append(values, [0.0, 0.0, 1.0])
+    matrix = values.reshape(3, 3)
+    if not np.isfinite(matrix).all() or matrix[2, 2] == 0 or abs(np.linalg.det(matrix)) == 0:
+        raise InputError(f"transform file {path}: its matrix is not finite and invertible.")
+    return _SWAP @ (matrix / matrix[2, 2]) @ _SWAP
+
+
+def _values(path: Path) -> np.ndarray:
+    if path.suffix.lower() == ".npy":
+        return np.asarray(np.load(path, allow_pickle=False), float).ravel()
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix.lower() != ".json":
+        return np.array(text.replace(",", " ").replace(";", " ").split(), float)
+    found = json.loads(text)
+    return np.asarray(found["transform"] if isinstance(found, dict) else found, float).ravel()
+
+
+def _reason(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
