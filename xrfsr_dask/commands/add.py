@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -10,25 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from xrfsr_dask.errors import OptionError, StoreError
+from xrfsr_dask.errors import InputError, OptionError, StoreError
 from xrfsr_dask.options import AddOptions, as_attributes
+from xrfsr_dask.progress import Progress
 from xrfsr_dask.readers import (
+    Rebinning,
     Scan,
+    linear_axis,
     open_scan,
     read_calibration,
     read_transform,
+    rebinning,
 )
 from xrfsr_dask.store import Painting, Patch, PatchSpec, add_patch, open_painting, placement
 from xrfsr_dask.store.arrays import open_group
-from xrfsr_dask.store.patches import check_name
-
-RowProgress = Callable[[int, int], None]
+from xrfsr_dask.store.patches import CHUNK_SPOTS, check_block, check_name
 
 _LARGEST = int(np.iinfo(np.uint32).max)
 
 
 def add(
-    store: str | Path, scan_path: str | Path, options: AddOptions, *, progress: RowProgress | None = None
+    store: str | Path, scan_path: str | Path, options: AddOptions, *, progress: Progress | None = None
 ) -> Patch:
     """Add a scan to a painting; all but the counts themselves is checked before the first is read.
 
@@ -40,8 +42,8 @@ def add(
         An instrument file; see `xrfsr_dask.readers.open_scan`.
     options : AddOptions
         Name, place, calibration, beam.
-    progress : callable, optional
-        Called with (rows done, rows in all) after every block.
+    progress : Progress, optional
+        Told the number of rows, then of every block of rows that is written.
 
     Returns
     -------
@@ -65,7 +67,8 @@ def add(
 
 def notes_of(patch: Patch) -> tuple[str, ...]:
     """What `add` had to assume about a patch or dropped of it, a sentence each."""
-    return tuple(str(note) for note in open_group(patch.path).attrs.get("notes", ()))
+    notes: Any = open_group(patch.path).attrs.get("notes", ())
+    return tuple(notes)
 
 
 def _free_name(painting: Painting, name: str | None) -> str:
@@ -179,8 +182,8 @@ def _check_fits(scan: Scan, spec: PatchSpec, first_row: int, block: np.ndarray) 
         return
     y, x, channel = np.argwhere(block > _LARGEST)[0]
     raise InputError(
-        f"{scan.source}: the count at row {first_row + y}, column {x}, channel {channel} is {block[y, x, channel]}; "
-        f"at most {_LARGEST} can be stored, so the file's type or byte order is probably another."
+        f"{scan.source}: the count at row {first_row + y}, column {x}, channel {channel} is "
+        f"{block[y, x, channel]}; at most {_LARGEST} can be stored, so the file's type or byte order is probably another."
     )
 
 
@@ -193,10 +196,12 @@ def _as_single(block: np.ndarray) -> np.ndarray:
 
 
 def _counted(
-    blocks: Iterator[tuple[int, np.ndarray]], n_row: int, progress: RowProgress | None
+    blocks: Iterator[tuple[int, np.ndarray]], n_row: int, progress: Progress | None
 ) -> Iterator[tuple[int, np.ndarray]]:
     """The blocks, each reported once it is written."""
+    if progress is not None:
+        progress.expect(n_row)
     for first_row, block in blocks:
         yield first_row, block
         if progress is not None:
-            progress(first_row + len(block), n_row)
+            progress.advance(len(block))

@@ -36,13 +36,13 @@ def open_scan(path: str | Path, *, inside: str | None = None) -> Scan:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    known = (*_LISPIX, *_HDF5, *_NPY, *PLUGINS)
+    own = (*_LISPIX, *_HDF5, *_NPY)
     if suffix == ".spx":
         raise InputError(f"{path} holds one spectrum, not a scan; give it as --calibration of one.")
-    if suffix not in known:
+    if suffix not in (*own, *PLUGINS):
         raise InputError(
-            f"{path}: files with the suffix '{suffix}' cannot be read; known are {', '.join(known[: -len(PLUGINS)])} "
-            f"and, with `pip install 'xrfsr_dask[bruker]'`, {', '.join(PLUGINS)}."
+            f"{path}: files with the suffix '{suffix}' cannot be read; known are {', '.join(own)} and, "
+            f"with `pip install 'xrfsr_dask[bruker]'`, {', '.join(PLUGINS)}."
         )
     if not path.exists():
         raise InputError(f"scan {path} does not exist.")

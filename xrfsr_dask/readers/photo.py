@@ -60,8 +60,8 @@ def _checked(path: Path, image: np.ndarray) -> np.ndarray:
         raise InputError(f"photograph {path} has no pixels (shape {image.shape}).")
     if image.dtype.kind != "u" or image.dtype.itemsize > 2 or image.shape[2] not in (1, 3):
         raise InputError(
-            f"photograph {path} has {image.shape[2]} bands of type {image.dtype}; save it with one or three bands "
-            "of 8 or 16 bit."
+            f"photograph {path} has {image.shape[2]} bands of type {image.dtype}; save it with one or "
+            "three bands of 8 or 16 bit."
         )
     return np.ascontiguousarray(image, image.dtype.newbyteorder("="))
 

@@ -16,7 +16,7 @@ class Rebinning:
     """Shares of each old channel that fall into each new one."""
 
     share: Any
-    """Sparse (n_old, n_new), float64; a row sums to one, less where the old channel reaches out of the new axis."""
+    """Sparse (n_old, n_new), float64; rows sum to one, less where a channel reaches out of the new axis."""
 
     @cached_property
     def lost(self) -> np.ndarray:
@@ -60,7 +60,7 @@ def rebinning(old_kev: np.ndarray, new_kev: np.ndarray, *, source: str = "the sc
     old, new = _edges(old_kev, source), _edges(new_kev, "the store")
     if old[-1] <= new[0] or new[-1] <= old[0]:
         raise InputError(
-            f"{source} spans {old[0]:.4f} to {old[-1]:.4f} keV and the store {new[0]:.4f} to {new[-1]:.4f} keV: "
+            f"{source} spans {old[0]:.4f} to {old[-1]:.4f} keV, the store {new[0]:.4f} to {new[-1]:.4f} keV; "
             "they have no energy in common; check the calibration."
         )
     edges = np.union1d(old, new)

@@ -1,0 +1,76 @@
+import shutil
+
+import numpy as np
+import pytest
+from helpers import small_painting
+
+from xrfsr_dask.errors import StoreError
+from xrfsr_dask.store.arrays import staged
+from xrfsr_dask.store.check import check_store
+from xrfsr_dask.store.results import new_result
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("check") / "p.zarr"
+    small_painting(path, "ab")
+    rng = np.random.default_rng(0)
+    with staged(path, "results/r") as group:
+        abundance = new_result(
+            group,
+            shape=(230, 170),
+            pitch_mm=1.0,
+            endmember=rng.random((3, 64)),
+            layer=np.array([0, 0, 1]),
+            energy_kev=np.arange(64.0),
+            attrs={},
+        )
+        abundance[:] = rng.random((230, 170, 3)).astype("f4")
+        group["coverage"][:] = 1.0
+    return path
+
+
+def test_a_whole_store_is_found_whole(whole):
+    report = check_store(whole)
+    assert report.damage == ()
+    assert report.chunks > report.arrays > 15
+
+
+def stored_files(path):
+    return sorted(p for p in path.rglob("*") if p.is_file() and p.relative_to(path).parts[0] != "work")
+
+
+@pytest.mark.parametrize("harm", ["flip", "truncate", "empty", "delete"])
+def test_every_kind_of_damage_to_every_file_is_found(whole, tmp_path, harm):
+    shutil.copytree(whole, tmp_path / "p.zarr")
+    missed = []
+    for file in stored_files(tmp_path / "p.zarr"):
+        good = file.read_bytes()
+        if file.name == "zarr.json" and harm == "flip":
+            continue  # a letter of a unit is not damage that anything could tell
+        if harm == "flip":
+            middle = len(good) // 2
+            file.write_bytes(good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :])
+        elif harm == "truncate":
+            file.write_bytes(good[: len(good) // 2])
+        elif harm == "empty":
+            file.write_bytes(b"")
+        else:
+            file.unlink()
+        if not check_store(tmp_path / "p.zarr").damage:
+            missed.append(str(file.relative_to(tmp_path)))
+        file.write_bytes(good)
+    assert missed == []
+
+
+def test_a_missing_array_is_found(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "p.zarr")
+    shutil.rmtree(tmp_path / "p.zarr" / "patches" / "a" / "counts")
+    assert [(d.place, d.what) for d in check_store(tmp_path / "p.zarr").damage] == [
+        ("patches/a/counts", "the array is missing")
+    ]
+
+
+def test_a_path_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(StoreError, match="does not exist or is not a folder"):
+        check_store(tmp_path / "nothing.zarr")

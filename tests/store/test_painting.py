@@ -1,0 +1,224 @@
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from helpers import small_painting, tree_bytes
+
+from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError, StoreError
+from xrfsr_dask.store import PatchSpec, add_patch, create_painting, open_painting, placement
+from xrfsr_dask.store.arrays import open_array, open_group, read, staged
+
+PHOTO = np.random.default_rng(0).integers(0, 255, (120, 90, 3)).astype("u1")
+
+
+def spec(**changes) -> PatchSpec:
+    given = {
+        "shape": (8, 6, 16),
+        "dtype": "u2",
+        "transform": placement(at_mm=(10, 10), step_mm=5),
+        "energy_kev": 0.1 + 0.01 * np.arange(16),
+        "source": "scan.rpl",
+    }
+    return PatchSpec(**(given | changes))
+
+
+def rows(counts: np.ndarray):
+    return ((r, counts[r : r + 32]) for r in range(0, len(counts), 32))
+
+
+COUNTS = np.random.default_rng(1).poisson(2.0, (8, 6, 16)).astype("u2")
+
+
+@pytest.fixture
+def store(tmp_path):
+    create_painting(tmp_path / "p.zarr", PHOTO, width_mm=90.0)
+    return tmp_path / "p.zarr"
+
+
+def test_plain_xarray_reads_the_store_with_units_and_millimetres(store):
+    add_patch(store, "p01", spec(), rows(COUNTS))
+    tree = xr.open_datatree(store, engine="zarr", consolidated=False)
+    photo, patch = tree["rgb/0"].to_dataset(), tree["patches/p01"].to_dataset()
+    np.testing.assert_array_equal(photo.image, PHOTO)
+    assert photo.x.attrs["units"] == "mm"
+    np.testing.assert_allclose(photo.x[[0, -1]], [0.5, 89.5])
+    np.testing.assert_array_equal(patch.counts, COUNTS)
+    assert patch.counts.dims == ("y", "x", "energy")
+    assert patch.energy.attrs["units"] == "keV"
+    np.testing.assert_allclose(patch.mean_spectrum, COUNTS.mean(axis=(0, 1)))
+    tree.close()
+
+
+def test_every_array_is_checksummed(store):
+    add_patch(store, "p01", spec(), rows(COUNTS))
+    for path in store.rglob("zarr.json"):
+        meta = json.loads(path.read_text())
+        if meta["node_type"] == "array":
+            assert meta["codecs"][-1]["name"] == "crc32c", path
+
+
+def test_a_pyramid_halves_until_it_is_small(tmp_path):
+    image = np.random.default_rng(0).integers(0, 65535, (700, 1301, 1)).astype("u2")
+    create_painting(tmp_path / "p.zarr", image, width_mm=130.1)
+    tree = xr.open_datatree(tmp_path / "p.zarr", engine="zarr", consolidated=False)
+    assert [tree[f"rgb/{i}/image"].shape for i in range(3)] == [(700, 1301, 1), (350, 651, 1), (175, 326, 1)]
+    level = tree["rgb/1/image"].values.astype(float)
+    np.testing.assert_allclose(level[3, 4], image[6:8, 8:10].mean(axis=(0, 1)), atol=0.51)
+    assert float(tree["rgb/1/x"][0]) == pytest.approx(0.1)
+    tree.close()
+
+
+def test_srgb_becomes_linear_light():
+    from xrfsr_dask.store.painting import linear_light
+
+    values = linear_light(np.array([[[0, 188, 255]]], "u1"), "srgb")
+    np.testing.assert_allclose(values[0, 0], [0, 0.5029, 1], atol=1e-3)
+    np.testing.assert_allclose(linear_light(np.array([[[51]]], "u1"), "linear"), 0.2)
+
+
+def test_placement_puts_the_corner_where_it_was_asked_for_and_turns_clockwise():
+    T = placement(at_mm=(10, 20), step_mm=2.0, rotation_deg=90)
+    np.testing.assert_allclose(T @ [-0.5, -0.5, 1], [10, 20, 1], atol=1e-12)
+    np.testing.assert_allclose(T @ [-0.5, 0.5, 1], [12, 20, 1], atol=1e-12)  # a column further: down
+    np.testing.assert_allclose(T @ [0.5, -0.5, 1], [10, 18, 1], atol=1e-12)  # a row further: left
+
+
+def refused(store, error, words, name="p01", counts=COUNTS, **changes):
+    before = tree_bytes(store)
+    with pytest.raises(error, match=words) as caught:
+        add_patch(store, name, spec(**changes), rows(counts))
+    assert "\n" not in str(caught.value)
+    assert tree_bytes(store) == before
+    assert not list((store / "work").glob("staging*"))
+
+
+def test_bad_counts_are_refused_with_their_place_and_leave_nothing(store):
+    for value, words in ((np.nan, "not finite"), (np.inf, "not finite"), (-3.0, "negative")):
+        counts = COUNTS.astype("f4")
+        counts[5, 2, 7] = value
+        refused(
+            store,
+            InputError,
+            rf"patch 'p01' \(scan.rpl\).*row 5, column 2, channel 7 is {words}",
+            counts=counts,
+        )
+
+
+def test_negative_values_pass_as_gaussian_noise(store):
+    counts = COUNTS.astype("f4") - 3
+    patch = add_patch(store, "p01", spec(dtype="f4", noise="gaussian"), rows(counts))
+    np.testing.assert_array_equal(read(patch.counts()), counts)
+
+
+def test_scans_that_do_not_fit_the_painting_are_refused(store):
+    refused(
+        store,
+        InputError,
+        r"reaches outside the photograph: spot \(row 7, column 0\).*--step-mm",
+        transform=placement(at_mm=(100, 10), step_mm=5),
+    )
+    refused(store, InputError, "has no data", shape=(0, 6, 16), counts=COUNTS[:0])
+    refused(store, InputError, r"rows 0 to 20 of 20 were expected.*found \(8, 6, 16\)", shape=(20, 6, 16))
+    refused(store, InputError, "not an invertible 3x3", transform=np.zeros((3, 3)))
+    refused(store, InputError, "energy axis does not rise", energy_kev=np.zeros(16))
+    refused(store, OptionError, "gain must be more than 0", gain=0.0)
+    refused(store, OptionError, "spot size must be more than 0", spot_mm=-1.0)
+    for name in ("../p", "a/b", "", ".hidden", "x" * 65, "a\\b"):
+        refused(store, OptionError, "cannot be the name of a patch", name=name)
+
+
+def test_patches_must_agree_on_energy(store):
+    add_patch(store, "p01", spec(), rows(COUNTS))
+    refused(store, StoreError, "already holds a patch 'p01'")
+    refused(
+        store,
+        InputError,
+        r"has 12 channels, patch 'p01' has 16.*--resample",
+        name="p02",
+        shape=(8, 6, 12),
+        energy_kev=np.arange(12.0),
+        counts=COUNTS[..., :12],
+    )
+    refused(
+        store,
+        InputError,
+        r"spans 0.6000 to 0.7500 keV.*--calibration",
+        name="p02",
+        energy_kev=0.6 + 0.01 * np.arange(16),
+    )
+
+
+def test_what_is_not_a_painting_is_refused(tmp_path, store):
+    import zarr
+
+    with pytest.raises(StoreError, match="does not exist; create it with `xrfsr new`"):
+        open_painting(tmp_path / "absent.zarr")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StoreError, match=r"is not a painting store: it holds no zarr.json"):
+        open_painting(tmp_path / "folder")
+    zarr.create_group(str(tmp_path / "other.zarr"), zarr_format=3)
+    with pytest.raises(StoreError, match="not a painting store"):
+        open_painting(tmp_path / "other.zarr")
+    (tmp_path / "broken.zarr").mkdir()
+    (tmp_path / "broken.zarr" / "zarr.json").write_text("{")
+    with pytest.raises(StoreError, match="no readable Zarr group"):
+        open_painting(tmp_path / "broken.zarr")
+    meta = json.loads((store / "zarr.json").read_text())
+    meta["attributes"]["format_version"] = 99
+    (store / "zarr.json").write_text(json.dumps(meta))
+    with pytest.raises(StoreError, match="written in store format 99, this version reads up to 1; update"):
+        open_painting(store)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (np.zeros((4, 4, 2), "u1"), r"shape \(4, 4, 2\)"),
+        (np.zeros((4, 4, 3), "f4"), "type float32"),
+        (np.zeros((0, 4, 3), "u1"), "no pixels"),
+    ],
+)
+def test_photographs_that_cannot_be_used_are_refused(tmp_path, image, words):
+    with pytest.raises(InputError, match=words):
+        create_painting(tmp_path / "p.zarr", image, width_mm=10.0, source="photo.tif")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_store_is_never_overwritten(store):
+    before = tree_bytes(store)
+    with pytest.raises(StoreError, match="already exists"):
+        create_painting(store, PHOTO, width_mm=90.0)
+    with pytest.raises(OptionError, match="more than 0 mm, got -1"):
+        create_painting(store.with_name("q.zarr"), PHOTO, width_mm=-1)
+    assert tree_bytes(store) == before
+
+
+def test_a_staged_group_appears_whole_or_not_at_all(store):
+    before = tree_bytes(store)
+
+    def fail_half_way():
+        with staged(store, "results/r") as group:
+            group.create_group("half")
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        fail_half_way()
+    assert tree_bytes(store) == before
+
+
+def test_a_flipped_bit_is_an_error_and_never_a_number(store):
+    patch = add_patch(store, "p01", spec(), rows(COUNTS))
+    chunk = patch.path / "counts" / "c" / "0" / "0" / "0"
+    damaged = bytearray(chunk.read_bytes())
+    damaged[len(damaged) // 2] ^= 4
+    chunk.write_bytes(bytes(damaged))
+    with pytest.raises(DamagedStoreError, match=r"patches/p01/counts.*damaged.*xrfsr check"):
+        read(open_array(open_group(patch.path), "counts"))
+
+
+def test_patches_are_listed_by_name_and_an_unknown_one_is_told(tmp_path):
+    painting = small_painting(tmp_path / "p.zarr", "ba")
+    assert [patch.name for patch in painting.patches] == ["a", "b"]
+    with pytest.raises(StoreError, match="no patch 'z'; it holds: a, b"):
+        painting.patch("z")
