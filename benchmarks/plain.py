@@ -10,7 +10,7 @@ import numpy as np
 from xrfsr_dask.kernels.smoothness import difference, difference_adjoint
 
 
-def abundance_step(Av, Anv, X, I, S, Dv, Dnv, Drgb, *, lam, gamma):  # noqa: E741
+def abundance_step(Av, Anv, X, I, S, Dv, Dnv, Drgb, *, lam, gamma):
     """(15a)-(15c) with the paper's prox; A (ny, nx, m), X (n_lr, B), I (ny, nx, 3), S sparse (n_lr, n_hr)."""
     dv = gamma * np.linalg.norm(Drgb.T @ Drgb)
     dnv = gamma * np.linalg.norm(Dnv @ Dnv.T)
@@ -26,7 +26,7 @@ def abundance_step(Av, Anv, X, I, S, Dv, Dnv, Drgb, *, lam, gamma):  # noqa: E74
     return V[..., : Av.shape[-1]], V[..., Av.shape[-1] :]
 
 
-def dictionary_steps(Av, Anv, X, I, S, Dv, Dnv, Drgb, *, lam, gamma, steps):  # noqa: E741
+def dictionary_steps(Av, Anv, X, I, S, Dv, Dnv, Drgb, *, lam, gamma, steps):
     """(17), (19), (21), each `steps` times, clipped to [0, 1]."""
     V, N = Av.reshape(-1, Av.shape[-1]), Anv.reshape(-1, Anv.shape[-1])
     SV, SN = S @ V, S @ N
@@ -44,7 +44,7 @@ def dictionary_steps(Av, Anv, X, I, S, Dv, Dnv, Drgb, *, lam, gamma, steps):  # 
     return Dv, Dnv, Drgb
 
 
-def objective(Av, Anv, X, I, S, Dv, Dnv, Drgb, *, lam):  # noqa: E741
+def objective(Av, Anv, X, I, S, Dv, Dnv, Drgb, *, lam):
     """(9a)."""
     Y = Av.reshape(-1, Av.shape[-1]) @ Dv + Anv.reshape(-1, Anv.shape[-1]) @ Dnv
     smooth = sum(np.square(d).sum() for d in difference(Anv @ Dnv))

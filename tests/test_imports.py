@@ -90,7 +90,7 @@ def test_only_cluster_imports_distributed():
 
 def test_only_tiling_and_cluster_import_dask_for_tasks():
     users = {p.relative_to(PACKAGE).parts[0] for p in modules() if "dask" in all_imports(p)}
-    assert users <= {"tiling", "cluster.py", "result.py"}  # result wraps the lazy cube for xarray
+    assert users <= {"tiling", "cluster.py", "result"}  # result wraps the lazy cube for xarray
 
 
 def all_imports(path: Path) -> set[str]:

@@ -15,7 +15,7 @@ GAIN, LAM = 0.8, 0.1
 def scene(beam, seed=0):
     rng = np.random.default_rng(seed)
     A = rng.dirichlet(np.ones(N_V + N_NV), beam.shape).astype("f4")
-    I = rng.random((*beam.shape, 3)).astype("f4")  # noqa: E741
+    I = rng.random((*beam.shape, 3)).astype("f4")
     X = rng.random((beam.spots[0] * beam.spots[1], N_CHANNEL)).astype("f4")
     Dv, Dnv, Drgb = rng.random((N_V, N_CHANNEL)), rng.random((N_NV, N_CHANNEL)), rng.random((N_V, 3))
     return A, I, X, Dv, Dnv, Drgb
@@ -32,7 +32,7 @@ def patch_spots(beam, X, Dnv, index=None):
     return TileSpots(beam.footprints(index), windows[index], np.ascontiguousarray(C), GAIN)
 
 
-def transcription(A, I, X, Dv, Dnv, Drgb, beam, exact):  # noqa: E741
+def transcription(A, I, X, Dv, Dnv, Drgb, beam, exact):
     """(15) written out in float64 with whole spectra: the yardstick."""
     A = A.astype(float)
     Av, Anv = A[..., :N_V], A[..., N_V:]
@@ -56,7 +56,7 @@ def transcription(A, I, X, Dv, Dnv, Drgb, beam, exact):  # noqa: E741
 @pytest.mark.parametrize("name", BEAMS)
 def test_the_fused_step_is_the_papers_step(name, exact):
     beam = BEAMS[name]
-    A, I, X, Dv, Dnv, Drgb = scene(beam)  # noqa: E741
+    A, I, X, Dv, Dnv, Drgb = scene(beam)
     whole = (0, beam.shape[0], 0, beam.shape[1])
     spots, m = [patch_spots(beam, X, Dnv)], matrices(Dv, Dnv, Drgb, exact)
     expected = A
@@ -71,7 +71,7 @@ def test_the_fused_step_is_the_papers_step(name, exact):
 def test_the_inside_of_a_tile_has_the_bits_of_the_whole(name, steps):
     """And the pixels that a tile lacks are wrong nowhere inside: they are filled with NaN here."""
     beam = BEAMS[name]
-    A, I, X, Dv, Dnv, Drgb = scene(beam)  # noqa: E741
+    A, I, X, Dv, Dnv, Drgb = scene(beam)
     m = matrices(Dv, Dnv, Drgb, exact=False)
     whole = (0, beam.shape[0], 0, beam.shape[1])
     expected = abundance_steps(

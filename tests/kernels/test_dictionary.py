@@ -22,7 +22,7 @@ def problem():
     n_v, n_nv, n_channel, ny, nx = 4, 3, 20, 12, 10
     A = rng.dirichlet(np.ones(n_v + n_nv), (ny, nx))
     SA = A.reshape(3, 4, 5, 2, -1).mean(axis=(1, 3)).reshape(-1, n_v + n_nv)
-    X, I = rng.random((len(SA), n_channel)), rng.random((ny, nx, 3))  # noqa: E741
+    X, I = rng.random((len(SA), n_channel)), rng.random((ny, nx, 3))
     P, Q, xx = spot_statistics(SA.astype("f4"), X.astype("f4"))
     Av = A[..., :n_v].reshape(-1, n_v)
     sums = Statistics(
@@ -40,7 +40,7 @@ def problem():
     return A, SA, X, I, D, sums
 
 
-def written_out(A, SA, X, I, D):  # noqa: E741
+def written_out(A, SA, X, I, D):
     n_v = len(D.Dv)
     Y = SA[:, :n_v] @ D.Dv + SA[:, n_v:] @ D.Dnv
     smooth = LAM * sum(np.square(d @ D.Dnv).sum() for d in difference(A[..., n_v:]))
@@ -48,7 +48,7 @@ def written_out(A, SA, X, I, D):  # noqa: E741
 
 
 def test_the_objective_from_the_statistics_is_the_objective_written_out(problem):
-    A, SA, X, I, D, sums = problem  # noqa: E741
+    A, SA, X, I, D, sums = problem
     value = objective(D, sums, lam=LAM)
     np.testing.assert_allclose(
         [value.data, value.photograph, value.smoothness], written_out(A, SA, X, I, D), rtol=1e-5

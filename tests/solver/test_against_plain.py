@@ -49,7 +49,7 @@ def test_two_iterations_are_those_of_the_paper(tmp_path, patches):
         now = start(plan, executor, quiet)
         D = state.load_dictionaries(plan, 0)
         A = state.open_generation(plan, 0)[:].astype(float)
-        S, X, I = sampling_matrix(plan), all_counts(plan), painting.photograph().astype(float)  # noqa: E741
+        S, X, I = sampling_matrix(plan), all_counts(plan), painting.photograph().astype(float)
         Av, Anv, Dv, Dnv, Drgb = A[..., :5], A[..., 5:], D.Dv, D.Dnv, D.Drgb
         for _ in range(2):
             now = outer.project(plan, now, executor, quiet)

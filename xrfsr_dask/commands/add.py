@@ -183,7 +183,7 @@ def _check_fits(scan: Scan, spec: PatchSpec, first_row: int, block: np.ndarray) 
     y, x, channel = np.argwhere(block > _LARGEST)[0]
     raise InputError(
         f"{scan.source}: the count at row {first_row + y}, column {x}, channel {channel} is "
-        f"{block[y, x, channel]}; at most {_LARGEST} can be stored, so the file's type or byte order is probably another."
+        f"{block[y, x, channel]}; at most {_LARGEST} can be stored; is the file's byte order right?"
     )
 
 

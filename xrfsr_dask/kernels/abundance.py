@@ -7,8 +7,8 @@ With D fixed the data speak only through ``C = X Dnv^T`` and two small Grams (M1
     [Av, Anv] = prox([Vv, Vnv])                                                             (15c)
 
 with ``Kn = Dnv Dnv^T``, ``Kvn = Dv Dnv^T`` and g the patch's gain (M3). A row of A holds the visible
-abundances first, then the hidden ones. Every pixel is computed alone and in one order, so its bits do not
-depend on the tile it is in.
+abundances first, then the hidden ones. Every pixel is computed in one order of operations, so its bits do
+not depend on the tile it is in.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from xrfsr_dask.kernels.projection import rescale_row, simplex_row
+from xrfsr_dask.kernels.projection import FAST, rescale_row, simplex_row
 from xrfsr_dask.kernels.sampling import Bounds, Footprints, add_adjoint, downsample, touching
 
-_FAST = {"contract", "reassoc", "nsz", "arcp"}  # never assumes finite numbers
+STRIP = 50
+"""Pixels of one row of the grid whose M x M products are one call."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,10 @@ def _one_step(
     colours = np.ascontiguousarray(m.Drgb.T)
     smooth = np.float32(m.lam * m.inv_dnv)
     edge = (-corner[0], shape[0] - corner[0], -corner[1], shape[1] - corner[1])
-    _pixels(A, out, photo, colours, m.Kn, np.float32(m.inv_dv), smooth, inside, edge, m.exact)
+    _pixels(A, out, photo, colours, m.Kn, np.float32(m.inv_dv), smooth, inside, edge, corner[1], m.exact)
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _residual_step(SA, C, Kn, Kvn, gain, inv_dnv, out):  # type: ignore[no-untyped-def]
     """-(1/dnv) g (g (S Anv Kn + S Av Kvn) - C), row by row."""
     n_v, n_nv = Kvn.shape
@@ -155,45 +156,67 @@ def _residual_step(SA, C, Kn, Kvn, gain, inv_dnv, out):  # type: ignore[no-untyp
             row[k] = scale * (g * row[k] - C[s, k])
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST)
-def _pixels(A, out, photo, colours, Kn, inv_dv, smooth, inside, edge, exact):  # type: ignore[no-untyped-def]
-    """Add the colour and smoothness gradients to each pixel of `out` and project its row."""
-    n_band, n_v = colours.shape
-    n_nv = Kn.shape[0]
-    lap = np.empty(n_nv, np.float32)
-    pull = np.empty(n_nv, np.float32)
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _pixels(A, out, photo, colours, Kn, inv_dv, smooth, inside, edge, origin_x, exact):  # type: ignore[no-untyped-def]
+    """Add the colour and smoothness gradients to each pixel of `out` and project its row.
+
+    Pixels are taken in strips that begin at multiples of `STRIP` of the whole grid, so that a pixel has the
+    same place in its M x M product, and so the same bits, in any tile.
+    """
+    n_v, n_nv = colours.shape[1], Kn.shape[0]
+    lap = np.zeros((STRIP, n_nv), np.float32)
+    pull = np.zeros((STRIP, n_nv), np.float32)
+    first = inside[2] - (origin_x + inside[2]) % STRIP
     for y in range(inside[0], inside[1]):
-        for x in range(inside[2], inside[3]):
-            a, row = A[y, x], out[y, x]
-            for b in range(n_band):
-                error = -photo[y, x, b]
-                for k in range(n_v):
-                    error += a[k] * colours[b, k]
-                error *= inv_dv
-                for k in range(n_v):
-                    row[k] -= error * colours[b, k]
-            if smooth > 0.0:
+        for x0 in range(first, inside[3], STRIP):
+            low, high = max(x0, inside[2]), min(x0 + STRIP, inside[3])
+            rough = smooth > 0.0 and _laplacian(A, y, x0, low, high, n_v, edge, lap)
+            if rough:
+                np.dot(lap, Kn, pull)
+            for x in range(low, high):
+                a, row = A[y, x], out[y, x]
+                _colour_step(a, row, photo[y, x], colours, inv_dv)
+                if rough:
+                    for k in range(n_nv):
+                        row[n_v + k] -= smooth * pull[x - x0, k]
+                if exact:
+                    simplex_row(row)
+                else:
+                    rescale_row(row)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _laplacian(A, y, x0, low, high, n_v, edge, out):  # type: ignore[no-untyped-def]
+    """Rows of L Anv for the pixels low <= x < high of one strip; whether any is not zero."""
+    n_nv = out.shape[1]
+    total = np.float32(0.0)
+    for x in range(low, high):
+        here, row = A[y, x], out[x - x0]
+        for k in range(n_nv):
+            row[k] = 0.0
+        for side in range(4):
+            yy = y + (side == 0) - (side == 1)
+            xx = x + (side == 2) - (side == 3)
+            if yy >= edge[0] and yy < edge[1] and xx >= edge[2] and xx < edge[3]:
+                other = A[yy, xx]
                 for k in range(n_nv):
-                    lap[k] = 0.0
-                    pull[k] = 0.0
-                for side in range(4):
-                    yy = y + (side == 0) - (side == 1)
-                    xx = x + (side == 2) - (side == 3)
-                    if yy >= edge[0] and yy < edge[1] and xx >= edge[2] and xx < edge[3]:
-                        other = A[yy, xx]
-                        for k in range(n_nv):
-                            lap[k] += a[n_v + k] - other[n_v + k]
-                for j in range(n_nv):
-                    lj = lap[j]
-                    if lj != 0.0:
-                        for k in range(n_nv):
-                            pull[k] += lj * Kn[j, k]
-                for k in range(n_nv):
-                    row[n_v + k] -= smooth * pull[k]
-            if exact:
-                simplex_row(row)
-            else:
-                rescale_row(row)
+                    row[k] += here[n_v + k] - other[n_v + k]
+        for k in range(n_nv):
+            total += row[k] * row[k]
+    return total > 0.0
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _colour_step(a, row, colour, colours, inv_dv):  # type: ignore[no-untyped-def]
+    """-(1/dv) (Av Drgb - I) Drgb^T of one pixel, at rank n_band."""
+    n_band, n_v = colours.shape
+    for b in range(n_band):
+        error = -colour[b]
+        for k in range(n_v):
+            error += a[k] * colours[b, k]
+        error *= inv_dv
+        for k in range(n_v):
+            row[k] -= error * colours[b, k]
 
 
 def _inverse(value: float) -> float:

@@ -6,6 +6,10 @@ import numpy as np
 from numba import njit
 
 
+FAST = {"contract", "reassoc", "nsz", "arcp"}
+"""Liberties the compiler may take in kernels; never that numbers are finite."""
+
+
 def project_rows(V: np.ndarray, *, exact: bool) -> np.ndarray:
     """Project every row of V (n, k) onto the probability simplex; float32, a new array.
 
@@ -31,13 +35,13 @@ def _project_all(V, exact):  # type: ignore[no-untyped-def]
             rescale_row(V[i])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def rescale_row(v):  # type: ignore[no-untyped-def]
     """The paper's projection, in place: clip at zero, divide by the sum; an all-zero row becomes uniform."""
-    total = np.float32(0.0)
+    zero = np.float32(0.0)
+    total = zero
     for k in range(v.size):
-        if v[k] < 0:
-            v[k] = 0
+        v[k] = max(v[k], zero)
         total += v[k]
     if total <= 0:
         for k in range(v.size):
@@ -48,21 +52,23 @@ def rescale_row(v):  # type: ignore[no-untyped-def]
         v[k] *= scale
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath=FAST)
 def simplex_row(v):  # type: ignore[no-untyped-def]
     """Exact projection onto the simplex, in place (Michelot 1986: drop what falls below the threshold)."""
-    total = 0.0
+    one, zero = np.float32(1.0), np.float32(0.0)
+    total = zero
     for k in range(v.size):
         total += v[k]
-    count, tau = v.size, (total - 1.0) / v.size
+    count = np.int32(v.size)
+    tau = (total - one) / np.float32(count)
     while True:
-        total, left = 0.0, 0
+        total, left = zero, np.int32(0)
         for k in range(v.size):
-            if v[k] > tau:
-                total += v[k]
-                left += 1
-        if left == count or left == 0:
+            above = v[k] > tau
+            total += v[k] if above else zero
+            left += np.int32(1) if above else np.int32(0)
+        if left >= count or left == 0:  # never more: rounding cannot make it run for ever
             break
-        count, tau = left, (total - 1.0) / left
+        count, tau = left, (total - one) / np.float32(left)
     for k in range(v.size):
-        v[k] = max(v[k] - np.float32(tau), np.float32(0.0))
+        v[k] = max(v[k] - tau, zero)

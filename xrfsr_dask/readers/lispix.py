@@ -18,6 +18,7 @@ from xrfsr_dask.readers.protocol import Scan, kev_per_unit, linear_axis, step_in
 _TYPES = {"signed": "i", "unsigned": "u", "float": "f"}
 _ORDERS = {"big-endian": ">", "little-endian": "<", "dont-care": "<"}
 _RECORDS = ("vector", "image", "dont-care")
+_IMAGES = 64  # images turned into spectra at once: a cache line holds as many channels
 _SIZES = ("width", "height", "depth", "offset", "data-length")
 
 
@@ -70,12 +71,23 @@ def open_lispix(path: Path) -> Scan:
 
 def _read_rows(raw: Path, layout: _Layout, first: int, stop: int) -> np.ndarray:
     """Rows first to stop; mapped anew each time, so that pages once read do not pile up in the process."""
-    ny, nx, n_channel = layout.shape
-    shape = (n_channel, ny, nx) if layout.by_image else layout.shape
-    cube = np.memmap(raw, layout.dtype, "r", layout.offset, shape)
     if layout.by_image:
-        return np.ascontiguousarray(np.moveaxis(cube[:, first:stop], 0, -1))
-    return np.asarray(cube[first:stop])
+        return _read_images(raw, layout, first, stop)
+    return np.asarray(np.memmap(raw, layout.dtype, "r", layout.offset, layout.shape)[first:stop])
+
+
+def _read_images(raw: Path, layout: _Layout, first: int, stop: int) -> np.ndarray:
+    """Rows of a file with one image per channel; not mapped, for a map would hold pages of every image."""
+    ny, nx, n_channel = layout.shape
+    out = np.empty((stop - first, nx, n_channel), layout.dtype)
+    with raw.open("rb") as file:
+        for start in range(0, n_channel, _IMAGES):
+            images = np.empty((min(_IMAGES, n_channel - start), *out.shape[:2]), layout.dtype)
+            for channel, image in enumerate(images, start):
+                file.seek(layout.offset + (channel * ny + first) * nx * layout.dtype.itemsize)
+                image[...] = np.fromfile(file, layout.dtype, image.size).reshape(image.shape)
+            out[..., start : start + len(images)] = images.transpose(1, 2, 0)
+    return out
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.readers.hdf5 import open_hdf5
+from xrfsr_dask.readers.hyperspy import open_hyperspy
 from xrfsr_dask.readers.lispix import open_lispix
 from xrfsr_dask.readers.npy import open_npy
 from xrfsr_dask.readers.protocol import Scan
@@ -13,6 +14,7 @@ from xrfsr_dask.readers.rosetta import PLUGINS, open_rosetta
 
 _LISPIX = (".rpl", ".raw")
 _HDF5 = (".h5", ".hdf5", ".hdf", ".nxs", ".nx5")
+_HYPERSPY = (".hspy", ".zspy")
 _NPY = (".npy",)
 
 
@@ -22,10 +24,10 @@ def open_scan(path: str | Path, *, inside: str | None = None) -> Scan:
     Parameters
     ----------
     path : str or Path
-        Lispix .rpl, HDF5 or NeXus, .npy, or what rosettasciio reads (.bcf, .hspy, .zspy, …).
+        Lispix .rpl, HDF5 or NeXus, .hspy, .zspy, .npy, or what rosettasciio reads (.bcf and others).
     inside : str, optional
         Which cube of a file with several: a path in HDF5, optionally with the names of its axes
-        (``"entry/data[energy,y,x]"``), or a title in .bcf and the like.
+        (``"entry/data[energy,y,x]"``), or a title in .bcf, .hspy and the like.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def open_scan(path: str | Path, *, inside: str | None = None) -> Scan:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    own = (*_LISPIX, *_HDF5, *_NPY)
+    own = (*_LISPIX, *_HDF5, *_HYPERSPY, *_NPY)
     if suffix == ".spx":
         raise InputError(f"{path} holds one spectrum, not a scan; give it as --calibration of one.")
     if suffix not in (*own, *PLUGINS):
@@ -50,6 +52,8 @@ def open_scan(path: str | Path, *, inside: str | None = None) -> Scan:
         raise InputError(f"scan {path} is a folder; a file is needed.")
     if suffix in _HDF5:
         return open_hdf5(path, inside)
+    if suffix in _HYPERSPY:
+        return open_hyperspy(path, inside)
     if suffix in PLUGINS:
         return open_rosetta(path, inside)
     if inside is not None:

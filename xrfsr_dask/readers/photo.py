@@ -141,13 +141,15 @@ def _read_pillow(path: Path) -> tuple[np.ndarray, list[str]]:
             notes = _png_notes(path, image)
             mark = image.getexif().get(_TIFF_ORIENTATION, 1)
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            pixels = np.asarray(_plain(path, upright))
+            if 2 <= mark <= 8:  # without a mark this would copy the image, large as it is
+                notes.append(_turned(path, mark))
+                ImageOps.exif_transpose(image, in_place=True)
+            pixels = np.asarray(_plain(path, image))
     except InputError:
         raise
     except Exception as error:  # a damaged file makes pillow raise anything, SyntaxError included
         raise _unreadable(path, error) from error
-    return pixels, notes + ([_turned(path, mark)] if 2 <= mark <= 8 else [])
+    return pixels, notes
 
 
 @contextmanager

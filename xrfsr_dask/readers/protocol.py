@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,7 @@ def kev_per_unit(unit: str | None, *, step: float = 0.0, last: float = 0.0) -> f
     return 1e-3 if abs(step) >= _PER_CHANNEL_EV or abs(last) > _LARGEST_KEV else 1.0
 
 
-def step_in_mm(steps: list[tuple[float, str | None]]) -> float | None:
+def step_in_mm(steps: Sequence[tuple[float, str | None]]) -> float | None:
     """One step in mm from (length, unit) of both axes; None where unknown or unequal by over 1 %."""
     lengths = [abs(length) * _MM.get(_word(unit), math.nan) for length, unit in steps]
     known = [mm for mm in lengths if math.isfinite(mm) and mm > 0]

@@ -89,7 +89,7 @@ def sum_tile(plan: Plan, generation: int, tile: Rect) -> Sums:
     for cell in cells_of(tile, plan.cell):
         rows, columns = cell.within((tile.y0, tile.x0))
         Av = A[rows, columns, :n_v].reshape(-1, n_v)
-        I = image[rows, columns].reshape(-1, n_band)  # noqa: E741 (the paper's letter)
+        I = image[rows, columns].reshape(-1, n_band)
         wide = A[rows.start : rows.stop + 1, columns.start : columns.stop + 1, n_v:]
         out["R"] += quantised(Av.T @ Av, bound)
         out["Ri"] += quantised(Av.T @ I, bound)

@@ -1,0 +1,368 @@
+"""`add`: a scan becomes a patch, whole or not at all."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import SHARED, tree_bytes
+
+from xrfsr_dask.commands.add import add, notes_of
+from xrfsr_dask.errors import InputError, OptionError, StoreError, XrfsrError
+from xrfsr_dask.options import AddOptions
+from xrfsr_dask.store import create_painting, open_painting
+from xrfsr_dask.store.arrays import open_group
+
+EDS = SHARED / "eds" / "0.bcf"
+M6 = SHARED / "m6" / "bruker_m6_jetstream_file_example.spx"
+
+CUBE = np.random.default_rng(0).integers(0, 60, (40, 30, 16)).astype("u2")
+KEV = "-0.96,0.01"
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A painting of 80 x 60 mm without patches."""
+    return create_painting(tmp_path / "p.zarr", np.full((80, 60, 3), 9, "u1"), width_mm=60).path
+
+
+def saved(store, cube=CUBE, name="scan.npy"):
+    path = Path(store).parent / name
+    np.save(path, cube)
+    return path
+
+
+def options(**more):
+    return AddOptions(**({"at_mm": (10.0, 5.0), "step_mm": 1.5, "calibration": KEV} | more))
+
+
+def refused(kind, words, store, scan, given):
+    """`add` raises `kind` with `words` in one line, and the store is byte for byte as it was."""
+    before = tree_bytes(Path(store))
+    with pytest.raises(kind, match=words) as caught:
+        add(store, scan, given)
+    assert "\n" not in str(caught.value)
+    assert tree_bytes(Path(store)) == before
+    assert not any((Path(store) / "work").glob("*staging*"))
+
+
+class Counter:
+    """Progress that remembers what it was told."""
+
+    def __init__(self):
+        self.told = []
+
+    def expect(self, total):
+        self.told.append(("of", total))
+
+    def advance(self, n=1):
+        self.told.append(n)
+
+    def note(self, text):
+        self.told.append(text)
+
+
+def test_a_scan_becomes_a_patch_with_its_counts_place_and_energy(store):
+    told = Counter()
+    given = options(rotation_deg=1.0, gain=2.0, dwell_s=0.1, spot_mm=2.0, footprint="gaussian")
+    patch = add(store, saved(store), given, progress=told)
+    assert [known.name for known in open_painting(store).patches] == [patch.name] == ["p01"]
+    assert told.told == [("of", 40), 32, 8]
+    np.testing.assert_array_equal(patch.counts()[:], CUBE)
+    assert patch.counts().dtype == np.uint16
+    np.testing.assert_allclose(patch.energy_kev(), -0.96 + 0.01 * np.arange(16))
+    assert patch.step_mm == pytest.approx(1.5)
+    assert (patch.gain, patch.spot_mm, patch.footprint) == (2.0, 2.0, "gaussian")
+    attrs = dict(open_group(patch.path).attrs)
+    assert attrs["dwell_s"] == 0.1
+    assert attrs["calibration"] == f"given: {KEV}"
+    assert attrs["source"].endswith("scan.npy")
+    assert attrs["options"]["rotation_deg"] == 1.0
+    assert notes_of(patch) == ()
+
+
+def test_names_are_counted_up_past_those_taken(store):
+    scan = saved(store)
+    add(store, scan, options(name="p02"))
+    assert [add(store, scan, options()).name for _ in range(2)] == ["p01", "p03"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    [
+        ("u1", "u2"),
+        (">u2", "u2"),
+        ("u4", "u4"),
+        ("u8", "u4"),
+        ("i1", "u2"),
+        (">i2", "u2"),
+        ("i4", "u4"),
+        ("i8", "u4"),
+        ("f2", "f4"),
+        ("f4", "f4"),
+        (">f8", "f4"),
+    ],
+)
+def test_counts_of_every_type_are_kept_in_the_smallest_that_holds_them(store, dtype, kept):
+    patch = add(store, saved(store, CUBE.astype(dtype)), options())
+    assert patch.counts().dtype == np.dtype(kept)
+    np.testing.assert_array_equal(patch.counts()[:], CUBE)
+
+
+@pytest.mark.parametrize("dtype", ["i2", "f8"])
+def test_values_with_gaussian_noise_may_be_negative(store, dtype):
+    cube = CUBE.astype(dtype) - 5
+    patch = add(store, saved(store, cube), options(noise="gaussian"))
+    np.testing.assert_array_equal(patch.counts()[:], cube)
+
+
+def test_a_transform_file_in_columns_and_x_places_rows_and_y(store, tmp_path):
+    np.savetxt(tmp_path / "t.txt", [[1.5, 0.1, 4.0], [-0.1, 1.2, 20.0], [0, 0, 1]])
+    given = AddOptions(transform_file=str(tmp_path / "t.txt"), calibration=KEV)
+    patch = add(store, saved(store), given)
+    row, column = 7, 3
+    y, x, _ = patch.transform @ [row, column, 1]
+    assert (x, y) == pytest.approx((1.5 * column + 0.1 * row + 4, -0.1 * column + 1.2 * row + 20))
+
+
+def test_another_energy_axis_is_rebinned_when_asked_and_what_is_lost_is_said(store):
+    add(store, saved(store), options())
+    energy = -0.985 + 0.02 * np.arange(12)
+    patch = add(store, saved(store, CUBE[..., :12]), options(calibration="-0.985,0.02", resample=True))
+    np.testing.assert_allclose(patch.energy_kev(), -0.96 + 0.01 * np.arange(16))
+    assert patch.counts().dtype == np.float32
+    resampled = dict(open_group(patch.path).attrs)["resampled"]
+    assert resampled["from_kev"] == pytest.approx([energy[0], energy[-1]])
+    assert resampled["empty_channels"] == 0
+    assert resampled["dropped_counts"] > 0
+    total = CUBE[..., :12].sum(dtype=float)
+    assert patch.counts()[:].sum(dtype=float) + resampled["dropped_counts"] == pytest.approx(total, rel=1e-6)
+    assert [note for note in notes_of(patch) if "counts outside the store's energy axis were dropped" in note]
+
+
+def test_channels_that_a_rebinned_scan_does_not_reach_are_said(store):
+    add(store, saved(store), options())
+    patch = add(store, saved(store, CUBE[..., :8]), options(resample=True))
+    assert "does not reach 8 channels" in notes_of(patch)[0]
+    np.testing.assert_allclose(
+        patch.counts()[:], np.pad(CUBE[..., :8], ((0, 0), (0, 0), (0, 8))), rtol=1e-5, atol=1e-4
+    )
+
+
+def test_asking_to_rebin_an_equal_axis_changes_no_count(store):
+    scan = saved(store)
+    assert add(store, scan, options(resample=True)).counts().dtype == np.uint16
+    assert add(store, scan, options(resample=True)).counts().dtype == np.uint16
+
+
+def test_an_assumed_offset_is_said_unless_a_calibration_is_given(store, tmp_path):
+    header = "width\t30\nheight\t40\ndepth\t16\noffset\t0\ndata-length\t2\ndata-type\tunsigned\n"
+    (tmp_path / "s.rpl").write_text(header + "byte-order\tlittle-endian\nrecord-by\tvector\nev-per-chan\t10\n")
+    (tmp_path / "s.raw").write_bytes(CUBE.tobytes())
+    assumed = add(store, tmp_path / "s.rpl", options(calibration=None))
+    assert "gives 10 eV per channel but no offset" in notes_of(assumed)[0]
+    assert "offset unknown" in dict(open_group(assumed.path).attrs)["calibration"]
+    given = add(store, tmp_path / "s.rpl", options(calibration="0,0.01"))
+    assert notes_of(given) == ()
+
+
+@pytest.mark.skipif(not EDS.is_file(), reason="needs the real map of ../shared/data/eds")
+def test_a_real_bruker_map_is_added_with_all_its_file_says(tmp_path):
+    pytest.importorskip("rsciio", reason="needs the [bruker] extra")
+    store = create_painting(
+        tmp_path / "p.zarr", np.full((256, 256), 9, "u1"), width_mm=256 * 1.30814448e-5
+    ).path
+    patch = add(store, EDS, AddOptions(at_mm=(0, 0)))
+    assert patch.shape == (256, 256, 2048)
+    assert patch.energy_kev()[0] == pytest.approx(-0.470891225)
+    attrs = dict(open_group(patch.path).attrs)
+    assert attrs["elements"][:2] == ["Al", "C"]
+    from xrfsr_dask.readers import open_scan
+
+    assert patch.total_counts == sum(float(block.sum(dtype="f8")) for _, block in open_scan(EDS).blocks())
+
+
+@pytest.mark.skipif(not M6.is_file(), reason="needs the real .spx of ../shared/data/m6")
+def test_a_real_spectrum_gives_the_energy_axis(store):
+    patch = add(store, saved(store), options(calibration=str(M6)))
+    np.testing.assert_allclose(patch.energy_kev(), -0.95550444 + 0.009999 * np.arange(16))
+
+
+def changed(position, value, dtype="f4"):
+    cube = CUBE.astype(dtype)
+    cube[position] = value
+    return cube
+
+
+@pytest.mark.parametrize(
+    ("cube", "words"),
+    [
+        (
+            changed((35, 4, 7), np.nan),
+            r"patch 'p01' \(.*scan\.npy\).*row 35, column 4, channel 7 is not finite \(nan",
+        ),
+        (changed((35, 4, 7), np.inf), "row 35, column 4, channel 7 is not finite"),
+        (changed((35, 4, 7), 1e300, "f8"), "row 35, column 4, channel 7 is not finite"),
+        (changed((0, 4, 7), -1), "row 0, column 4, channel 7 is negative"),
+        (changed((33, 0, 15), -2, "i4"), "row 33, column 0, channel 15 is negative"),
+        (changed((33, 0, 15), 2**32, "u8"), "row 33, column 0, channel 15 is 4294967296; at most 4294967295"),
+        (np.zeros((0, 30, 16), "u2"), r"scan\.npy has no data: its shape \(y, x, channel\) is \(0, 30, 16\)"),
+        (np.zeros((40, 30), "u2"), r"shape \(40, 30\); \(y, x, channel\) is needed"),
+        (np.zeros((40, 30, 16), "c8"), "counts must be real numbers"),
+    ],
+)
+def test_counts_that_cannot_be_are_refused_and_the_store_is_as_it_was(store, cube, words):
+    refused(InputError, words, store, saved(store, cube), options())
+
+
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "not finite"), (-3, "negative")])
+def test_bad_counts_are_named_by_the_channel_of_the_file_when_rebinned(store, value, word):
+    add(store, saved(store), options())
+    scan = saved(store, changed((35, 4, 7), value), "bad.npy")
+    given = options(calibration="-0.97,0.02", resample=True)
+    refused(InputError, rf"bad\.npy.*row 35, column 4, channel 7 is {word}", store, scan, given)
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "words"),
+    [
+        ({"name": "a/b"}, OptionError, "'a/b' cannot be the name of a patch"),
+        ({"name": "../b"}, OptionError, "cannot be the name of a patch"),
+        ({"name": ""}, OptionError, "'' cannot be the name of a patch"),
+        ({"name": "old"}, StoreError, "already holds a patch 'old'; choose another --name"),
+        ({"step_mm": None}, OptionError, "scan.npy does not say the step between its spots; give --step-mm"),
+        ({"calibration": None}, OptionError, "scan.npy holds no energy calibration; give --calibration"),
+        ({"calibration": "ten"}, OptionError, "calibration 'ten' is neither OFFSET,GAIN"),
+        ({"calibration": "none.spx"}, InputError, "none.spx does not exist"),
+        ({"at_mm": (50.0, 5.0)}, InputError, r"reaches outside the photograph: spot \(row 39, column 0\)"),
+        ({"at_mm": (-1.0, 5.0)}, InputError, "reaches outside the photograph"),
+        ({"step_mm": 3.0}, InputError, "reaches outside the photograph"),
+        ({"rotation_deg": 180.0}, InputError, "reaches outside the photograph"),
+        ({"calibration": "-0.9,0.01"}, InputError, "spans -0.9000 to.*patch 'old'.*--resample"),
+        ({"calibration": "5,0.01", "resample": True}, InputError, "no energy in common; check the calibration"),
+        ({"inside": "a"}, InputError, "--inside 'a' is for HDF5"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_and_the_store_is_as_it_was(store, more, kind, words):
+    scan = saved(store)
+    add(store, scan, options(name="old"))
+    refused(kind, words, store, scan, options(**more))
+
+
+def test_another_number_of_channels_is_refused_unless_rebinned(store):
+    add(store, saved(store), options(name="old"))
+    scan = saved(store, CUBE[..., :9], "short.npy")
+    refused(
+        InputError,
+        r"short\.npy\) has 9 channels, patch 'old' has 16; add it with --resample",
+        store,
+        scan,
+        options(),
+    )
+
+
+def test_a_place_is_checked_before_a_count_is_read(store, monkeypatch):
+    monkeypatch.setattr("xrfsr_dask.readers.protocol.Scan.blocks", lambda *_: pytest.fail("counts were read"))
+    refused(InputError, "outside the photograph", store, saved(store), options(step_mm=30.0))
+
+
+@pytest.mark.parametrize("text", ["1 0 0 1", "1 0 0 0 1 0 0 0 0", "1 0 500 0 1 0 0 0 1"])
+def test_a_transform_that_cannot_be_is_refused(store, tmp_path, text):
+    (tmp_path / "t.txt").write_text(text)
+    given = AddOptions(transform_file=str(tmp_path / "t.txt"), calibration=KEV)
+    refused(InputError, r"t\.txt|outside the photograph", store, saved(store), given)
+
+
+def test_a_truncated_raw_file_is_refused_and_the_store_is_as_it_was(store, tmp_path):
+    header = "width\t30\nheight\t40\ndepth\t16\noffset\t0\ndata-length\t2\ndata-type\tunsigned\n"
+    (tmp_path / "s.rpl").write_text(header + "byte-order\tlittle-endian\nrecord-by\tvector\n")
+    (tmp_path / "s.raw").write_bytes(CUBE.tobytes()[:-7])
+    refused(
+        InputError, "s.raw has 38393 bytes, but s.rpl describes 38400", store, tmp_path / "s.rpl", options()
+    )
+
+
+def test_channels_of_unequal_width_are_refused(store, tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["counts"], file["energy"] = CUBE, np.arange(16.0) ** 1.1
+        file["energy"].attrs["units"] = "keV"
+    refused(InputError, "not evenly spaced", store, tmp_path / "s.h5", options(calibration=None))
+    assert add(store, tmp_path / "s.h5", options()).shape == CUBE.shape
+
+
+def test_a_scan_that_is_interrupted_leaves_nothing(store):
+    class Interrupting(Counter):
+        def advance(self, n=1):
+            raise KeyboardInterrupt
+
+    before = tree_bytes(Path(store))
+    with pytest.raises(KeyboardInterrupt):
+        add(store, saved(store), options(), progress=Interrupting())
+    assert tree_bytes(Path(store)) == before
+
+
+def test_what_is_no_store_is_refused(tmp_path):
+    with pytest.raises(StoreError, match=r"none\.zarr does not exist"):
+        add(tmp_path / "none.zarr", tmp_path / "scan.npy", options())
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({}, "where the patch lies is not known; give --at X,Y or --transform FILE"),
+        ({"transform_file": "t.txt", "at_mm": (0, 0)}, "leave out --at, --step-mm and --rotation"),
+        ({"transform_file": "t.txt", "rotation_deg": 1.0}, "leave out --at"),
+        ({"at_mm": (0, float("nan"))}, "--at and --rotation must be finite"),
+        ({"at_mm": (0, 0), "step_mm": 0.0}, "step_mm must be more than 0, got 0.0"),
+        ({"at_mm": (0, 0), "spot_mm": -1.0}, "spot_mm must be more than 0"),
+        ({"at_mm": (0, 0), "gain": float("inf")}, "gain must be more than 0"),
+        ({"at_mm": (0, 0), "dwell_s": 0.0}, "dwell_s must be more than 0"),
+        ({"at_mm": (0, 0), "footprint": "disc"}, "footprint must be 'box' or 'gaussian', got 'disc'"),
+        ({"at_mm": (0, 0), "noise": "white"}, "noise must be 'poisson' or 'gaussian', got 'white'"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_by_their_words(more, words):
+    with pytest.raises(XrfsrError, match=words):
+        AddOptions(**more)
+
+
+LARGE = """
+import resource, sys
+from pathlib import Path
+from xrfsr_dask.commands.add import add
+from xrfsr_dask.options import AddOptions
+options = AddOptions(at_mm=(0, 0), step_mm=0.01, calibration="-0.96,0.01")
+add(sys.argv[1], sys.argv[2], options)
+warm = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+add(sys.argv[1], sys.argv[3], options)
+print(warm, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("record", ["vector", "image"])
+def test_two_gigabytes_are_added_in_the_memory_of_a_few_blocks(store, tmp_path, record):
+    """Peak memory of a scan of 2 GB against that of one block of the same width, in a process of its own."""
+    for name, rows in (("small", 32), ("large", 2560)):
+        keys = {
+            "width": 100,
+            "height": rows,
+            "depth": 4096,
+            "offset": 0,
+            "data-length": 2,
+            "data-type": "unsigned",
+        }
+        keys |= {"byte-order": "little-endian", "record-by": record}
+        (tmp_path / f"{name}.rpl").write_text("".join(f"{key}\t{value}\n" for key, value in keys.items()))
+        with (tmp_path / f"{name}.raw").open("wb") as file:
+            file.truncate(100 * rows * 4096 * 2)
+    scans = [str(tmp_path / f"{name}.rpl") for name in ("small", "large")]
+    out = subprocess.run(
+        [sys.executable, "-c", LARGE, store, *scans], capture_output=True, text=True, check=True
+    )
+    small, large = (int(kib) / 1024 for kib in out.stdout.split())
+    assert large < small + 200
+    assert len(open_painting(store).patches) == 2

@@ -1,0 +1,24 @@
+import numpy as np
+
+from xrfsr_dask.commands.halves import binned, split_counts
+
+
+def test_the_halves_add_up_and_are_independent_poisson_counts():
+    counts = np.random.default_rng(0).poisson(6.0, (60, 50, 20)).astype("u2")
+    a, b = split_counts(counts, seed=1)
+    np.testing.assert_array_equal(a + b, counts)
+    for half in (a, b):
+        assert abs(half.mean() - 3) < 0.03
+        assert abs(half.var() - 3) < 0.06
+    assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.015
+
+
+def test_the_split_is_fixed_by_its_seed():
+    counts = np.full((4, 3, 5), 100, "u2")
+    np.testing.assert_array_equal(split_counts(counts, seed=1)[0], split_counts(counts, seed=1)[0])
+    assert (split_counts(counts, seed=1)[0] != split_counts(counts, seed=2)[0]).any()
+
+
+def test_binning_adds_blocks():
+    values = np.arange(24).reshape(4, 6)
+    np.testing.assert_array_equal(binned(values, 2), [[14, 22, 30], [62, 70, 78]])

@@ -1,0 +1,97 @@
+"""HyperSpy's files: .hspy as rosettasciio writes it, .zspy laid out as it does with Zarr 2."""
+
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+import zarr
+
+from xrfsr_dask.errors import InputError
+from xrfsr_dask.readers import open_scan
+
+CUBE = np.random.default_rng(2).integers(0, 9, (6, 5, 8)).astype("u2")
+AXES = [
+    {"name": "y", "size": 6, "scale": 0.4, "offset": 0.0, "units": "mm", "navigate": True},
+    {"name": "x", "size": 5, "scale": 400.0, "offset": 0.0, "units": "µm", "navigate": True},
+    {"name": "Energy", "size": 8, "scale": 10.0, "offset": -955.0, "units": "eV", "navigate": False},
+]
+
+
+def write_zspy(path, *titles):
+    root = zarr.open_group(str(path), mode="w", zarr_format=2)
+    for number, title in enumerate(titles):
+        group = root.create_group(f"Experiments/{title}")
+        group.create_array("data", shape=CUBE.shape, dtype="u2", chunks=(2, 5, 8))[:] = CUBE + number
+        for i, axis in enumerate(AXES):
+            group.create_group(f"axis-{i}", attributes=axis)
+    return path
+
+
+def check(scan):
+    np.testing.assert_array_equal(np.concatenate([block for _, block in scan.blocks(4)]), CUBE)
+    np.testing.assert_allclose(scan.energy_kev, -0.955 + 0.01 * np.arange(8))
+    assert scan.step_mm == pytest.approx(0.4)
+    assert scan.image is None
+
+
+@pytest.mark.parametrize("uneven", [False, True])
+def test_an_hspy_file_as_rosettasciio_writes_it_is_read(tmp_path, uneven):
+    writer = pytest.importorskip("rsciio.hspy", reason="needs the [bruker] extra")
+    axes = [axis | {"index_in_array": i, "is_binned": False} for i, axis in enumerate(AXES)]
+    if uneven:
+        axes[2] = {"name": "Energy", "axis": np.arange(8) * 10.0 - 955.0, "units": "eV", "navigate": False}
+    metadata = {
+        "General": {"title": "map"},
+        "Sample": {"elements": ["Fe", "Pb"]},
+        "Signal": {"signal_type": ""},
+    }
+    signal = {"data": CUBE, "axes": axes, "metadata": metadata, "original_metadata": {}}
+    parts = ("learning_results", "package_info", "tmp_parameters", "models")
+    writer.file_writer(
+        str(tmp_path / "scan.hspy"),
+        signal | {"attributes": {"_lazy": False, "ragged": False}} | {part: {} for part in parts},
+    )
+    scan = open_scan(tmp_path / "scan.hspy")
+    check(scan)
+    assert scan.elements == ("Fe", "Pb")
+
+
+def test_a_zspy_folder_is_read_by_rows(tmp_path):
+    check(open_scan(write_zspy(tmp_path / "scan.zspy", "map")))
+
+
+def test_a_zipped_zspy_is_read(tmp_path):
+    shutil.make_archive(str(tmp_path / "packed"), "zip", write_zspy(tmp_path / "scan", "map"))
+    (tmp_path / "packed.zip").rename(tmp_path / "scan.zspy")
+    check(open_scan(tmp_path / "scan.zspy"))
+
+
+def test_one_map_of_several_is_chosen_by_its_title(tmp_path):
+    path = write_zspy(tmp_path / "scan.zspy", "one", "two")
+    np.testing.assert_array_equal(open_scan(path, inside="two").read_rows(0, 6), CUBE + 1)
+    with pytest.raises(InputError, match=r"'one' \(6, 5, 8\), 'two' \(6, 5, 8\)"):
+        open_scan(path)
+
+
+def test_a_chunk_that_cannot_be_decompressed_is_named(tmp_path):
+    path = write_zspy(tmp_path / "scan.zspy", "map")
+    (path / "Experiments" / "map" / "data" / "1.0.0").write_bytes(b"damaged")
+    scan = open_scan(path)
+    np.testing.assert_array_equal(scan.read_rows(0, 2), CUBE[:2])
+    with pytest.raises(InputError, match=r"scan\.zspy/Experiments/map/data cannot be read"):
+        scan.read_rows(2, 4)
+
+
+@pytest.mark.parametrize("suffix", [".hspy", ".zspy"])
+def test_a_file_of_another_kind_is_refused(tmp_path, suffix):
+    (tmp_path / f"scan{suffix}").write_bytes(b"something else")
+    with pytest.raises(InputError, match=rf"scan\{suffix} cannot be read as \{suffix}"):
+        open_scan(tmp_path / f"scan{suffix}")
+
+
+def test_a_file_without_experiments_is_refused(tmp_path):
+    with h5py.File(tmp_path / "scan.hspy", "w") as file:
+        file["counts"] = CUBE
+    with pytest.raises(InputError, match=r"scan\.hspy cannot be read as \.hspy"):
+        open_scan(tmp_path / "scan.hspy")

@@ -1,0 +1,230 @@
+"""Photographs of every kind that scientists keep, and those that cannot be used."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from xrfsr_dask.errors import InputError
+from xrfsr_dask.readers import read_photograph
+
+RNG = np.random.default_rng(5)
+RGB = RNG.integers(0, 256, (6, 9, 3)).astype("u1")
+RGB16 = RNG.integers(0, 65536, (6, 9, 3)).astype("u2")
+
+
+def check(path, image, *words):
+    """The image is read as it is, and each note holds its word."""
+    found = read_photograph(path)
+    assert found.image.dtype == image.dtype
+    np.testing.assert_array_equal(found.image, image[..., None] if image.ndim == 2 else image)
+    assert len(found.notes) == len(words)
+    assert all(word in note for word, note in zip(words, found.notes, strict=True))
+
+
+def png16(path, image):
+    """A PNG of 16 bit, which pillow cannot write in colour."""
+    ny, nx, n_band = image.shape
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    colour = {1: 0, 2: 4, 3: 2, 4: 6}[n_band]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in image)
+    head = struct.pack(">IIBBBBB", nx, ny, 16, colour, 0, 0, 0)
+    parts = (chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+@pytest.mark.parametrize(
+    "image", [RGB, RGB[..., 0], RGB16, RGB16[..., 1]], ids=["rgb8", "grey8", "rgb16", "grey16"]
+)
+@pytest.mark.parametrize(
+    "more", [{}, {"compression": "zlib"}, {"byteorder": ">"}, {"bigtiff": True}, {"tile": (16, 16)}]
+)
+def test_a_tiff_of_8_or_16_bit_is_read_as_it_is(tmp_path, image, more):
+    kind = "rgb" if image.ndim == 3 else "minisblack"
+    tifffile.imwrite(tmp_path / "p.tif", image, photometric=kind, **more)
+    check(tmp_path / "p.tif", image)
+
+
+@pytest.mark.parametrize("image", [RGB, RGB[..., 0]])
+def test_a_png_is_read_as_it_is(tmp_path, image):
+    Image.fromarray(image).save(tmp_path / "p.png")
+    check(tmp_path / "p.png", image)
+
+
+def test_a_tiff_with_planes_apart_is_read(tmp_path):
+    planes = np.ascontiguousarray(np.moveaxis(RGB16, -1, 0))
+    tifffile.imwrite(tmp_path / "p.tif", planes, photometric="rgb", planarconfig="separate")
+    check(tmp_path / "p.tif", RGB16)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg"])
+def test_a_tiff_whose_compression_needs_another_reader_is_read(tmp_path, compression):
+    smooth = np.full((32, 48, 3), (200, 100, 50), "u1")
+    Image.fromarray(smooth).save(tmp_path / "p.tif", compression=compression)
+    found = read_photograph(tmp_path / "p.tif").image.astype(int)
+    assert found.shape == smooth.shape
+    assert np.abs(found - smooth).max() <= (0 if compression == "tiff_lzw" else 4)
+
+
+def test_a_pyramid_is_read_at_its_full_size(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "p.tif") as file:
+        file.write(RGB, photometric="rgb", subifds=1)
+        file.write(RGB[::2, ::2], photometric="rgb", subfiletype=1)
+    check(tmp_path / "p.tif", RGB)
+
+
+def test_a_jpeg_is_read(tmp_path):
+    Image.fromarray(np.full((16, 24, 3), 90, "u1")).save(tmp_path / "p.jpg")
+    found = read_photograph(tmp_path / "p.jpg")
+    assert found.image.shape == (16, 24, 3)
+    assert np.abs(found.image.astype(int) - 90).max() <= 3
+
+
+def test_alpha_is_dropped_and_said(tmp_path):
+    Image.fromarray(np.dstack([RGB, RGB[..., 0]])).save(tmp_path / "a.png")
+    check(tmp_path / "a.png", RGB, "alpha channel was dropped")
+    Image.fromarray(RGB[..., :2], "LA").save(tmp_path / "b.png")
+    check(tmp_path / "b.png", RGB[..., 0], "alpha channel was dropped")
+    both = np.dstack([RGB16, RGB16[..., 0]])
+    tifffile.imwrite(tmp_path / "c.tif", both, photometric="rgb", extrasamples=["unassalpha"])
+    check(tmp_path / "c.tif", RGB16, "alpha channel was dropped")
+
+
+def test_a_palette_is_expanded(tmp_path):
+    colours = Image.fromarray(RGB).quantize(8)
+    colours.save(tmp_path / "p.png")
+    check(tmp_path / "p.png", np.asarray(colours.convert("RGB")))
+    colours.save(tmp_path / "p.gif", transparency=1)
+    check(tmp_path / "p.gif", np.asarray(colours.convert("RGB")), "alpha channel was dropped")
+    table, index = RNG.integers(0, 256, (3, 256)).astype("u2"), RGB[..., 0]
+    tifffile.imwrite(tmp_path / "p.tif", index, photometric="palette", colormap=table * 257)
+    check(tmp_path / "p.tif", np.moveaxis(table.astype("u1")[:, index], 0, -1))
+
+
+def test_one_bit_becomes_black_and_white(tmp_path):
+    bits = RGB[..., 0] > 100
+    Image.fromarray(bits).save(tmp_path / "p.png")
+    check(tmp_path / "p.png", bits.astype("u1") * np.uint8(255))
+    tifffile.imwrite(tmp_path / "p.tif", bits, photometric="minisblack")
+    check(tmp_path / "p.tif", bits.astype("u1") * np.uint8(255))
+
+
+def test_white_as_zero_is_turned_round(tmp_path):
+    tifffile.imwrite(tmp_path / "p.tif", RGB16[..., 0], photometric="miniswhite")
+    check(tmp_path / "p.tif", 65535 - RGB16[..., 0])
+
+
+def test_a_grey_png_keeps_its_16_bits(tmp_path):
+    png16(tmp_path / "p.png", RGB16[..., :1])
+    check(tmp_path / "p.png", RGB16[..., :1])
+
+
+def test_a_colour_png_of_16_bits_is_read_with_8_and_says_so(tmp_path):
+    png16(tmp_path / "p.png", RGB16)
+    found = read_photograph(tmp_path / "p.png")
+    assert np.abs(found.image.astype(int) - RGB16 // 256).max() <= 1
+    assert found.notes == (
+        "p.png is a colour PNG of 16 bit and was read with 8; save it as TIFF to keep all 16.",
+    )
+
+
+TOP_LEFT = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (-1, 0), 7: (-1, -1), 8: (0, -1)}
+"""Stored pixel that is seen at the top left, for each orientation mark."""
+
+
+@pytest.mark.parametrize("mark", TOP_LEFT)
+def test_the_orientation_mark_is_followed_by_both_readers_alike(tmp_path, mark):
+    said = () if mark == 1 else ("turned upright",)
+    image, exif = Image.fromarray(RGB), Image.Exif()
+    exif[274] = mark
+    image.save(tmp_path / "p.png", exif=exif)
+    upright = read_photograph(tmp_path / "p.png").image
+    assert upright.shape == ((9, 6, 3) if mark >= 5 else (6, 9, 3))
+    np.testing.assert_array_equal(upright[0, 0], RGB[TOP_LEFT[mark]])
+    check(tmp_path / "p.png", upright, *said)
+    tifffile.imwrite(tmp_path / "p.tif", RGB, photometric="rgb", extratags=[(274, 3, 1, mark, True)])
+    check(tmp_path / "p.tif", upright, *said)
+
+
+def test_a_painting_larger_than_pillows_limit_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    Image.fromarray(RGB).save(tmp_path / "p.png")
+    check(tmp_path / "p.png", RGB)
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "more", "words"),
+    [
+        ("p.tif", RGB.astype("f4"), {"photometric": "rgb"}, "values of 32 bits and type float32"),
+        ("p.tif", RGB.astype("i2"), {"photometric": "rgb"}, "type int16"),
+        ("p.tif", np.zeros((4, 6, 9), "u1"), {"photometric": "minisblack"}, "is a stack of images"),
+        ("p.tif", np.zeros((6, 9, 4), "u1"), {"photometric": "separated"}, "in SEPARATED colours"),
+    ],
+)
+def test_a_tiff_that_is_no_photograph_is_refused(tmp_path, name, array, more, words):
+    tifffile.imwrite(tmp_path / name, array, **more)
+    with pytest.raises(InputError, match=f"photograph .*{words}"):
+        read_photograph(tmp_path / name)
+
+
+def test_inks_and_floats_are_refused_by_their_mode(tmp_path):
+    Image.new("CMYK", (8, 8)).save(tmp_path / "p.jpg")
+    with pytest.raises(InputError, match=r"p\.jpg is in mode CMYK; save it as RGB or grey"):
+        read_photograph(tmp_path / "p.jpg")
+
+
+def test_a_missing_photograph_is_named(tmp_path):
+    for name in ("none.tif", "."):
+        with pytest.raises(InputError, match="does not exist or is not a file"):
+            read_photograph(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("p.png", b"no image at all"),
+        ("p.tif", b"II*\0garbage"),
+        ("p.tif", b"II*\0"),
+        ("p.jpg", b"\xff\xd8\xff"),
+    ],
+)
+def test_an_unreadable_photograph_is_refused(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=f"photograph .*{name} cannot be read"):
+        read_photograph(tmp_path / name)
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    (tmp_path / "p.tif").write_bytes(b"")
+    with pytest.raises(InputError, match=r"p\.tif is empty \(0 bytes\)"):
+        read_photograph(tmp_path / "p.tif")
+
+
+@pytest.mark.parametrize("name", ["p.png", "p.jpg", "p.tif", "z.tif"])
+def test_a_truncated_photograph_is_refused(tmp_path, name):
+    image, path = RNG.integers(0, 256, (64, 64, 3)).astype("u1"), tmp_path / name
+    if name.endswith("tif"):
+        tifffile.imwrite(path, image, photometric="rgb", compression="zlib" if name[0] == "z" else None)
+    else:
+        Image.fromarray(image).save(path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_photograph(path)
+
+
+def test_a_compression_that_would_lose_bits_is_refused(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / "p.tif", RGB16, photometric="rgb", compression="zlib")
+
+    def no_codec(self, **_):
+        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", no_codec)
+    with pytest.raises(InputError, match=r"16-bit values compressed by .*pip install imagecodecs"):
+        read_photograph(tmp_path / "p.tif")

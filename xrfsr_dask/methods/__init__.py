@@ -1,0 +1,1 @@
+"""Comparison methods, one file each: what super-resolution has to beat."""

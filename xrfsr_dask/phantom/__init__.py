@@ -1,0 +1,16 @@
+"""Paintings with known truth: the paper's scene, and a painted bedroom as ten overlapping scans."""
+
+from xrfsr_dask.phantom.chart import ChartScene, resolution_chart
+from xrfsr_dask.phantom.painted import REGIONS, PaintedScene
+from xrfsr_dask.phantom.room import paint_room
+from xrfsr_dask.phantom.write import TRUTH, write_painting
+
+__all__ = [
+    "REGIONS",
+    "TRUTH",
+    "ChartScene",
+    "PaintedScene",
+    "paint_room",
+    "resolution_chart",
+    "write_painting",
+]

@@ -1,0 +1,189 @@
+"""A painted phantom as a store: photograph, truth as factors, patches of Poisson counts; in bounded memory."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from xrfsr_dask.errors import StoreError
+from xrfsr_dask.options import BedroomOptions, as_attributes
+from xrfsr_dask.phantom.layout import lay_patches
+from xrfsr_dask.phantom.painted import REGIONS, PaintedScene
+from xrfsr_dask.phantom.room import paint_room
+from xrfsr_dask.progress import Progress, Silent
+from xrfsr_dask.store import Painting, PatchSpec, add_patch, create_painting, open_painting
+from xrfsr_dask.store.arrays import new_array, open_array, open_group, staged
+from xrfsr_dask.store.patches import CHUNK_SPOTS, Patch
+from xrfsr_dask.store.results import new_result, shard_of
+
+TRUTH = "truth"
+"""Name of the result that holds the truth."""
+
+_CELL = 50  # px
+_DRAW_SPOTS = 400  # spots whose counts are drawn at once; 13 MB of means at 4096 channels in float64
+_MARGIN_PX = 1.0
+
+
+def write_painting(
+    path: str | Path,
+    options: BedroomOptions,
+    *,
+    photo: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> Painting:
+    """Paint, scan and write a phantom, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where the store is to be; nothing may be there yet.
+    options : BedroomOptions
+    photo : uint8 or uint16 array of shape (ny, nx, 3), sRGB, optional
+        Painted in place of our own picture of a room.
+    progress : Progress, optional
+        Told of every shard of the truth and every row of blocks of the patches.
+
+    Returns
+    -------
+    Painting
+        With ``results/truth``: ``abundance``, ``endmember``, ``layer``, ``coverage`` and ``region``
+        (elsewhere, hidden, metamer); the attribute ``atoms`` names the paints.
+    """
+    target, bar = Path(path), progress or Silent()
+    if target.exists():
+        raise StoreError(f"{path} already exists; choose another name or remove it.")
+    scene = PaintedScene(paint_room(options.shape, options.seed) if photo is None else photo, options)
+    partial = target.with_name(f"{target.name}.painting")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _write_all(partial, scene, "procedural room" if photo is None else "given photograph", bar)
+        partial.rename(target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return open_painting(target)
+
+
+def _write_all(path: Path, scene: PaintedScene, source: str, bar: Progress) -> None:
+    painting = create_painting(path, scene.photo, width_mm=scene.options.width_mm, source=source)
+    size_mm = scene.shape[0] * painting.pitch_mm, scene.shape[1] * painting.pitch_mm
+    transforms = lay_patches(scene.options, size_mm, _MARGIN_PX * painting.pitch_mm)
+    specs = {f"p{i + 1:02d}": _spec(scene, transform) for i, transform in enumerate(transforms)}
+    shards = list(_shards(scene.shape))
+    blocks = -(-scene.options.spots[0] // CHUNK_SPOTS)
+    bar.expect(len(shards) + blocks * len(specs))
+    _write_truth(painting, scene, specs, shards, bar)
+    for number, (name, spec) in enumerate(specs.items()):
+        add_patch(path, name, spec, _scan(painting, scene, name, spec, number, bar))
+
+
+def _spec(scene: PaintedScene, transform: np.ndarray) -> PatchSpec:
+    o = scene.options
+    largest = 4 * float(scene.endmember.max())  # more than any film, ground and figure together
+    return PatchSpec(
+        shape=(*o.spots, o.n_channel),
+        dtype="u2" if largest + 10 * largest**0.5 < 65535 else "u4",
+        transform=transform,
+        energy_kev=scene.energy_kev,
+        dwell_s=o.dwell_s,
+        source="phantom",
+        calibration="phantom",
+    )
+
+
+def _shards(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    side = shard_of(_CELL)
+    for y in range(0, shape[0], side):
+        for x in range(0, shape[1], side):
+            yield slice(y, min(y + side, shape[0])), slice(x, min(x + side, shape[1]))
+
+
+def _write_truth(
+    painting: Painting,
+    scene: PaintedScene,
+    specs: dict[str, PatchSpec],
+    shards: list[tuple[slice, slice]],
+    bar: Progress,
+) -> None:
+    with staged(painting.path, f"results/{TRUTH}") as group:
+        abundance = new_result(
+            group,
+            shape=scene.shape,
+            pitch_mm=painting.pitch_mm,
+            endmember=scene.endmember,
+            layer=scene.layer,
+            energy_kev=scene.energy_kev,
+            cell=_CELL,
+            attrs={"method": TRUTH, "options": as_attributes(scene.options), "atoms": list(scene.atoms)},
+        )
+        region, coverage = _new_region(group, scene.shape), open_array(group, "coverage")
+        for window in shards:
+            abundance[window] = scene.abundance(window)
+            region[window] = scene.region(window)
+            coverage[window] = _covered(painting, specs, window)
+            bar.advance()
+
+
+def _new_region(group: zarr.Group, shape: tuple[int, int]) -> zarr.Array:
+    side = shard_of(_CELL)
+    flags = {"flag_values": list(range(len(REGIONS))), "flag_meanings": " ".join(REGIONS)}
+    about = {"long_name": "what lies at the pixel", **flags}
+    return new_array(
+        group, "region", shape=shape, dtype="u1", chunks=(side, side), dims=("y", "x"), attrs=about
+    )
+
+
+def _covered(painting: Painting, specs: dict[str, PatchSpec], window: tuple[slice, slice]) -> np.ndarray:
+    """How many measured spots cover each pixel, float32 (ny, nx)."""
+    from xrfsr_dask.beams import beam_of
+    from xrfsr_dask.kernels.sampling import downsample_adjoint, touching
+
+    (y0, y1), (x0, x1) = ((part.start, part.stop) for part in window)
+    out = np.zeros((y1 - y0, x1 - x0), np.float32)
+    for name, spec in specs.items():
+        patch = _placed(name, spec)
+        beam = beam_of(patch, painting.shape, painting.pitch_mm)
+        windows = beam.windows()
+        index = touching(windows, (y0, y1, x0, x1))
+        if len(index):
+            ones = np.ones((len(index), 1), np.float32)
+            seen = downsample_adjoint(ones, beam.footprints(index, windows), out.shape, corner=(y0, x0))
+            out += seen[..., 0] * np.float32((patch.step_mm / painting.pitch_mm) ** 2)
+    return out
+
+
+def _placed(name: str, spec: PatchSpec) -> Patch:
+    """A patch that is not in the store yet: enough to know where its spots lie."""
+    return Patch(
+        "", name, spec.shape, spec.transform, spec.spot_mm, spec.footprint, spec.gain, spec.noise, 0.0, 0.0
+    )
+
+
+def _scan(
+    painting: Painting, scene: PaintedScene, name: str, spec: PatchSpec, number: int, bar: Progress
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Counts of one patch, in blocks of `CHUNK_SPOTS` rows: S A D, and Poisson."""
+    from xrfsr_dask.beams import spot_window
+
+    truth = open_array(open_group(painting.path), f"results/{TRUTH}/abundance")
+    ny, nx, n_channel = spec.shape
+    for row in range(0, ny, CHUNK_SPOTS):
+        rows = slice(row, min(row + CHUNK_SPOTS, ny))
+        window = spot_window(painting, _placed(name, spec), rows)
+        SA = window.downsample(np.asarray(truth[window.slices], np.float32))
+        rng = np.random.default_rng([scene.options.seed, 2, number, row])
+        yield row, _drawn(SA, scene.endmember, rng, spec.dtype).reshape(-1, nx, n_channel)
+        bar.advance()
+
+
+def _drawn(SA: np.ndarray, D: np.ndarray, rng: np.random.Generator, dtype: str) -> np.ndarray:
+    """Poisson counts with means ``SA @ D``, (n_spot, n_channel), drawn a few hundred spots at a time."""
+    out = np.empty((len(SA), D.shape[1]), dtype)
+    for first in range(0, len(SA), _DRAW_SPOTS):
+        part = slice(first, first + _DRAW_SPOTS)
+        out[part] = rng.poisson(SA[part] @ D)
+    return out

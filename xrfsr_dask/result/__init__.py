@@ -1,0 +1,15 @@
+"""A result as its user meets it: `open_result`, `from_factors` and the accessor ``ds.xrf``."""
+
+from xrfsr_dask.result.accessor import XrfAccessor
+from xrfsr_dask.result.dataset import TRUTH, from_factors, open_result
+from xrfsr_dask.result.lines import line_kev, line_weights, roi_weights
+
+__all__ = [
+    "TRUTH",
+    "XrfAccessor",
+    "from_factors",
+    "line_kev",
+    "line_weights",
+    "open_result",
+    "roi_weights",
+]

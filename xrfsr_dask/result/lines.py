@@ -1,0 +1,134 @@
+"""Where an element's line lies on an energy axis, and how to count it: windows and linear background."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Literal
+
+import numpy as np
+
+from xrfsr_dask.errors import InputError, OptionError
+
+Background = Literal["linear"] | None
+
+WINDOW_FWHM = 1.2
+"""Half width of a line's window, in FWHM of the detector at that energy."""
+SIDE_FWHM = 0.8
+"""Width of the background windows on both sides of it, in FWHM."""
+
+_VARIANCE_KEV2 = (9.893e-4, 4.4664e-4)  # of a Bruker M6 Jetstream: constant, and per keV
+_SHELLS = {"KA": "KA", "KB": "KB", "LA": "LA", "LB": "LB", "LG": "LG1", "LN": "LE", "LL": "LL", "MA": "MA1"}
+_SUGGESTED = ("Ka", "La", "Ma")
+
+
+def fwhm_kev(energy_kev: float) -> float:
+    """Full width at half maximum of a line as the M6's detector sees it, keV."""
+    constant, slope = _VARIANCE_KEV2
+    return 2.0 * math.sqrt(2.0 * math.log(2.0) * (constant + slope * energy_kev))
+
+
+def line_kev(element: str, line: str = "Ka") -> float:
+    """Energy of a line, keV, from xraylib; ``"Ka"`` and the like are means weighted by intensity.
+
+    Parameters
+    ----------
+    element : str
+        Chemical symbol, ``"Pb"``.
+    line : str
+        Siegbahn name: ``"Ka"``, ``"Kb1"``, ``"La"``, ``"Lb"``, ``"Lg"``, ``"Ln"``, ``"Ma"``, ….
+
+    Raises
+    ------
+    InputError
+        No such element, no such line, or the element has none.
+    """
+    import xraylib
+
+    try:
+        number = xraylib.SymbolToAtomicNumber(element.strip().capitalize())
+    except ValueError as error:
+        raise InputError(f"'{element}' is no chemical element; write its symbol, such as 'Pb'.") from error
+    name = line.strip().upper()
+    code = getattr(xraylib, f"{_SHELLS.get(name, name)}_LINE", None)
+    if code is None or not re.fullmatch(r"[KLM][ABGLNE]\d?", name):
+        raise InputError(f"'{line}' is no X-ray line; write one such as 'Ka', 'Kb', 'La', 'Lb1', 'Lg' or 'Ma'.")
+    try:
+        return float(xraylib.LineEnergy(number, code))
+    except ValueError as error:
+        raise InputError(f"{element} has no {line} line; try another, such as 'Ka'.") from error
+
+
+def roi_weights(energy_kev: np.ndarray, lo_kev: float, hi_kev: float) -> np.ndarray:
+    """1 on the channels whose centre lies in [lo, hi], 0 elsewhere; float64 of shape (n_channel,)."""
+    energy = np.asarray(energy_kev, float)
+    inside = (energy >= lo_kev) & (energy <= hi_kev)
+    if not inside.any():
+        raise InputError(
+            f"no channel lies between {lo_kev:g} and {hi_kev:g} keV; the energy axis runs from "
+            f"{energy[0]:.3f} to {energy[-1]:.3f} keV."
+        )
+    return inside.astype(float)
+
+
+def line_weights(
+    energy_kev: np.ndarray, element: str, line: str = "Ka", background: Background = "linear"
+) -> np.ndarray:
+    """Weights that turn a spectrum into the net counts of a line: ``spectrum @ weights``.
+
+    The window reaches `WINDOW_FWHM` to both sides of the line. A linear background is drawn through the
+    mean counts of the side windows next to it, `SIDE_FWHM` wide; a neighbouring line in one of them lowers
+    the net counts, which may be negative. Lines that overlap are not told apart.
+
+    Parameters
+    ----------
+    energy_kev : float array of shape (n_channel,), keV
+    element, line : str
+        As in `line_kev`.
+    background : {"linear", None}
+        What is subtracted.
+
+    Returns
+    -------
+    float64 array of shape (n_channel,), dimensionless
+    """
+    if background not in ("linear", None):
+        raise OptionError(f"background must be 'linear' or None, got {background!r}.")
+    energy = np.asarray(energy_kev, float)
+    centre = line_kev(element, line)
+    if not energy[0] <= centre <= energy[-1]:
+        raise InputError(_outside(energy, element, line, centre))
+    half = WINDOW_FWHM * fwhm_kev(centre)
+    inside = roi_weights(energy, centre - half, centre + half)
+    return inside - _background(energy, inside, SIDE_FWHM * fwhm_kev(centre)) if background else inside
+
+
+def _background(energy: np.ndarray, inside: np.ndarray, width: float) -> np.ndarray:
+    """Weights that give the sum, over the window, of the line through its two sides."""
+    window = energy[inside > 0]
+    left = (energy < window[0]) & (energy >= window[0] - width)
+    right = (energy > window[-1]) & (energy <= window[-1] + width)
+    if not (left.any() and right.any()):
+        raise InputError(
+            f"the energy axis, {energy[0]:.3f} to {energy[-1]:.3f} keV, leaves no room for a background on "
+            f"both sides of {window[0]:.3f} to {window[-1]:.3f} keV; ask for background=None."
+        )
+    low, high = energy[left].mean(), energy[right].mean()
+    share = (window.mean() - low) / (high - low)
+    return len(window) * ((1 - share) * left / left.sum() + share * right / right.sum())
+
+
+def _outside(energy: np.ndarray, element: str, line: str, centre: float) -> str:
+    text = (
+        f"{element} {line} lies at {centre:.3f} keV, outside the energy axis "
+        f"({energy[0]:.3f} to {energy[-1]:.3f} keV)"
+    )
+    fitting = [other for other in _SUGGESTED if _fits(energy, element, other)]
+    return f"{text}; try line='{fitting[0]}'." if fitting else f"{text}; none of its lines lies on it."
+
+
+def _fits(energy: np.ndarray, element: str, line: str) -> bool:
+    try:
+        return bool(energy[0] <= line_kev(element, line) <= energy[-1])
+    except InputError:
+        return False

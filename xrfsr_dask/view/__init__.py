@@ -1,0 +1,1 @@
+"""Pictures and tables: plain arrays in, figures and text out."""
