@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from xrfsr_dask.commands.fuse import solve_arrays
 from xrfsr_dask.commands.solve import solve_painting
 from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Bar, Silent
 from xrfsr_dask.result import open_result
-from xrfsr_dask.store import PatchSpec, add_patch, create_painting, placement
-from xrfsr_dask.store.patches import CHUNK_SPOTS, Noise
+from xrfsr_dask.store.patches import Noise
 
 if TYPE_CHECKING:
     import xarray as xr
-
-_NAME = "fused"
 
 
 def fuse(
@@ -82,7 +79,7 @@ def fuse(
     >>> ds.xrf.element("Pb", line="La", layer="hidden")           # doctest: +SKIP
     """
     counts, image, transfer = _checked(counts, rgb, factor)
-    ny, nx, n_channel = counts.shape
+    n_channel = counts.shape[2]
     options = SolveOptions(
         method=method,
         atoms=atoms,
@@ -92,21 +89,16 @@ def fuse(
         prox=prox,
         seed=seed,
     )
-    spec = PatchSpec(
-        shape=counts.shape,
-        dtype=counts.dtype,
-        transform=placement(at_mm=(0.0, 0.0), step_mm=step_mm),
+    return solve_arrays(
+        counts,
+        image,
+        transfer=transfer,
         energy_kev=np.arange(n_channel, dtype=float) if energy is None else np.asarray(energy, float),
         noise=noise,
-        source="array in memory",
+        step_mm=step_mm,
+        options=options,
+        resources=RunOptions(workers=workers, memory=memory),
     )
-    with tempfile.TemporaryDirectory(prefix="xrfsr-fuse-") as folder:
-        path = Path(folder) / "painting.zarr"
-        create_painting(path, image, width_mm=nx * step_mm, transfer=transfer, source="array in memory")
-        rows = ((r, counts[r : r + CHUNK_SPOTS]) for r in range(0, ny, CHUNK_SPOTS))
-        add_patch(path, "scan", spec, rows)
-        solve_painting(path, name=_NAME, options=options, resources=RunOptions(workers=workers, memory=memory))
-        return in_memory(path)
 
 
 def super_resolve(
@@ -165,23 +157,6 @@ def super_resolve(
     else:
         done = solve_painting(path, **run, **flags, progress=Silent())  # type: ignore[arg-type]
     return open_result(path, str(done["result"]))
-
-
-def in_memory(path: Path) -> xr.Dataset:
-    """A result whose factors are loaded, so that its store may go."""
-    from xrfsr_dask.result import from_factors
-
-    ds = open_result(path, _NAME)
-    return from_factors(
-        abundance=ds.abundance.values,
-        endmember=ds.endmember.values,
-        layer=ds.layer.values,
-        y_mm=ds.y.values,
-        x_mm=ds.x.values,
-        energy_kev=ds.energy.values,
-        coverage=ds.coverage.values,
-        attrs=dict(ds.attrs),
-    )
 
 
 def _checked(counts: np.ndarray, rgb: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray, str]:

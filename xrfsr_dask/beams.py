@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from xrfsr_dask.kernels.sampling import Beam, Footprints, downsample
+from xrfsr_dask.kernels.sampling import Beam, Bounds, Footprints, downsample, downsample_adjoint, touching
 from xrfsr_dask.store import Painting, Patch
 
 
@@ -50,3 +51,21 @@ def spot_window(
     low = footprints.origin.min(axis=0)
     high = footprints.origin.max(axis=0) + footprints.weight.shape[1:]
     return SpotWindow(footprints, (int(low[0]), int(high[0]), int(low[1]), int(high[1])))
+
+
+def coverage(patches: Iterable[Patch], area: Bounds, shape: tuple[int, int], pitch_mm: float) -> np.ndarray:
+    """How many measured spots cover each pixel of an area (y0, y1, x0, x1), float32; 0 where none does.
+
+    `shape` (ny, nx) is the whole HR grid, in px of `pitch_mm`.
+    """
+    y0, y1, x0, x1 = area
+    out = np.zeros((y1 - y0, x1 - x0), np.float32)
+    for patch in patches:
+        beam = beam_of(patch, shape, pitch_mm)
+        windows = beam.windows()
+        index = touching(windows, area)
+        if len(index):
+            ones = np.ones((len(index), 1), np.float32)
+            seen = downsample_adjoint(ones, beam.footprints(index, windows), out.shape, corner=(y0, x0))
+            out += seen[..., 0] * np.float32((patch.step_mm / pitch_mm) ** 2)
+    return out

@@ -2,7 +2,96 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+
+from xrfsr_dask.errors import InputError
+from xrfsr_dask.readers import Scan, linear_axis, read_photograph
+
+EMBEDDED = "embedded"
+"""In place of a photograph: the image that the instrument recorded with the scan."""
+
+
+@dataclass(frozen=True)
+class Halves:
+    """A real scan made ready: the binned half that is super-resolved, and the other that judges."""
+
+    low: np.ndarray
+    """float32 (ny / factor, nx / factor, n_channel): counts of one half, binned."""
+    reference: np.ndarray
+    """(ny, nx, n_channel): counts of the other half."""
+    image: np.ndarray
+    """uint8 or uint16 (ny, nx, band)."""
+    transfer: str
+    """How the image's values relate to light."""
+    energy_kev: np.ndarray
+    """(n_channel,)"""
+    step_mm: float
+    """Distance between spots of the scan as measured, mm."""
+    notes: tuple[str, ...]
+    """What was cut off or assumed, a sentence each."""
+
+
+def prepare(
+    scan: Scan, photo: str, calibration: tuple[float, float] | None, *, factor: int, seed: int
+) -> Halves:
+    """Read and check everything, split the counts, bin one half; rows and columns beyond whole bins are cut."""
+    ny, nx = (n // factor * factor for n in scan.shape[:2])
+    if 0 in (ny, nx):
+        raise InputError(
+            f"{scan.source} has {scan.shape[1]} x {scan.shape[0]} spots, fewer than a factor of {factor}."
+        )
+    image, transfer, notes = _image(scan, photo)
+    if (ny, nx) != scan.shape[:2]:
+        notes += (f"cut to {nx} x {ny} spots, whole bins of {factor} x {factor}",)
+    if calibration is not None:
+        energy = linear_axis(*calibration, scan.shape[2])
+    elif scan.energy_kev is not None:
+        energy = np.asarray(scan.energy_kev)
+    else:
+        raise InputError(f"{scan.source} holds no calibration; give --calibration OFFSET,GAIN or a .spx file.")
+    counts = np.concatenate([_whole_counts(scan, first, block) for first, block in scan.blocks()])[:ny, :nx]
+    mine, other = split_counts(counts, seed=seed)
+    return Halves(
+        low=binned(mine, factor),
+        reference=other,
+        image=image[:ny, :nx],
+        transfer=transfer,
+        energy_kev=energy,
+        step_mm=scan.step_mm or 1.0,
+        notes=notes,
+    )
+
+
+def _image(scan: Scan, photo: str) -> tuple[np.ndarray, str, tuple[str, ...]]:
+    if photo == EMBEDDED:
+        if scan.image is None:
+            raise InputError(f"{scan.source} holds no image on the scan's grid; give --photo FILE.")
+        values = np.asarray(scan.image, float)
+        low, high = float(values.min()), float(values.max())
+        grey = np.rint(65535 * (values - low) / max(high - low, 1e-12)).astype(np.uint16)
+        return grey[..., None], "linear", ()
+    photograph = read_photograph(photo)
+    if photograph.image.shape[:2] != scan.shape[:2]:
+        ny, nx = photograph.image.shape[:2]
+        raise InputError(
+            f"photograph {photo} has {nx} x {ny} px, the scan {scan.source} {scan.shape[1]} x {scan.shape[0]} "
+            "spots; one pixel per spot is needed, so register and resample it first."
+        )
+    return photograph.image, "srgb", tuple(photograph.notes)
+
+
+def _whole_counts(scan: Scan, first: int, block: np.ndarray) -> np.ndarray:
+    """A block as unsigned counts; what cannot be split in halves is refused with its place."""
+    fine = np.isfinite(block) & (block >= 0) & (block == np.rint(block))
+    if not fine.all():
+        y, x, channel = np.argwhere(~fine)[0]
+        raise InputError(
+            f"{scan.source}: the count at row {first + y}, column {x}, channel {channel} is "
+            f"{block[y, x, channel]}; only whole counts of 0 and more can be split in halves."
+        )
+    return block.astype(np.uint32 if block.size and block.max() > 65535 else np.uint16)
 
 
 def split_counts(counts: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from xrfsr_dask.errors import OptionError
 from xrfsr_dask.options import BedroomOptions
 from xrfsr_dask.store import placement
 
-Rectangles = np.ndarray
+Centres = np.ndarray
 """float64 (n, 2): centre (y, x) of each patch, in spots."""
 
 
@@ -48,7 +48,7 @@ def lay_patches(options: BedroomOptions, size_mm: tuple[float, float], margin_mm
     ]
 
 
-def _arrangements(options: BedroomOptions, rng: np.random.Generator) -> Iterator[Rectangles]:
+def _arrangements(options: BedroomOptions, rng: np.random.Generator) -> Iterator[Centres]:
     """Every number of rows, and of columns, with nearly equal counts: 10, 5+5, 3+4+3, …"""
     for k in range(1, options.n_patches + 1):
         counts = uneven(options.n_patches, k)
@@ -65,7 +65,7 @@ def uneven(n: int, rows: int) -> list[int]:
 
 def _rows(
     counts: list[int], spots: tuple[int, int], overlap: tuple[int, int], rng: np.random.Generator
-) -> Rectangles:
+) -> Centres:
     """Rows of patches, each row centred, neighbours overlapping by a drawn number of spots."""
     centres, y = [], 0.0
     for count in counts:
@@ -76,7 +76,7 @@ def _rows(
 
 
 def _grown(
-    centres: Rectangles,
+    centres: Centres,
     turns: np.ndarray,
     options: BedroomOptions,
     size_mm: tuple[float, float],

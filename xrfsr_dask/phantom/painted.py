@@ -13,14 +13,15 @@ import numpy as np
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.options import BedroomOptions
 from xrfsr_dask.phantom.hidden import hidden_abundance
+from xrfsr_dask.phantom.instrument import energy_axis
 from xrfsr_dask.phantom.noise import cloud_noise, stroke_noise
 from xrfsr_dask.phantom.pigments import COLOURS, HIDDEN, TWINS, VISIBLE
-from xrfsr_dask.phantom.spectra import endmembers, energy_axis
+from xrfsr_dask.phantom.spectra import endmembers
 
 REGIONS = ("elsewhere", "hidden", "metamer")
 """Meaning of the integers in `PaintedScene.region`."""
 
-_SOFTNESS = 0.055  # how far apart colours still mix, in the units of `_opponent`
+_SOFTNESS = 0.07  # how far apart colours still mix, in the units of `_opponent`
 _TINTING = 3.0  # how fast whites grow with lightness inside one colour
 _SHOWN = 0.05  # abundance that counts as being there
 _Window = tuple[slice, slice]

@@ -42,7 +42,7 @@ HIDDEN = {
     "ground": Paint({"CaCO3": 0.5, "BaSO4": 0.3, "Pb3C2H2O8": 0.2}, 0.8, 16.0),
     "hidden flesh": Paint({"Pb3C2H2O8": 0.75, "HgS": 0.25}, 0.75, 12.0),
     "hidden coat": Paint({"Cu4As6C4H6O16": 0.45, "FeO2H": 0.35, "MnO2": 0.1, "Ca5P3O13H": 0.1}, 0.6, 9.0),
-    "stretcher bar": Paint({"C6H10O5": 0.985, "CaCO3": 0.010, "K2CO3": 0.005}, 1.0, 700.0),
+    "stretcher bar": Paint({"C6H10O5": 0.985, "CaCO3": 0.010, "K2CO3": 0.005}, 1.0, 220.0),
     "tack": Paint({"Fe": 0.98, "Zn": 0.02}, 1.0, 40.0),
 }
 """What the photograph does not show, in the order of the atoms after the visible ones."""
@@ -81,13 +81,3 @@ COLOURS: dict[str, tuple[tuple[int, int, int], dict[str, float]]] = {
 
 TWINS = {"cobalt blue": "ultramarine", "chrome yellow": "cadmium yellow"}
 """Paints of one colour: where they swap, the photograph shows nothing."""
-
-
-def visible_names() -> list[str]:
-    """Names of the visible atoms, in order."""
-    return list(VISIBLE)
-
-
-def hidden_names() -> list[str]:
-    """Names of the hidden atoms, in order."""
-    return list(HIDDEN)

@@ -1,8 +1,6 @@
-"""Spectra of paint films as a Bruker M6 would count them: fluorescence lines, scattered tube light, detector.
+"""Spectra of paint films as the scanner would count them: fluorescence lines and scattered tube light.
 
-Tube: rhodium at 50 kV behind a polycapillary. Cross-sections from xraylib; the continuum's roll-off, the
-scatter angle and the Compton width were set by comparing with a measured M6 spectrum of bone.
-There is no zero peak, no escape peak and no pile-up.
+Cross-sections come from xraylib; a layer beneath loses on the way in and out what the film above absorbs.
 """
 
 from __future__ import annotations
@@ -13,36 +11,24 @@ from typing import Literal
 
 import numpy as np
 
+from xrfsr_dask.phantom.instrument import (
+    BACKSCATTER,
+    COMPTON_SIGMA_KEV,
+    RH_LINES,
+    TUBE_STEP_KEV,
+    continuum,
+    detected,
+    peaks,
+    tube,
+)
 from xrfsr_dask.phantom.pigments import CANVAS, COVER, HIDDEN, LINSEED, VISIBLE, Paint
 
-OFFSET_KEV = -0.9555
-FINEST_KEV = 9.999e-3  # per channel, of 4096
-LEAST_SPAN_KEV = 25.6  # fewer channels are wider, and still hold the tube's K lines
-
-TUBE_KV = 50.0
-_TUBE_STEP = 0.5  # keV
-_TUBE_GRID = np.arange(1.5, TUBE_KV, _TUBE_STEP)
-_RH_LINES = ((20.165, 1.0), (22.75, 0.12))  # keV, relative strength
-_RH_SHARE = 0.0345  # of the photons that reach the sample
-_BACKSCATTER = math.cos(math.radians(159))
-_COMPTON_SIGMA_KEV = 0.22  # Doppler broadening and spread of angles
 _SCATTER_GAIN = 1.75  # air and table throw light back too
-_SHELF = 0.012  # of a line's counts, spread evenly below it: charge lost in the detector
 
 Film = tuple[dict[int, float], float]
 """Mass fractions by atomic number, and mass per area in g/cm2."""
 
 Scatter = Literal["rayleigh", "compton", "both"]
-
-
-def energy_axis(n_channel: int) -> np.ndarray:
-    """Centres of the channels, float64 (n_channel,), keV: the M6's own axis for 4096, coarser for fewer."""
-    return OFFSET_KEV + max(FINEST_KEV, LEAST_SPAN_KEV / n_channel) * np.arange(n_channel)
-
-
-def resolution_kev(energy_kev: np.ndarray) -> np.ndarray:
-    """Standard deviation of a line, keV, as the M6's own header gives it: 142 eV FWHM at Mn Ka."""
-    return np.sqrt(9.893e-4 + 4.4664e-4 * np.asarray(energy_kev, float))
 
 
 def endmembers(energy_kev: np.ndarray, counts_per_spot: float, mixtures: np.ndarray) -> np.ndarray:
@@ -96,8 +82,8 @@ def film_spectrum(
     """
     lid = [] if cover is None else [_film(cover, share)]
     stack = [_film(paint)] + ([] if behind is None else [_film(behind)])
-    lines = [(e, i * _detected(e) * _through(e, lid)) for e, i in fluorescence(*stack[0], lid)]
-    return _peaks(lines, energy_kev) + _scatter(stack, energy_kev, lid)
+    lines = [(e, i * detected(e) * _through(e, lid)) for e, i in fluorescence(*stack[0], lid)]
+    return peaks(lines, energy_kev) + _scatter(stack, energy_kev, lid)
 
 
 def mass_fractions(paint: Paint) -> dict[int, float]:
@@ -119,13 +105,13 @@ def _film(paint: Paint, share: float = 1.0) -> Film:
 
 def fluorescence(elements: dict[int, float], load: float, lid: list[Film]) -> Iterator[tuple[float, float]]:
     """Lines of a film of `load` g/cm2 under a lid, as (keV, relative photons)."""
-    energies, tube = _tube()
+    energies, photons = tube()
     mu_in = _attenuation(elements, energies)
-    tube = tube * np.array([_through(e, lid) for e in energies])
+    photons = photons * np.array([_through(e, lid) for e in energies])
     for z, fraction in elements.items():
         for line_kev, cross in _lines(z, energies):
             chi = mu_in + _attenuation(elements, np.array([line_kev]))
-            yield line_kev, fraction * float(np.sum(tube * cross * -np.expm1(-chi * load) / chi))
+            yield line_kev, fraction * float(np.sum(photons * cross * -np.expm1(-chi * load) / chi))
 
 
 def _lines(z: int, energies: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
@@ -160,21 +146,6 @@ def _line_codes() -> list[int]:
     return [getattr(xraylib, f"{name}_LINE") for name in names.split() if hasattr(xraylib, f"{name}_LINE")]
 
 
-def _tube() -> tuple[np.ndarray, np.ndarray]:
-    """Photons that reach the sample: (energies in keV, relative number), continuum and Rh K lines."""
-    photons = _continuum(_TUBE_GRID)
-    lines = [(e, _RH_SHARE * photons.sum() * s) for e, s in _RH_LINES]
-    energies = np.concatenate([_TUBE_GRID, [e for e, _ in lines]])
-    return energies, np.concatenate([photons, [n for _, n in lines]])
-
-
-def _continuum(energy_kev: np.ndarray) -> np.ndarray:
-    """Kramers' law through the tube's window and a polycapillary that carries hard rays badly."""
-    e = np.maximum(energy_kev, 0.3)
-    kramers = np.maximum(TUBE_KV / e - 1, 0)
-    return kramers * np.exp(-((8.9 / e) ** 2)) / (1 + (e / 11.75) ** 3.8) / (1 + (e / 21.5) ** 14) ** 0.5
-
-
 def _scatter(stack: list[Film], energy_kev: np.ndarray, lid: list[Film]) -> np.ndarray:
     """Tube light thrown back by the films of `stack`: continuum, Rayleigh and Compton peaks of rhodium."""
 
@@ -184,15 +155,15 @@ def _scatter(stack: list[Film], energy_kev: np.ndarray, lid: list[Film]) -> np.n
         return sum(_thrown_back(e, film, kind) * _through(e, over) ** 2 for film, over in parts)
 
     grid = np.arange(0.8, 41.0, 0.2)
-    per_channel = (energy_kev[1] - energy_kev[0]) / _TUBE_STEP
-    smooth = _continuum(grid) * [thrown(e, "both") * _detected(e) for e in grid]
+    per_channel = (energy_kev[1] - energy_kev[0]) / TUBE_STEP_KEV
+    smooth = continuum(grid) * [thrown(e, "both") * detected(e) for e in grid]
     total = np.interp(energy_kev, grid, smooth, left=0, right=0) * per_channel
-    energies, photons = _tube()
-    for e, n in zip(energies[-len(_RH_LINES) :], photons[-len(_RH_LINES) :], strict=True):
-        shifted = e / (1 + e / 511.0 * (1 - _BACKSCATTER))
-        total += _peaks([(e, n * thrown(e, "rayleigh") * _detected(e))], energy_kev)
-        compton = n * thrown(e, "compton") * _detected(shifted)
-        total += _peaks([(shifted, compton)], energy_kev, extra=_COMPTON_SIGMA_KEV)
+    energies, photons = tube()
+    for e, n in zip(energies[-len(RH_LINES) :], photons[-len(RH_LINES) :], strict=True):
+        shifted = e / (1 + e / 511.0 * (1 - BACKSCATTER))
+        total += peaks([(e, n * thrown(e, "rayleigh") * detected(e))], energy_kev)
+        compton = n * thrown(e, "compton") * detected(shifted)
+        total += peaks([(shifted, compton)], energy_kev, extra=COMPTON_SIGMA_KEV)
     return total
 
 
@@ -201,7 +172,7 @@ def _thrown_back(e: float, film: Film, kind: Scatter) -> float:
     import xraylib
 
     elements, load = film
-    angle, cross = math.acos(_BACKSCATTER), 0.0
+    angle, cross = math.acos(BACKSCATTER), 0.0
     for z, fraction in elements.items():
         if kind != "compton":
             cross += fraction * xraylib.DCS_Rayl(z, e, angle)
@@ -221,26 +192,3 @@ def _attenuation(elements: dict[int, float], energies: np.ndarray) -> np.ndarray
 def _through(e: float, films: list[Film]) -> float:
     """Share of photons of `e` keV that cross the films."""
     return math.exp(-sum(load * float(_attenuation(el, np.array([e]))[0]) for el, load in films))
-
-
-def _detected(e: float) -> float:
-    """Efficiency of a silicon drift detector 0.45 mm thick behind a 15 um beryllium window and 3 mm of air."""
-    import xraylib
-
-    window = math.exp(-xraylib.CS_Total(4, e) * 1.85 * 15e-4 - xraylib.CS_Total(8, e) * 4e-4)
-    return window * -math.expm1(-xraylib.CS_Total(14, e) * 2.33 * 0.045)
-
-
-def _peaks(lines: list[tuple[float, float]], energy_kev: np.ndarray, extra: float = 0.0) -> np.ndarray:
-    """Gaussian peaks integrated over each channel, each with its low shelf."""
-    from scipy.special import ndtr
-
-    width = energy_kev[1] - energy_kev[0]
-    edges = np.append(energy_kev, energy_kev[-1] + width) - 0.5 * width
-    out = np.zeros(len(energy_kev))
-    for line_kev, counts in lines:
-        sigma = math.hypot(float(resolution_kev(np.array(line_kev))), extra)
-        out += counts * (1 - _SHELF) * np.diff(ndtr((edges - line_kev) / sigma))
-        below = (energy_kev > 0.35) & (energy_kev < line_kev)
-        out += counts * _SHELF / max(below.sum(), 1) * below
-    return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+from xrfsr_dask.beams import coverage as covered
+from xrfsr_dask.beams import spot_window
 from xrfsr_dask.errors import StoreError
 from xrfsr_dask.options import BedroomOptions, as_attributes
 from xrfsr_dask.phantom.layout import lay_patches
@@ -53,12 +56,13 @@ def write_painting(
         With ``results/truth``: ``abundance``, ``endmember``, ``layer``, ``coverage`` and ``region``
         (elsewhere, hidden, metamer); the attribute ``atoms`` names the paints.
     """
-    target, bar = Path(path), progress or Silent()
+    target, bar = Path(path).absolute(), progress or Silent()
     if target.exists():
         raise StoreError(f"{path} already exists; choose another name or remove it.")
+    if not target.parent.is_dir():
+        raise StoreError(f"{path}: the folder {target.parent} does not exist; create it first.")
     scene = PaintedScene(paint_room(options.shape, options.seed) if photo is None else photo, options)
-    partial = target.with_name(f"{target.name}.painting")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     try:
         _write_all(partial, scene, "procedural room" if photo is None else "given photograph", bar)
         partial.rename(target)
@@ -120,11 +124,13 @@ def _write_truth(
             cell=_CELL,
             attrs={"method": TRUTH, "options": as_attributes(scene.options), "atoms": list(scene.atoms)},
         )
+        placed = [_placed(name, spec) for name, spec in specs.items()]
         region, coverage = _new_region(group, scene.shape), open_array(group, "coverage")
         for window in shards:
             abundance[window] = scene.abundance(window)
             region[window] = scene.region(window)
-            coverage[window] = _covered(painting, specs, window)
+            area = (window[0].start, window[0].stop, window[1].start, window[1].stop)
+            coverage[window] = covered(placed, area, scene.shape, painting.pitch_mm)
             bar.advance()
 
 
@@ -135,25 +141,6 @@ def _new_region(group: zarr.Group, shape: tuple[int, int]) -> zarr.Array:
     return new_array(
         group, "region", shape=shape, dtype="u1", chunks=(side, side), dims=("y", "x"), attrs=about
     )
-
-
-def _covered(painting: Painting, specs: dict[str, PatchSpec], window: tuple[slice, slice]) -> np.ndarray:
-    """How many measured spots cover each pixel, float32 (ny, nx)."""
-    from xrfsr_dask.beams import beam_of
-    from xrfsr_dask.kernels.sampling import downsample_adjoint, touching
-
-    (y0, y1), (x0, x1) = ((part.start, part.stop) for part in window)
-    out = np.zeros((y1 - y0, x1 - x0), np.float32)
-    for name, spec in specs.items():
-        patch = _placed(name, spec)
-        beam = beam_of(patch, painting.shape, painting.pitch_mm)
-        windows = beam.windows()
-        index = touching(windows, (y0, y1, x0, x1))
-        if len(index):
-            ones = np.ones((len(index), 1), np.float32)
-            seen = downsample_adjoint(ones, beam.footprints(index, windows), out.shape, corner=(y0, x0))
-            out += seen[..., 0] * np.float32((patch.step_mm / painting.pitch_mm) ** 2)
-    return out
 
 
 def _placed(name: str, spec: PatchSpec) -> Patch:
@@ -167,8 +154,6 @@ def _scan(
     painting: Painting, scene: PaintedScene, name: str, spec: PatchSpec, number: int, bar: Progress
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Counts of one patch, in blocks of `CHUNK_SPOTS` rows: S A D, and Poisson."""
-    from xrfsr_dask.beams import spot_window
-
     truth = open_array(open_group(painting.path), f"results/{TRUTH}/abundance")
     ny, nx, n_channel = spec.shape
     for row in range(0, ny, CHUNK_SPOTS):

@@ -2,11 +2,12 @@
 
 from xrfsr_dask.result.accessor import XrfAccessor
 from xrfsr_dask.result.dataset import TRUTH, from_factors, open_result
-from xrfsr_dask.result.lines import line_kev, line_weights, roi_weights
+from xrfsr_dask.result.lines import best_line, line_kev, line_weights, roi_weights
 
 __all__ = [
     "TRUTH",
     "XrfAccessor",
+    "best_line",
     "from_factors",
     "line_kev",
     "line_weights",

@@ -132,3 +132,15 @@ def _fits(energy: np.ndarray, element: str, line: str) -> bool:
         return bool(energy[0] <= line_kev(element, line) <= energy[-1])
     except InputError:
         return False
+
+
+def best_line(energy_kev: np.ndarray, element: str) -> str | None:
+    """The first of Ka, La, Ma whose window and background fit on the axis; None where none does."""
+    energy = np.asarray(energy_kev, float)
+    for line in _SUGGESTED:
+        try:
+            line_weights(energy, element, line)
+        except InputError:
+            continue
+        return line
+    return None

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import zarr
 
+from xrfsr_dask.beams import coverage
 from xrfsr_dask.kernels.fit import channel_groups, chi_square_gaussian, chi_square_poisson
-from xrfsr_dask.kernels.sampling import downsample_adjoint, touching
 from xrfsr_dask.options import as_attributes
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.solver.passes import chunk_window
@@ -66,23 +66,8 @@ def write_shard(plan: Plan, generation: int, place: Path, shard: Rect) -> None:
     """One shard of ``abundance`` and of ``coverage``."""
     group = open_group(place, mode="r+")
     open_array(group, "abundance")[shard.slices] = read_finite(open_generation(plan, generation), shard.slices)
-    open_array(group, "coverage")[shard.slices] = coverage(plan, shard)
-
-
-def coverage(plan: Plan, area: Rect) -> np.ndarray:
-    """How many measured spots cover each pixel of an area, float32 (ny, nx); 0 where none does."""
-    out = np.zeros(area.shape, np.float32)
-    for patch in plan.painting.patches:
-        beam = plan.beam(patch)
-        windows = beam.windows()
-        index = touching(windows, area)
-        if len(index):
-            ones = np.ones((len(index), 1), np.float32)
-            seen = downsample_adjoint(
-                ones, beam.footprints(index, windows), area.shape, corner=(area.y0, area.x0)
-            )
-            out += seen[..., 0] * np.float32((patch.step_mm / plan.painting.pitch_mm) ** 2)
-    return out
+    p = plan.painting
+    open_array(group, "coverage")[shard.slices] = coverage(p.patches, shard, p.shape, p.pitch_mm)
 
 
 def fit_chunk(plan: Plan, generation: int, place: Path, chunk: Chunk) -> None:

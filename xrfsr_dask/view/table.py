@@ -22,7 +22,8 @@ HEADINGS = {
 }
 """Heading of each known column; another column is headed by its own name."""
 
-_FORMATS = {"pixels": "{:,d}", "rmse": "{:.4g}", "psnr_db": "{:.2f}", "sam_deg": "{:.2f}"}
+_DECIMALS = {"psnr_db": 2, "sam_deg": 2}
+_DIGITS = 4  # of the smallest entry, in a column that has no fixed number of decimals
 _GAP = "–"
 
 
@@ -43,7 +44,7 @@ def metric_rows(tables: Mapping[str, Sequence[Row]]) -> list[dict[str, Any]]:
 
 
 def as_text(rows: Sequence[Row]) -> str:
-    """Plain text: words to the left, numbers to the right with their decimal points in line."""
+    """Plain text: words to the left, numbers to the right with their points in line."""
     return "\n".join("  ".join(line).rstrip() for line in _aligned(rows, rule=lambda width, _: "-" * width))
 
 
@@ -67,7 +68,7 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 def as_json(found: Any, indent: int | None = 1) -> str:
     """JSON that any parser reads: what is not finite becomes null, NumPy numbers become plain ones."""
-    return json.dumps(_plain(found), indent=indent, allow_nan=False)
+    return json.dumps(plain(found), indent=indent, allow_nan=False)
 
 
 def _aligned(rows: Sequence[Row], rule: Callable[[int, bool], str]) -> list[list[str]]:
@@ -76,7 +77,8 @@ def _aligned(rows: Sequence[Row], rule: Callable[[int, bool], str]) -> list[list
     for key in _columns(rows):
         values = [row.get(key) for row in rows]
         number = any(_is_number(value) for value in values)
-        cells = [HEADINGS.get(key, key), *_same_decimals([_shown(key, value) for value in values], number)]
+        decimals = _DECIMALS.get(key, _enough_decimals(values)) if number else 0
+        cells = [HEADINGS.get(key, key), *(_shown(value, decimals) for value in values)]
         width = max(len(cell) for cell in cells)
         cells = [cell.rjust(width) if number else cell.ljust(width) for cell in cells]
         columns.append([cells[0], rule(width, number), *cells[1:]])
@@ -91,32 +93,27 @@ def _is_number(value: Any) -> bool:
     return hasattr(value, "__float__") and not isinstance(value, str | bool)
 
 
-def _shown(key: str, value: Any) -> str:
+def _enough_decimals(values: Sequence[Any]) -> int:
+    """Decimals that show `_DIGITS` of the smallest number that is not 0; at most 6."""
+    sizes = [abs(float(v)) for v in values if _is_number(v) and v and math.isfinite(v)]
+    return min(6, max(0, _DIGITS - 1 - math.floor(math.log10(min(sizes))))) if sizes else 0
+
+
+def _shown(value: Any, decimals: int) -> str:
     if value is None or (_is_number(value) and math.isnan(value)):
         return _GAP
     if not _is_number(value):
         return str(value)
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
-    return _FORMATS.get(key, "{:,d}" if isinstance(value, Integral) else "{:.3f}").format(value)
+    return f"{value:,d}" if isinstance(value, Integral) else f"{value:.{decimals}f}"
 
 
-def _same_decimals(cells: list[str], number: bool) -> list[str]:
-    """Fill with blanks behind the decimals, so that right-aligned numbers keep their points in line."""
-    if not number:
-        return cells
-    tails = [len(cell) - cell.index(".") if "." in cell else 0 for cell in cells]
-    longest = max(tails, default=0)
-    return [cell + " " * (longest - tail) for cell, tail in zip(cells, tails, strict=True)]
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

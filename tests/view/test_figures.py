@@ -1,0 +1,169 @@
+"""Figures: right places, right scales, names on everything, and no pyplot."""
+
+from __future__ import annotations
+
+import builtins
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from xrfsr_dask.errors import InputError, MissingPackageError
+from xrfsr_dask.store import placement
+from xrfsr_dask.view.figures import comparison, overview, save
+from xrfsr_dask.view.panels import Panel, Spot, colour_limits, displayed, greek, turned_corners
+
+pytest.importorskip("matplotlib", reason="needs the [view] extra")
+
+Y, X = (np.arange(24) + 0.5) * 0.5, (np.arange(36) + 0.5) * 0.5
+KEV = 0.02 * np.arange(500)
+
+
+def panel(title, scale=1.0, seed=0):
+    values = scale * np.random.default_rng(seed).random((24, 36))
+    return Panel(values=values, y_mm=Y, x_mm=X, title=title)
+
+
+def photograph():
+    values = np.random.default_rng(1).random((24, 36, 3)).astype(np.float32)
+    return Panel(values=values, y_mm=Y, x_mm=X, title="Photograph")
+
+
+def patch():
+    y_mm, x_mm = turned_corners(placement(at_mm=(2, 3), step_mm=1.0, rotation_deg=3), (6, 8))
+    return Panel(values=np.full((6, 8), 5.0), y_mm=y_mm, x_mm=x_mm, title="One patch, as measured")
+
+
+def spot(title):
+    peak = 200 * np.exp(-0.5 * ((KEV - 5.41) / 0.06) ** 2)
+    spectra = {"truth": peak + 1, "super-resolved": 0.9 * peak + 1.2}
+    lines = {"Cr Ka": 5.41, "Cr Kb": 5.95, "Pb La": 10.55}
+    return Spot(y_mm=3.0, x_mm=4.0, title=title, energy_kev=KEV, spectra=spectra, lines=lines)
+
+
+def an_overview():
+    return overview(
+        photograph=photograph(),
+        patch=patch(),
+        resolved=panel("Cr Kα, super-resolved", 30, 2),
+        truth=panel("Cr Kα, truth", 20, 3),
+        hidden=panel("Cu Kα, hidden layer", 3, 4),
+        hidden_truth=panel("Cu Kα, hidden layer, truth", 2, 5),
+        spots=[spot("visible: window"), spot("hidden: coat")],
+        title="Small bedroom",
+    )
+
+
+def named(figure):
+    return {ax.get_title(loc="left") or ax.get_title(): ax for ax in figure.axes}
+
+
+def limits_of(ax):
+    return [artist.get_clim() for artist in (*ax.images, *ax.collections) if artist.get_array().ndim < 3]
+
+
+def test_an_overview_names_every_picture_and_fills_the_page(tmp_path):
+    figure = an_overview()
+    titles = set(named(figure))
+    assert {"Photograph", "One patch, as measured", "Cr Kα, truth", "a  visible: window"} <= titles
+    with Image.open(save(figure, tmp_path / "overview.png", dpi=60)) as image:
+        grey = np.asarray(image.convert("L"))
+    assert min(grey.shape) > 400
+    assert (grey < 250).mean() > 0.3
+
+
+def test_result_and_truth_and_patch_share_the_scale_of_the_truth():
+    axes = named(an_overview())
+    wanted = colour_limits(panel("", 20, 3).values)
+    for title in ("Cr Kα, super-resolved", "Cr Kα, truth", "One patch, as measured"):
+        assert limits_of(axes[title]) == [wanted]
+    wanted = colour_limits(panel("", 2, 5).values)
+    for title in ("Cu Kα, hidden layer", "Cu Kα, hidden layer, truth"):
+        assert limits_of(axes[title]) == [wanted]
+
+
+def test_maps_lie_in_millimetres_with_y_downward():
+    axes = named(an_overview())
+    for title in ("Photograph", "Cr Kα, truth", "One patch, as measured"):
+        assert axes[title].get_xlim() == (0.0, 18.0)
+        assert axes[title].get_ylim() == (12.0, 0.0)
+    assert axes["One patch, as measured"].get_xlabel() == "x (mm)"
+    assert axes["Photograph"].get_ylabel() == "y (mm)"
+
+
+def test_lines_on_the_spectrum_are_named_in_greek_where_the_axis_reaches():
+    ax = named(an_overview())["a  visible: window"]
+    assert [text.get_text() for text in ax.texts] == ["Cr Kα", "Cr Kβ"]
+    assert ax.get_xlabel() == "energy (keV)"
+    assert ax.get_yscale() == "log"
+
+
+def test_a_comparison_letters_its_panels_and_shares_the_scale_of_the_reference():
+    panels = [
+        panel("LR input"),
+        photograph(),
+        *(panel(n, 4, i) for i, n in enumerate("pqr")),
+        panel("truth", 2),
+    ]
+    figure = comparison(panels, columns=4)
+    axes = named(figure)
+    assert list(axes)[:3] == ["(a) LR input", "(b) Photograph", "(c) p"]
+    wanted = colour_limits(panels[-1].values)
+    assert all(limits_of(axes[name]) == [wanted] for name in ("(a) LR input", "(d) q", "(f) truth"))
+    with pytest.raises(InputError, match="at least one panel"):
+        comparison([])
+
+
+def test_the_corners_of_a_turned_patch_surround_its_spots():
+    transform = placement(at_mm=(10.0, 20.0), step_mm=2.0, rotation_deg=0.0)
+    y_mm, x_mm = turned_corners(transform, (3, 4))
+    assert (y_mm.shape, x_mm.shape) == ((4, 5), (4, 5))
+    np.testing.assert_allclose([y_mm[0, 0], x_mm[0, 0], y_mm[-1, -1], x_mm[-1, -1]], [10, 20, 16, 28])
+
+
+def test_the_colour_scale_ignores_what_was_not_measured():
+    values = np.full((10, 10), np.nan)
+    assert colour_limits(values) == (0.0, 1.0)
+    values[3] = 7.0
+    assert colour_limits(values) == (0.0, 7.0)
+    assert colour_limits(-np.ones((4, 4))) == (0.0, 1.0)
+
+
+def test_linear_light_is_shown_as_srgb():
+    shown = displayed(np.array([[[0.0], [0.2140], [1.0]]]))
+    np.testing.assert_allclose(shown[0, :, 0], [0, 0.5, 1], atol=1e-3)
+    assert shown.shape == (1, 3, 3)
+
+
+def test_greek_letters_take_the_place_of_latin_ones_only_in_lines():
+    assert [greek(name) for name in ("Pb La", "Hg Ma", "Ga Kb1", "Ca Ka")] == [
+        "Pb Lα",
+        "Hg Mα",
+        "Ga Kβ1",
+        "Ca Kα",
+    ]
+
+
+def test_without_matplotlib_the_missing_package_is_named(monkeypatch):
+    original = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingPackageError, match=r"pictures need matplotlib; install it with: pip install"):
+        comparison([panel("a")])
+
+
+def test_importing_figures_imports_no_matplotlib_and_drawing_no_pyplot(tmp_path):
+    code = (
+        "import sys, numpy as np; from xrfsr_dask.view.figures import *; place = sys.argv[1];"
+        "assert 'matplotlib' not in sys.modules; a = np.arange(3.0);"
+        "save(comparison([Panel(values=np.eye(3), y_mm=a, x_mm=a, title='t')]), place, dpi=20);"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], check=False).returncode == 0

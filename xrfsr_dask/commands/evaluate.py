@@ -1,0 +1,225 @@
+"""`xrfsr evaluate`: real counts split in two halves; one is binned and super-resolved, the other judges.
+
+The paper's section V-D, with independent noise in input and reference (METHOD, section 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xrfsr_dask.commands.fuse import solve_arrays
+from xrfsr_dask.commands.halves import Halves, binned, prepare
+from xrfsr_dask.methods.cubic import upsample_cubic
+from xrfsr_dask.metrics import WHOLE, added, correlation, row_sums
+from xrfsr_dask.options import EVALUATED, EvaluateOptions, RunOptions, SolveOptions
+from xrfsr_dask.progress import Progress
+from xrfsr_dask.readers import open_scan, read_calibration
+from xrfsr_dask.result import best_line, line_weights
+from xrfsr_dask.view import figures, table
+from xrfsr_dask.view.panels import Panel, displayed
+
+Rows = Callable[[slice], np.ndarray]
+"""Some rows of HR pixels -> expected counts of each, (ny, nx, n_channel)."""
+
+_BLOCK_ROWS = 16
+
+
+def evaluate(
+    scan_path: str | Path,
+    *,
+    photo: str,
+    out: str | Path,
+    options: EvaluateOptions,
+    solve: SolveOptions,
+    resources: RunOptions,
+    inside: str | None = None,
+    calibration: str | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Compare methods on one real scan and leave tables and a figure in `out`.
+
+    Parameters
+    ----------
+    scan_path : str or Path
+        An instrument file; counts are held in memory.
+    photo : str
+        A photograph with one pixel per spot, or ``"embedded"`` for the image in the file.
+    out : str or Path
+        Folder for ``evaluate.txt``, ``.csv``, ``.json`` and ``.png``; made where it is missing.
+    options : EvaluateOptions
+    solve, resources : SolveOptions, RunOptions
+        For the methods that run on the engine.
+    inside, calibration : str, optional
+        As for `xrfsr add`.
+
+    Raises
+    ------
+    InputError
+        The photograph has another grid, there is no embedded image, or the scan is smaller than one bin.
+    """
+    given = None if calibration is None else read_calibration(calibration)
+    scan = open_scan(scan_path, inside=inside)
+    halves = prepare(scan, photo, given, factor=options.factor, seed=options.seed)
+    lines = _lines(options.elements or scan.elements, halves.energy_kev, asked=bool(options.elements))
+    names = EVALUATED if "all" in options.methods else options.methods
+    metrics, maps = {}, {}
+    for name in names:
+        rows = _METHODS[name](halves, options.factor, solve, resources, progress)
+        metrics[name], maps[name] = _compared(rows, halves, lines)
+    maps["reference"] = _maps_of(lambda part: halves.reference[part], halves, lines)
+    correlations = _correlations(maps, lines, options.map_bin)
+    found: dict[str, Any] = {
+        "scan": str(scan_path),
+        "factor": options.factor,
+        "seed": options.seed,
+        "notes": [*scan.notes, *halves.notes],
+        "metrics": table.metric_rows(metrics),
+        "correlation": correlations,
+    }
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    found["text"] = _text(found, options)
+    (folder / "evaluate.txt").write_text(f"{found['text']}\n")
+    (folder / "evaluate.csv").write_text(table.as_csv(correlations))
+    (folder / "evaluate.json").write_text(table.as_json({k: v for k, v in found.items() if k != "text"}) + "\n")
+    if lines:
+        figures.save(_figure(halves, maps, lines, names, options), folder / "evaluate.png")
+    return found
+
+
+def _lines(elements: tuple[str, ...], energy: np.ndarray, *, asked: bool) -> dict[str, np.ndarray]:
+    """Weights of one line of each element that lies on the axis; an element asked for by name must."""
+    out = {}
+    for element in elements:
+        line = best_line(energy, element)
+        if line is None and not asked:
+            continue
+        out[f"{element} {line or 'Ka'}"] = line_weights(energy, element, line or "Ka")
+    return out
+
+
+# Methods: a binned half -> expected counts of each HR pixel
+
+
+def _cubic(halves: Halves, factor: int, *_: Any) -> Rows:
+    cube = upsample_cubic(halves.low, factor)
+    return lambda part: cube[part] / np.float32(factor**2)
+
+
+def _paper(
+    halves: Halves, factor: int, solve: SolveOptions, resources: RunOptions, progress: Progress | None
+) -> Rows:
+    ds = solve_arrays(
+        halves.low,
+        halves.image,
+        transfer=halves.transfer,
+        energy_kev=halves.energy_kev,
+        noise="poisson",
+        step_mm=factor * halves.step_mm,
+        options=solve,
+        resources=resources,
+        progress=progress,
+    )
+    abundance, endmember = ds.abundance.values, ds.endmember.values / np.float32(factor**2)
+    return lambda part: abundance[part] @ endmember
+
+
+_METHODS = {"cubic": _cubic, "paper": _paper}
+
+
+# Comparison
+
+
+def _compared(
+    rows: Rows, halves: Halves, lines: dict[str, np.ndarray]
+) -> tuple[list[Any], dict[str, np.ndarray]]:
+    n_channel = len(halves.energy_kev)
+    sums = added(
+        row_sums(
+            rows(part).reshape(-1, n_channel), halves.reference[part].reshape(-1, n_channel), regions=(WHOLE,)
+        )
+        for part in _parts(len(halves.reference))
+    )
+    return sums.table(), _maps_of(rows, halves, lines)
+
+
+def _maps_of(rows: Rows, halves: Halves, lines: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Net counts (ny, nx) of every line."""
+    if not lines:
+        return {}
+    weights = np.stack(list(lines.values()), axis=1)
+    stack = np.concatenate([rows(part) @ weights for part in _parts(len(halves.reference))])
+    return {name: stack[..., i] for i, name in enumerate(lines)}
+
+
+def _parts(n: int) -> list[slice]:
+    return [slice(first, min(first + _BLOCK_ROWS, n)) for first in range(0, n, _BLOCK_ROWS)]
+
+
+def _correlations(
+    maps: dict[str, dict[str, np.ndarray]], lines: dict[str, np.ndarray], bin_px: int
+) -> list[dict[str, Any]]:
+    def coarse(values: np.ndarray) -> np.ndarray:
+        ny, nx = (max(n // bin_px, 1) * min(bin_px, n) for n in values.shape)
+        return binned(values[:ny, :nx], min(bin_px, *values.shape))
+
+    reference = maps["reference"]
+    return [
+        {"element": name}
+        | {
+            method: correlation(coarse(found[name]), coarse(reference[name]))
+            for method, found in maps.items()
+            if method != "reference"
+        }
+        for name in lines
+    ]
+
+
+def _text(found: dict[str, Any], options: EvaluateOptions) -> str:
+    n = options.map_bin
+    parts = [
+        *found["notes"],
+        "against the other half of the counts, per spot:",
+        table.as_text(found["metrics"]),
+    ]
+    if found["correlation"]:
+        parts += [
+            "",
+            f"correlation of element maps with the other half, {n} x {n} binned:",
+            table.as_text(found["correlation"]),
+        ]
+    return "\n".join(parts)
+
+
+def _figure(
+    halves: Halves,
+    maps: dict[str, dict[str, np.ndarray]],
+    lines: dict[str, np.ndarray],
+    names: tuple[str, ...],
+    options: EvaluateOptions,
+) -> Any:
+    """Like the paper's Fig. 10: the line whose map has most structure above its noise, by every method."""
+    line = max(lines, key=lambda name: _structure(maps["reference"][name]))
+    ny, nx = halves.reference.shape[:2]
+    y, x = ((np.arange(n) + 0.5) * halves.step_mm for n in (ny, nx))
+    f = options.factor
+    low = halves.low @ lines[line] / f**2
+    y_low, x_low = y.reshape(-1, f).mean(axis=1), x.reshape(-1, f).mean(axis=1)
+    photo = halves.image / np.iinfo(halves.image.dtype).max
+    shown = displayed(photo) if halves.transfer == "linear" else np.broadcast_to(photo, (ny, nx, 3))
+    panels = [
+        Panel(values=low, y_mm=y_low, x_mm=x_low, title=f"one half, binned {f} x {f}"),
+        Panel(values=shown, y_mm=y, x_mm=x, title="image"),
+        *(Panel(values=maps[name][line], y_mm=y, x_mm=x, title=name) for name in names),
+        Panel(values=maps["reference"][line], y_mm=y, x_mm=x, title="the other half, as measured"),
+    ]
+    return figures.comparison(panels, title=f"{line}, net counts per spot")
+
+
+def _structure(values: np.ndarray) -> float:
+    coarse = binned(values, max(1, min(8, *values.shape))) if min(values.shape) >= 8 else values
+    return float(coarse.std() / np.sqrt(np.abs(coarse).mean() + 1e-9))

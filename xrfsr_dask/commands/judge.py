@@ -1,0 +1,78 @@
+"""Results of a phantom against its known truth: RMSE, PSNR and SAM, whole and by region, tile by tile."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xrfsr_dask.methods.cubic import cubic_region
+from xrfsr_dask.metrics import Sums, added, factor_sums, row_sums
+from xrfsr_dask.progress import Progress
+from xrfsr_dask.result import TRUTH
+from xrfsr_dask.store import Painting, open_painting
+from xrfsr_dask.store.arrays import open_array, open_group, read, read_finite
+from xrfsr_dask.tiling.executor import Executor
+from xrfsr_dask.tiling.grid import Rect, blocks
+
+CUBIC = "cubic"
+
+_TILE = 75  # px: two whole cubes of a tile are held at 4096 channels, 90 MB each
+
+
+def judge(
+    path: str | Path, methods: list[str], executor: Executor, progress: Progress
+) -> dict[str, list[dict[str, Any]]]:
+    """Tables of figures (`metrics.Sums.table`) of several methods against ``results/truth``.
+
+    Parameters
+    ----------
+    path : str or Path
+        A phantom.
+    methods : list of str
+        ``"cubic"``, or names of results in the store.
+    executor, progress
+        Where tiles are compared, and who is told.
+
+    Returns
+    -------
+    dict of method -> rows, in counts per measured spot; pixels that no spot covers are left out
+    """
+    painting = open_painting(path)
+    tiles = blocks(painting.shape, _TILE)
+    progress.expect(len(methods) * len(tiles))
+    return {
+        method: executor.reduce(
+            partial(compare_tile, painting.path, method), tiles, added, progress.advance
+        ).table()
+        for method in methods
+    }
+
+
+def compare_tile(path: str, method: str, tile: Rect) -> Sums:
+    """One tile of one method against the truth."""
+    painting = open_painting(path)
+    A, D = _factors(painting, TRUTH, tile)
+    labels, regions = _regions(painting, tile)
+    if method != CUBIC:
+        return factor_sums(*_factors(painting, method, tile), A, D, labels, regions)
+    estimate = cubic_region(painting, tile.slices).reshape(len(A), -1)
+    labels = np.where(np.isfinite(estimate).all(axis=1), labels, -1)
+    return row_sums(estimate, A @ D, labels, regions)
+
+
+def _factors(painting: Painting, name: str, tile: Rect) -> tuple[np.ndarray, np.ndarray]:
+    group = open_group(Path(painting.path) / "results" / name)
+    A = read_finite(open_array(group, "abundance"), tile.slices)
+    return A.reshape(-1, A.shape[2]), read_finite(open_array(group, "endmember"))
+
+
+def _regions(painting: Painting, tile: Rect) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Region of each pixel of a tile, -1 where nothing was measured, and the names of all regions."""
+    group = open_group(Path(painting.path) / "results" / TRUTH)
+    region = open_array(group, "region")
+    names = tuple(str(region.attrs["flag_meanings"]).split())
+    measured = read_finite(open_array(group, "coverage"), tile.slices) > 0.5
+    return np.where(measured, read(region, tile.slices).astype(int), -1).ravel(), names
