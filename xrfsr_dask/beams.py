@@ -9,6 +9,7 @@ import numpy as np
 
 from xrfsr_dask.kernels.sampling import Beam, Bounds, Footprints, downsample, downsample_adjoint, touching
 from xrfsr_dask.store import Painting, Patch
+from xrfsr_dask.store.patches import apply_transform
 
 
 def beam_of(patch: Patch, shape: tuple[int, int], pitch_mm: float) -> Beam:
@@ -51,6 +52,23 @@ def spot_window(
     low = footprints.origin.min(axis=0)
     high = footprints.origin.max(axis=0) + footprints.weight.shape[1:]
     return SpotWindow(footprints, (int(low[0]), int(high[0]), int(low[1]), int(high[1])))
+
+
+def centres_mm(area: Bounds, pitch_mm: float) -> np.ndarray:
+    """Centres (y, x) of the pixels of an area (y0, y1, x0, x1), float64 (n, 2), mm, row by row."""
+    y, x = np.mgrid[area[0] : area[1], area[2] : area[3]] + 0.5
+    return np.stack([y.ravel(), x.ravel()], axis=1) * pitch_mm
+
+
+def in_spots(patch: Patch, points_mm: np.ndarray) -> np.ndarray:
+    """Places (n, 2) of (y, x) in mm as (row, column) of a patch, float64 (n, 2); spot centres are integers."""
+    return apply_transform(np.linalg.inv(patch.transform), points_mm)
+
+
+def within(patch: Patch, points_mm: np.ndarray) -> np.ndarray:
+    """Which places (n, 2) of (y, x) in mm lie in the raster of a patch; bool (n,)."""
+    spots = in_spots(patch, points_mm)
+    return np.asarray(((spots >= -0.5) & (spots <= np.array(patch.shape[:2]) - 0.5)).all(axis=1))
 
 
 def coverage(patches: Iterable[Patch], area: Bounds, shape: tuple[int, int], pitch_mm: float) -> np.ndarray:

@@ -136,7 +136,7 @@ def _add(commands: Any) -> None:
 
 
 def _run_add(args: argparse.Namespace) -> None:
-    from xrfsr_dask.commands.add import add
+    from xrfsr_dask.commands.add import add, notes_of
     from xrfsr_dask.commands.info import describe
     from xrfsr_dask.options import AddOptions
 
@@ -158,8 +158,10 @@ def _run_add(args: argparse.Namespace) -> None:
     with _bar(args, "add", "row") as bar:
         patch = add(args.store, args.scan, options, progress=bar)
     found = next(p for p in describe(args.store)["patches"] if p["name"] == patch.name)
+    found |= {"notes": list(notes_of(patch))}
     text = f"added patch '{patch.name}': {found['spots'][1]} x {found['spots'][0]} spots"
-    _say(args, found, f"{text}, {found['counts_per_spot']:.0f} counts a spot")
+    text += f", {found['counts_per_spot']:.0f} counts a spot"
+    _say(args, found, "\n".join([text, *found["notes"]]))
 
 
 def _solve(commands: Any) -> None:

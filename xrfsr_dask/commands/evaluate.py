@@ -205,7 +205,8 @@ def _figure(
     """Like the paper's Fig. 10: the line whose map has most structure above its noise, by every method."""
     line = max(lines, key=lambda name: _structure(maps["reference"][name]))
     ny, nx = halves.reference.shape[:2]
-    y, x = ((np.arange(n) + 0.5) * halves.step_mm for n in (ny, nx))
+    unit, per_mm = ("mm", 1.0) if max(ny, nx) * halves.step_mm > 0.5 else ("µm", 1e3)
+    y, x = ((np.arange(n) + 0.5) * halves.step_mm * per_mm for n in (ny, nx))
     f = options.factor
     low = halves.low @ lines[line] / f**2
     y_low, x_low = y.reshape(-1, f).mean(axis=1), x.reshape(-1, f).mean(axis=1)
@@ -217,7 +218,7 @@ def _figure(
         *(Panel(values=maps[name][line], y_mm=y, x_mm=x, title=name) for name in names),
         Panel(values=maps["reference"][line], y_mm=y, x_mm=x, title="the other half, as measured"),
     ]
-    return figures.comparison(panels, title=f"{line}, net counts per spot")
+    return figures.comparison(panels, title=f"{line}, net counts per spot", columns=5, scale_by=0, unit=unit)
 
 
 def _structure(values: np.ndarray) -> float:

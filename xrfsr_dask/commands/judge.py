@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from xrfsr_dask.beams import centres_mm, within
 from xrfsr_dask.methods.cubic import cubic_region
 from xrfsr_dask.metrics import Sums, added, factor_sums, row_sums
 from xrfsr_dask.progress import Progress
@@ -59,7 +60,6 @@ def compare_tile(path: str, method: str, tile: Rect) -> Sums:
     if method != CUBIC:
         return factor_sums(*_factors(painting, method, tile), A, D, labels, regions)
     estimate = cubic_region(painting, tile.slices).reshape(len(A), -1)
-    labels = np.where(np.isfinite(estimate).all(axis=1), labels, -1)
     return row_sums(estimate, A @ D, labels, regions)
 
 
@@ -70,9 +70,10 @@ def _factors(painting: Painting, name: str, tile: Rect) -> tuple[np.ndarray, np.
 
 
 def _regions(painting: Painting, tile: Rect) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Region of each pixel of a tile, -1 where nothing was measured, and the names of all regions."""
+    """Region of each pixel of a tile, -1 where its centre lies in no patch, and the names of all regions."""
     group = open_group(Path(painting.path) / "results" / TRUTH)
     region = open_array(group, "region")
     names = tuple(str(region.attrs["flag_meanings"]).split())
-    measured = read_finite(open_array(group, "coverage"), tile.slices) > 0.5
-    return np.where(measured, read(region, tile.slices).astype(int), -1).ravel(), names
+    inside = [within(patch, centres_mm(tile, painting.pitch_mm)) for patch in painting.patches]
+    labels = read(region, tile.slices).astype(int).ravel()
+    return np.where(np.any(inside, axis=0), labels, -1), names

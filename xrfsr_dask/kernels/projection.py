@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-
 FAST = {"contract", "reassoc", "nsz", "arcp"}
 """Liberties the compiler may take in kernels; never that numbers are finite."""
 

@@ -11,10 +11,10 @@ import numpy as np
 from scipy.ndimage import spline_filter1d
 from scipy.sparse import csr_array
 
+from xrfsr_dask.beams import centres_mm, in_spots, within
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.store import Painting, Patch
-from xrfsr_dask.store.arrays import pixel_centres_mm, read
-from xrfsr_dask.store.patches import apply_transform
+from xrfsr_dask.store.arrays import read
 
 MARGIN = 12
 """Spots read around a region: a spline's memory of a spot fades by 0.27 per spot, to 1e-7 over these."""
@@ -111,14 +111,13 @@ def cubic_region(
     ys, xs = (range(*part.indices(n)) for part, n in zip(region, painting.shape, strict=True))
     if not (len(ys) and len(xs)) or ys.step != 1 or xs.step != 1:
         raise InputError(f"a region of pixels without steps is needed, got y {region[0]}, x {region[1]}.")
-    pixels_mm = _centres_mm(ys, xs, painting.pitch_mm)
+    pixels_mm = centres_mm((ys.start, ys.stop, xs.start, xs.stop), painting.pitch_mm)
     n_channel = 1 if weights is not None else len(range(*channels.indices(len(painting.energy_kev))))
     total, gain = np.zeros((len(pixels_mm), n_channel), np.float32), np.zeros((len(pixels_mm), 1), np.float32)
     for patch in painting.patches:
-        spots = apply_transform(np.linalg.inv(patch.transform), pixels_mm)
-        at = np.flatnonzero(((spots >= -0.5) & (spots <= np.array(patch.shape[:2]) - 0.5)).all(axis=1))
+        at = np.flatnonzero(within(patch, pixels_mm))
         if len(at):
-            total[at] += _interpolated(patch, spots[at], channels, weights)
+            total[at] += _interpolated(patch, in_spots(patch, pixels_mm[at]), channels, weights)
             gain[at] += np.float32(patch.gain)
     with np.errstate(invalid="ignore"):
         total /= gain
@@ -172,10 +171,3 @@ def _mirrored(index: np.ndarray, n: int) -> np.ndarray:
     period = 2 * (n - 1)
     folded = np.abs(index) % period
     return np.minimum(folded, period - folded)
-
-
-def _centres_mm(ys: range, xs: range, pitch_mm: float) -> np.ndarray:
-    """Centres (y, x) of the pixels of a region, float64 (n, 2), mm, row by row."""
-    y = pixel_centres_mm(ys.stop, pitch_mm)[ys.start :]
-    x = pixel_centres_mm(xs.stop, pitch_mm)[xs.start :]
-    return np.stack([np.repeat(y, len(x)), np.tile(x, len(y))], axis=1)

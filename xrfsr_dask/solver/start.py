@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import zarr
 
+from xrfsr_dask.beams import centres_mm, in_spots, within
 from xrfsr_dask.kernels.dictionary import Dictionaries
 from xrfsr_dask.kernels.initial import codes_from_products, interpolate, learn_coupled
 from xrfsr_dask.progress import Progress
@@ -85,21 +86,18 @@ def upsample_codes(plan: Plan, tile: Rect) -> None:
 
 
 def _cell_codes(plan: Plan, cell: Rect) -> np.ndarray:
-    y, x = np.mgrid[cell.y0 : cell.y1, cell.x0 : cell.x1] + 0.5
-    points = np.stack([y.ravel(), x.ravel(), np.ones(y.size)])
-    total = np.zeros((y.size, plan.options.atoms), np.float32)
-    weight = np.zeros(y.size, np.float32)
+    points = centres_mm(cell, plan.painting.pitch_mm)
+    total = np.zeros((len(points), plan.options.atoms), np.float32)
+    weight = np.zeros(len(points), np.float32)
     for patch in plan.painting.patches:
-        row, column, scale = np.linalg.inv(plan.beam(patch).transform) @ points
-        row, column = row / scale, column / scale
-        ny, nx = patch.shape[:2]
-        inside = (row >= -0.5) & (row <= ny - 0.5) & (column >= -0.5) & (column <= nx - 0.5)
+        inside = within(patch, points)
         if inside.any():
-            total[inside] += _interpolated(plan, patch.name, row[inside], column[inside], (ny, nx))
+            row, column = in_spots(patch, points[inside]).T
+            total[inside] += _interpolated(plan, patch.name, row, column, patch.shape[:2])
             weight[inside] += 1.0
     if not weight.all():
         Drgb = load_matrix(plan, 0, "Drgb").astype(np.float32)
-        image = plan.painting.photograph(cell.slices).reshape(y.size, -1)
+        image = plan.painting.photograph(cell.slices).reshape(len(points), -1)
         alone = codes_from_products(image @ Drgb.T, Drgb @ Drgb.T, beta=plan.options.sparsity)
         total[weight == 0], weight[weight == 0] = alone[weight == 0], 1.0
     return (total / weight[:, None]).reshape(*cell.shape, -1)

@@ -83,10 +83,12 @@ def overview(
     return figure
 
 
-def comparison(panels: Sequence[Panel], *, title: str = "", columns: int = 4) -> Figure:
+def comparison(
+    panels: Sequence[Panel], *, title: str = "", columns: int = 4, scale_by: int = -1, unit: str = "mm"
+) -> Figure:
     """The same map by several methods side by side, as the paper's Fig. 10; the last panel is the reference.
 
-    All maps share one colour scale, set by the reference. Photographs keep their colours.
+    All maps share one colour scale. Photographs keep their colours.
 
     Parameters
     ----------
@@ -95,6 +97,10 @@ def comparison(panels: Sequence[Panel], *, title: str = "", columns: int = 4) ->
     title : str
     columns : int
         Panels in a row at most.
+    scale_by : int
+        Which panel sets the scale; the reference, unless it is so noisy that nothing else would be seen.
+    unit : str
+        What lengths are named; panels give them in it.
     """
     if not panels:
         raise InputError("a comparison needs at least one panel.")
@@ -105,7 +111,7 @@ def comparison(panels: Sequence[Panel], *, title: str = "", columns: int = 4) ->
     figure = _figure(*size)
     with _style():
         axes = figure.subplots(n_row, n_column, squeeze=False)
-        scale, drawn = colour_limits(panels[-1].values), None
+        scale, drawn = colour_limits(panels[scale_by].values), None
         for i, ax in enumerate(axes.flat):
             if i >= len(panels):
                 ax.set_axis_off()
@@ -114,8 +120,8 @@ def comparison(panels: Sequence[Panel], *, title: str = "", columns: int = 4) ->
             drawn = drawn if panels[i].is_photograph else image
             _same_view(ax, panels[-1])
             ax.tick_params(labelleft=i % n_column == 0, labelbottom=i + n_column >= len(panels))
-            ax.set_xlabel("x (mm)" if i + n_column >= len(panels) else "")
-            ax.set_ylabel("y (mm)" if i % n_column == 0 else "")
+            ax.set_xlabel(f"x ({unit})" if i + n_column >= len(panels) else "")
+            ax.set_ylabel(f"y ({unit})" if i % n_column == 0 else "")
         if drawn is not None:
             _colour_bar(figure, list(axes.flat), drawn)
         if title:
