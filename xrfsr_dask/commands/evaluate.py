@@ -13,6 +13,7 @@ import numpy as np
 
 from xrfsr_dask.commands.fuse import solve_arrays
 from xrfsr_dask.commands.halves import Halves, binned, prepare
+from xrfsr_dask.errors import InputError
 from xrfsr_dask.methods.cubic import upsample_cubic
 from xrfsr_dask.metrics import WHOLE, added, correlation, row_sums
 from xrfsr_dask.options import EVALUATED, EvaluateOptions, RunOptions, SolveOptions
@@ -92,13 +93,17 @@ def evaluate(
 
 
 def _lines(elements: tuple[str, ...], energy: np.ndarray, *, asked: bool) -> dict[str, np.ndarray]:
-    """Weights of one line of each element that lies on the axis; an element asked for by name must."""
+    """Weights of one line of each element; one the file lists but the axis cannot show is passed over."""
     out = {}
     for element in elements:
         line = best_line(energy, element)
-        if line is None and not asked:
-            continue
-        out[f"{element} {line or 'Ka'}"] = line_weights(energy, element, line or "Ka")
+        if line is not None:
+            out[f"{element} {line}"] = line_weights(energy, element, line)
+        elif asked:
+            raise InputError(
+                f"'{element}' has no line with room for its background between {energy[0]:.3f} and "
+                f"{energy[-1]:.3f} keV; leave it out of --elements, or check the calibration."
+            )
     return out
 
 
@@ -163,20 +168,21 @@ def _parts(n: int) -> list[slice]:
 def _correlations(
     maps: dict[str, dict[str, np.ndarray]], lines: dict[str, np.ndarray], bin_px: int
 ) -> list[dict[str, Any]]:
-    def coarse(values: np.ndarray) -> np.ndarray:
-        ny, nx = (max(n // bin_px, 1) * min(bin_px, n) for n in values.shape)
-        return binned(values[:ny, :nx], min(bin_px, *values.shape))
-
-    reference = maps["reference"]
+    """Correlation of each line's map with the reference's, one row per line, one column per method."""
+    coarse = {
+        method: {name: _coarse(values, bin_px) for name, values in found.items()}
+        for method, found in maps.items()
+    }
+    reference = coarse.pop("reference")
     return [
         {"element": name}
-        | {
-            method: correlation(coarse(found[name]), coarse(reference[name]))
-            for method, found in maps.items()
-            if method != "reference"
-        }
+        | {method: correlation(found[name], reference[name]) for method, found in coarse.items()}
         for name in lines
     ]
+
+
+def _coarse(values: np.ndarray, bin_px: int) -> np.ndarray:
+    return binned(values, min(bin_px, *values.shape))
 
 
 def _text(found: dict[str, Any], options: EvaluateOptions) -> str:
@@ -222,5 +228,6 @@ def _figure(
 
 
 def _structure(values: np.ndarray) -> float:
-    coarse = binned(values, max(1, min(8, *values.shape))) if min(values.shape) >= 8 else values
+    """How far a map of counts varies beyond its noise."""
+    coarse = _coarse(values, 8)
     return float(coarse.std() / np.sqrt(np.abs(coarse).mean() + 1e-9))

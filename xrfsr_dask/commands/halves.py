@@ -116,7 +116,7 @@ def split_counts(counts: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarr
 
 
 def binned(values: np.ndarray, factor: int) -> np.ndarray:
-    """Sums over `factor` x `factor` blocks of the first two axes, which `factor` divides; float32."""
+    """Sums over `factor` x `factor` blocks of the first two axes, float32; cut where no whole block is left."""
     ny, nx = values.shape[0] // factor, values.shape[1] // factor
-    blocks = values.reshape(ny, factor, nx, factor, *values.shape[2:])
+    blocks = values[: ny * factor, : nx * factor].reshape(ny, factor, nx, factor, *values.shape[2:])
     return blocks.sum(axis=(1, 3), dtype=np.float32)

@@ -196,7 +196,10 @@ def discard(plan: Plan) -> None:
 
 @contextlib.contextmanager
 def locked(plan: Plan) -> Iterator[None]:
-    """Hold the run for this process; refuse while another living process holds it."""
+    """Hold the run for this process; refuse while another living process holds it.
+
+    A run that ends before its first checkpoint leaves nothing behind.
+    """
     plan.work.mkdir(parents=True, exist_ok=True)
     if not (plan.work / "zarr.json").exists():
         zarr.create_group(str(plan.work), zarr_format=3)
@@ -212,6 +215,8 @@ def locked(plan: Plan) -> Iterator[None]:
         yield
     finally:
         path.unlink(missing_ok=True)
+        if not (plan.work / _CHECKPOINT).exists():
+            discard(plan)
 
 
 def _living_holder(path: Path) -> dict[str, Any] | None:

@@ -1,0 +1,85 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from PIL import Image
+
+from xrfsr_dask.commands import demo as module
+from xrfsr_dask.commands.demo import demo
+from xrfsr_dask.commands.judge import judge
+from xrfsr_dask.errors import InputError, StoreError
+from xrfsr_dask.metrics import row_sums
+from xrfsr_dask.options import BedroomOptions, RunOptions, SolveOptions
+from xrfsr_dask.phantom import write_painting
+from xrfsr_dask.progress import Silent
+from xrfsr_dask.result import open_result
+from xrfsr_dask.tiling.executor import LocalExecutor
+
+TINY = BedroomOptions(
+    shape=(120, 150), width_mm=82.0, n_patches=2, spots=(16, 12), overlap_spots=(2, 3), n_channel=256
+)
+QUICK = SolveOptions(atoms=8, iterations=2)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The small demo, smaller still."""
+    monkeypatch.setattr(module.BedroomOptions, "small", classmethod(lambda cls, seed=0: TINY))
+
+
+def run(folder, **changes):
+    given = {"size": "small", "photo": None, "seed": 0, "options": QUICK, "resources": RunOptions(workers=2)}
+    return demo(folder, **(given | changes))
+
+
+def test_a_demo_leaves_a_store_a_picture_and_a_table_by_region(tiny, tmp_path, monkeypatch):
+    found = run(tmp_path / "d")
+    rows = {(row["region"], row["method"]): row for row in found["metrics"]}
+    for region in ("whole", "hidden", "elsewhere"):
+        for method in ("cubic", "paper"):
+            assert np.isfinite(rows[region, method]["psnr_db"])
+        assert rows[region, "cubic"]["pixels"] == rows[region, "paper"]["pixels"] > 0
+    report = tmp_path / "d" / "report"
+    with Image.open(report / "overview.png") as picture:
+        assert picture.size[0] > 1000
+    assert json.loads((report / "metrics.json").read_text())["metrics"] == found["metrics"]
+    again = run(tmp_path / "d")  # all is there already: nothing is painted or solved anew
+    assert again["metrics"] == found["metrics"]
+    with pytest.raises(StoreError, match="was solved with other options"):
+        run(tmp_path / "d", options=SolveOptions(atoms=9, iterations=2))
+    other = dataclasses.replace(TINY, n_patches=1)
+    monkeypatch.setattr(module.BedroomOptions, "small", classmethod(lambda cls, seed=0: other))
+    with pytest.raises(StoreError, match="is another painting"):
+        run(tmp_path / "d")
+
+
+def test_a_grey_photograph_cannot_be_painted_from(tiny, tmp_path):
+    Image.fromarray(np.zeros((40, 50), "u1")).save(tmp_path / "grey.png")
+    with pytest.raises(InputError, match=r"grey.png is grey; .* give one in colour"):
+        run(tmp_path / "d", photo=str(tmp_path / "grey.png"))
+
+
+def test_a_large_photograph_is_made_smaller(tiny, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (480, 600, 3)).astype("u1")
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    run(tmp_path / "d", photo=str(tmp_path / "photo.png"))
+    assert open_result(tmp_path / "d" / "painting.zarr").abundance.shape[:2] == (120, 150)
+
+
+def test_judging_by_tiles_is_judging_the_whole(tmp_path):
+    path = tmp_path / "p.zarr"
+    painting = write_painting(path, TINY)
+    from xrfsr_dask.solver import plan_run, solve
+
+    plan = plan_run(painting, name="r", options=QUICK, resources=RunOptions(), slots=1)
+    solve(plan, LocalExecutor(1))
+    tables = judge(path, ["r", "cubic"], LocalExecutor(2), Silent())
+    truth, result = open_result(path, "truth"), open_result(path, "r")
+    assert isinstance(result, xr.Dataset)
+    measured = tables["cubic"][0]["pixels"]
+    labels = np.where(truth.coverage.values > 0.5, 0, -1).ravel()
+    whole = row_sums(result.cube.values.reshape(-1, 256), truth.cube.values.reshape(-1, 256), labels).table()
+    assert abs(whole[0]["pixels"] - measured) < 0.02 * measured
+    assert tables["r"][0]["rmse"] == pytest.approx(whole[0]["rmse"], rel=0.05)

@@ -1,0 +1,99 @@
+import json
+
+import numpy as np
+import pytest
+from helpers import SHARED, small_truth
+from PIL import Image
+
+from xrfsr_dask.commands.evaluate import evaluate
+from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.options import EvaluateOptions, RunOptions, SolveOptions
+
+QUICK = SolveOptions(atoms=8, iterations=4, prox="simplex")
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A fine scan of known structure, its photograph, and one that does not fit."""
+    A, D, photo = small_truth(n_channel=120)
+    A, photo = A[:83, :70], photo[:83, :70]
+    np.save(tmp_path / "scan.npy", np.random.default_rng(0).poisson(0.2 * A @ D).astype("u2"))
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    Image.fromarray(photo[:40]).save(tmp_path / "other.png")
+    return tmp_path
+
+
+def run(folder, photo="photo.png", scan="scan.npy", **changes):
+    options = EvaluateOptions(**({"factor": 5, "elements": ("Ca", "K")} | changes))
+    return evaluate(
+        folder / scan,
+        photo=photo if photo == "embedded" else str(folder / photo),
+        out=folder / "out",
+        options=options,
+        solve=QUICK,
+        resources=RunOptions(workers=2),
+        calibration="0.0,0.04",
+    )
+
+
+def test_a_scan_is_split_solved_and_judged(scan):
+    found = run(scan)
+    assert [row["method"] for row in found["metrics"]] == ["cubic", "paper"]
+    for row in found["metrics"]:
+        assert row["pixels"] == 80 * 70
+        assert 0 < row["sam_deg"] < 90
+    assert [row["element"] for row in found["correlation"]] == ["Ca Ka", "K Ka"]
+    assert found["notes"][-1] == "cut to 70 x 80 spots, whole bins of 5 x 5"
+    saved = json.loads((scan / "out" / "evaluate.json").read_text())
+    assert saved["metrics"] == found["metrics"]
+    assert (scan / "out" / "evaluate.png").stat().st_size > 20_000
+    assert "PSNR" in (scan / "out" / "evaluate.txt").read_text()
+
+
+def test_the_split_depends_on_the_seed_and_on_nothing_else(scan):
+    first, again, other = (run(scan, methods=("cubic",), seed=seed)["metrics"] for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"photo": "embedded"}, "holds no image on the scan's grid; give --photo FILE"),
+        ({"photo": "other.png"}, "has 70 x 40 px, the scan .* 70 x 83 spots; one pixel per spot is needed"),
+        ({"factor": 90}, "fewer than a factor of 90"),
+        ({"elements": ("Xx",)}, "'Xx' has no line with room for its background between 0.000 and 4.760 keV"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(scan, change, words):
+    with pytest.raises(InputError, match=words):
+        run(scan, **change)
+    assert not (scan / "out").exists()
+
+
+def test_fractions_of_counts_cannot_be_split(scan):
+    np.save(scan / "half.npy", np.full((10, 10, 120), 0.5, "f4"))
+    Image.fromarray(np.zeros((10, 10, 3), "u1")).save(scan / "black.png")
+    with pytest.raises(InputError, match=r"row 0, column 0, channel 0 is 0.5; only whole counts"):
+        run(scan, scan="half.npy", photo="black.png")
+
+
+def test_unknown_methods_are_refused():
+    with pytest.raises(OptionError, match="unknown method 'magic'; choose among: cubic, paper, all"):
+        EvaluateOptions(factor=2, methods=("magic",))
+
+
+@pytest.mark.slow
+def test_a_real_map_is_evaluated_with_its_own_image(tmp_path):
+    path = SHARED / "sem_eds" / "30x30_instructively_packed_16bit_compressed.bcf"
+    if not path.exists():
+        pytest.skip("the real maps are not beside this checkout")
+    found = evaluate(
+        path,
+        photo="embedded",
+        out=tmp_path,
+        options=EvaluateOptions(factor=3, elements=("Si", "Fe", "Ti")),
+        solve=QUICK,
+        resources=RunOptions(workers=2),
+    )
+    assert all(row["paper"] > 0.5 for row in found["correlation"])

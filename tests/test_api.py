@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import xarray as xr
+from helpers import small_painting, small_truth
+
+import xrfsr_dask as xs
+from xrfsr_dask.errors import InputError, OptionError
+
+QUICK = {"atoms": 8, "iterations": 8, "prox": "simplex"}
+
+
+def scene(factor: int, ny: int = 13, nx: int = 11, n_channel: int = 40):
+    A, D, photo = small_truth(n_channel=n_channel)
+    A, photo = A[: factor * ny, : factor * nx], photo[: factor * ny, : factor * nx]
+    mean = A.reshape(ny, factor, nx, factor, 4).mean(axis=(1, 3)) @ D
+    return np.random.default_rng(0).poisson(mean), photo / 255.0, A @ D
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 5, 8])
+def test_fuse_takes_any_factor_and_gives_a_labelled_lazy_cube(factor):
+    counts, rgb, truth = scene(factor)
+    energy = 1.0 + 0.1 * np.arange(40)
+    ds = xs.fuse(counts, rgb, factor=factor, energy=energy, **QUICK)
+    assert ds.cube.dims == ("y", "x", "energy")
+    assert ds.cube.shape == truth.shape
+    assert set(ds.layer.values) == {"visible", "hidden"}
+    np.testing.assert_allclose(ds.energy, energy)
+    np.testing.assert_allclose(ds.coverage, 1.0, atol=1e-5)
+    assert float(ds.cube.mean()) == pytest.approx(counts.mean(), rel=0.1)
+
+
+def test_fuse_sees_more_than_the_spots_do():
+    counts, rgb, truth = scene(5, ny=20, nx=20)
+    ds = xs.fuse(counts, rgb, factor=5, atoms=12, iterations=15, prox="simplex")
+    error = np.sqrt(np.mean((ds.cube.values - truth) ** 2))
+    blocky = np.sqrt(np.mean((counts.repeat(5, 0).repeat(5, 1) - truth) ** 2))
+    assert error < 0.75 * blocky
+
+
+def test_gaussian_values_may_be_negative_and_poisson_counts_may_not():
+    counts, rgb, _ = scene(3)
+    noisy = counts + np.random.default_rng(1).normal(0, 0.5, counts.shape)
+    xs.fuse(noisy, rgb, factor=3, noise="gaussian", atoms=4, iterations=2)
+    with pytest.raises(InputError, match=r"is negative .*counts must be finite and not negative"):
+        xs.fuse(noisy, rgb, factor=3, atoms=4, iterations=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        (
+            {"factor": 4},
+            InputError,
+            r"13 x 11 spots and a factor of 4 need a photograph of 52 x 44 px, got 39 x 33",
+        ),
+        ({"factor": 0}, OptionError, "factor must be a whole number of at least 1, got 0"),
+        ({"factor": 2.5}, OptionError, "whole number"),
+        ({"rgb": np.zeros((39, 33, 2))}, InputError, "one or three bands"),
+        ({"rgb": np.full((39, 33, 3), 7.0)}, InputError, "finite values between 0 and 1"),
+        ({"counts": np.zeros((13, 11))}, InputError, r"counts must be \(y, x, energy\)"),
+        ({"energy": np.zeros(40)}, InputError, "energy axis does not rise"),
+        ({"method": "magic"}, OptionError, "unknown method"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_sentence(change, error, words):
+    counts, rgb, _ = scene(3)
+    given = {"counts": counts, "rgb": rgb, "factor": 3} | change
+    with pytest.raises(error, match=words) as caught:
+        xs.fuse(given.pop("counts"), given.pop("rgb"), **given)
+    assert "\n" not in str(caught.value)
+
+
+def test_super_resolve_runs_on_a_store_and_on_a_client(tmp_path):
+    from distributed import Client
+
+    small_painting(tmp_path / "p.zarr", "ab")
+    options = {"atoms": 5, "iterations": 2}
+    local = xs.super_resolve(tmp_path / "p.zarr", name="threads", workers=2, **options)
+    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+        away = xs.super_resolve(tmp_path / "p.zarr", name="client", client=client, **options)
+    xr.testing.assert_equal(local.abundance.compute(), away.abundance.compute())
+    xr.testing.assert_equal(local.endmember, away.endmember)
+
+
+def test_public_names_are_found_and_others_are_not():
+    assert set(xs.__all__) <= set(dir(xs))
+    assert issubclass(InputError, xs.XrfsrError)
+    with pytest.raises(AttributeError, match="no attribute 'magic'"):
+        _ = xs.magic

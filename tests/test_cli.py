@@ -1,0 +1,161 @@
+"""The command line as a user meets it: exit status, one sentence on stderr, and a store left as it was."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from helpers import small_painting, tree_bytes
+from PIL import Image
+
+from xrfsr_dask.cli import main
+
+PHOTO = np.random.default_rng(0).integers(0, 255, (60, 50, 3)).astype("u1")
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """A folder with a photograph, a scan of 10 x 8 spots and a painting with one patch."""
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(PHOTO).save("photo.png")
+    rng = np.random.default_rng(0)
+    np.save("scan.npy", rng.poisson(3.0, (10, 8, 32)).astype("u2"))
+    assert main(["new", "p.zarr", "--rgb", "photo.png", "--width-mm", "50"]) == 0
+    assert main(["add", "p.zarr", "scan.npy", *PLACE]) == 0
+    return tmp_path
+
+
+PLACE = ["--at", "2,3", "--step-mm", "5", "--calibration", "0.0,0.1"]
+
+
+def refused(capsys, words, sentence, *, status=1, store="p.zarr"):
+    """The command fails with one sentence that holds `sentence`, and the store keeps every byte."""
+    from pathlib import Path
+
+    before = tree_bytes(Path(store)) if Path(store).is_dir() else None
+    capsys.readouterr()
+    try:
+        found = main(words)
+    except SystemExit as error:
+        found = error.code
+    out, err = capsys.readouterr()
+    assert found == status, err
+    assert sentence in err
+    assert len(err.strip().splitlines()) == 1
+    assert "Traceback" not in err
+    assert out == ""
+    assert before is None or tree_bytes(Path(store)) == before
+
+
+def test_new_add_solve_info_and_check_are_a_road(bench, capsys):
+    assert main(["add", "p.zarr", "scan.npy", "--rotation", "1", *PLACE]) == 0
+    assert main(["solve", "p.zarr", "--atoms", "4", "--iterations", "2", "--json"]) == 0
+    solved = json.loads(capsys.readouterr().out.split("counts a spot")[-1])
+    assert solved["iterations"] == 2
+    assert solved["objective"] > 0
+    assert main(["info", "p.zarr", "--json"]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert [p["name"] for p in info["patches"]] == ["p01", "p02"]
+    assert [r["name"] for r in info["results"]] == ["paper"]
+    assert main(["info", "p.zarr"]) == 0
+    assert "8 x 10 spots, 32 channels 0.000 to 3.100 keV" in capsys.readouterr().out
+    assert main(["check", "p.zarr"]) == 0
+    assert "0 damaged" in capsys.readouterr().out
+
+
+def test_a_dry_run_says_what_it_would_need_and_does_nothing(bench, capsys):
+    before = tree_bytes(bench / "p.zarr")
+    capsys.readouterr()
+    assert main(["solve", "p.zarr", "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["tiles"] == 1
+    assert plan["bytes_per_task"] > 0
+    assert tree_bytes(bench / "p.zarr") == before
+
+
+def test_check_names_damage_and_exits_with_one(bench, capsys):
+    chunk = bench / "p.zarr" / "patches" / "p01" / "counts" / "c" / "0" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-3])
+    assert main(["check", "p.zarr"]) == 1
+    assert "patches/p01/counts/c/0/0/0" in capsys.readouterr().out
+    refused(capsys, ["solve", "p.zarr"], "patches/p01/counts")
+
+
+def test_bad_solves_are_refused(bench, capsys):
+    solve = ["solve", "p.zarr"]
+    refused(capsys, [*solve, "--memory", "100KB"], "the limit is 0 MB; raise --memory")
+    refused(capsys, [*solve, "--tile", "70"], "70 px is not a whole number of 50-px cells; try 50 or 100")
+    refused(capsys, [*solve, "--atoms", "0"], "atoms must lie between 1 and 1000, got 0")
+    refused(capsys, [*solve, "--name", "../../x"], "cannot be the name of a result")
+    refused(capsys, [*solve, "--resume"], "no unfinished run 'paper'")
+    refused(
+        capsys, [*solve, "--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler answers at tcp://127.0.0.1:1"
+    )
+    refused(capsys, [*solve, "--scheduler", "tcp://192.0.2.7:8786"], "is not encrypted and not on this machine")
+    refused(capsys, [*solve, "--magic"], "unrecognized arguments: --magic", status=2)
+    refused(capsys, [*solve, "--memory", "lots"], "'lots' is not an amount of memory", status=2)
+    refused(capsys, ["solve", "absent.zarr"], "absent.zarr does not exist; create it with `xrfsr new`")
+    refused(capsys, ["solve", "photo.png"], "photo.png is not a painting store")
+    refused(capsys, ["dance"], "invalid choice: 'dance'", status=2)
+
+
+def test_bad_additions_are_refused(bench, capsys):
+    counts = np.load("scan.npy").astype("f4")
+    counts[4, 2, 7] = np.nan
+    np.save("nan.npy", counts)
+    np.save("other.npy", np.load("scan.npy")[..., :20])
+    np.save("empty.npy", np.zeros((0, 8, 32), "u2"))
+    add = ["add", "p.zarr"]
+    refused(capsys, [*add, "scan.npy", "--name", "p01", *PLACE], "already holds a patch 'p01'")
+    refused(capsys, [*add, "nan.npy", *PLACE], "row 4, column 2, channel 7 is not finite")
+    refused(capsys, [*add, "other.npy", *PLACE], "has 20 channels, patch 'p01' has 32")
+    refused(capsys, [*add, "empty.npy", *PLACE], "empty.npy has no data")
+    refused(capsys, [*add, "scan.npy", "--at", "30,30", *PLACE[2:]], "reaches outside the photograph")
+    refused(capsys, [*add, "scan.npy", *PLACE[2:]], "give --at X,Y or --transform FILE")
+    refused(capsys, [*add, "scan.npy", "--name", "a/b", *PLACE], "'a/b' cannot be the name of a patch")
+    refused(capsys, [*add, "absent.rpl", *PLACE], "absent.rpl")
+    refused(capsys, [*add, "scan.npy", "--at", "3", *PLACE[2:]], "'3' is not X,Y in mm", status=2)
+
+
+def test_bad_photographs_are_refused(bench, capsys):
+    new = ["new", "q.zarr", "--width-mm", "50", "--rgb"]
+    (bench / "text.png").write_text("not a picture")
+    refused(capsys, [*new, "absent.tif"], "absent.tif", store="q.zarr")
+    refused(capsys, [*new, "text.png"], "text.png", store="q.zarr")
+    refused(capsys, ["new", "p.zarr", "--width-mm", "50", "--rgb", "photo.png"], "p.zarr already exists")
+    assert not (bench / "q.zarr").exists()
+
+
+def test_an_alpha_channel_is_dropped_and_said(bench, capsys):
+    rgba = np.dstack([PHOTO, np.full(PHOTO.shape[:2], 255, "u1")])
+    Image.fromarray(rgba).save("alpha.png")
+    assert main(["new", "q.zarr", "--rgb", "alpha.png", "--width-mm", "50"]) == 0
+    assert "alpha" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_ends_a_solve_soon_and_the_same_command_goes_on(tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path)
+    command = [sys.executable, "-m", "xrfsr_dask", "solve", str(path), "--atoms", "10", "--tolerance", "0"]
+    command += ["--iterations", "12", "--tile", "50"]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    checkpoint = path / "work" / "paper" / "checkpoint.json"
+    deadline = time.monotonic() + 60
+    while not (checkpoint.exists() and json.loads(checkpoint.read_text())["state"]["iteration"] >= 1):
+        assert time.monotonic() < deadline
+        assert run.poll() is None
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, err = run.communicate(timeout=30)
+    assert time.monotonic() - began < 5
+    assert run.returncode == 1
+    assert err.decode().strip().startswith("xrfsr: interrupted")
+    assert not (path / "results" / "paper").exists()
+    done = subprocess.run([*command, "--resume", "--json"], check=True, capture_output=True)
+    assert json.loads(done.stdout)["iterations"] == 12
