@@ -23,8 +23,9 @@ from xrfsr_dask.readers import (
     rebinning,
 )
 from xrfsr_dask.store import Painting, Patch, PatchSpec, add_patch, open_painting, placement
+from xrfsr_dask.store.adding import check_block
 from xrfsr_dask.store.arrays import open_group
-from xrfsr_dask.store.patches import CHUNK_SPOTS, check_block, check_name
+from xrfsr_dask.store.patches import CHUNK_SPOTS, check_name
 
 _LARGEST = int(np.iinfo(np.uint32).max)
 

@@ -11,7 +11,7 @@ from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.solver import Plan, plan_run, solve
 from xrfsr_dask.solver.outer import task_count
-from xrfsr_dask.store import open_painting
+from xrfsr_dask.store import Painting, open_painting
 
 
 def solve_painting(
@@ -40,16 +40,9 @@ def solve_painting(
     resume, restart : bool
         Insist on going on with an unfinished run, or discard it.
     """
-    painting = open_painting(path)
-    began = time.monotonic()
+    began, painting = time.monotonic(), open_painting(path)
     with executor_for(resources, client) as executor:
-        plan = plan_run(
-            painting,
-            name=name or options.method,
-            options=options,
-            resources=resources,
-            slots=executor.slots,
-        )
+        plan = _planned(painting, name, options, resources, executor.slots)
         state = solve(plan, executor, progress=progress, resume=resume, restart=restart)
     return {
         "result": plan.name,
@@ -66,14 +59,14 @@ def dry_run(
     """What a run would do and need, without doing it."""
     painting = open_painting(path)
     with executor_for(resources) as executor:
-        plan = plan_run(
-            painting,
-            name=name or options.method,
-            options=options,
-            resources=resources,
-            slots=executor.slots,
-        )
-        return _described(plan, executor.slots)
+        return _described(_planned(painting, name, options, resources, executor.slots), executor.slots)
+
+
+def _planned(
+    painting: Painting, name: str | None, options: SolveOptions, resources: RunOptions, slots: int
+) -> Plan:
+    named = name or options.method
+    return plan_run(painting, name=named, options=options, resources=resources, slots=slots)
 
 
 def _described(plan: Plan, slots: int) -> dict[str, Any]:
