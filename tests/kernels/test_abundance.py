@@ -69,7 +69,6 @@ def test_the_fused_step_is_the_papers_step(name, exact):
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 7, 12])
 @pytest.mark.parametrize("name", ["aligned", "turned", "gaussian"])
 def test_the_inside_of_a_tile_has_the_bits_of_the_whole(name, steps):
-    """And the pixels that a tile lacks are wrong nowhere inside: they are filled with NaN here."""
     beam = BEAMS[name]
     A, I, X, Dv, Dnv, Drgb = scene(beam)
     m = matrices(Dv, Dnv, Drgb, exact=False)
@@ -85,6 +84,19 @@ def test_the_inside_of_a_tile_has_the_bits_of_the_whole(name, steps):
     np.testing.assert_array_equal(
         got[core[0] - y0 : core[1] - y0, core[2] - x0 : core[3] - x0], expected[20:35, 15:30]
     )
+
+
+def test_a_hidden_layer_faint_in_one_tile_is_smoothed_alike_in_all():
+    """Values whose squares vanish by underflow, beside strong ones that only the whole painting sees."""
+    beam = BEAMS["turned"]
+    A, I, _, Dv, Dnv, Drgb = scene(beam)
+    A[:, :35, N_V:] *= np.float32(1e-26)
+    m, whole = matrices(Dv, Dnv, Drgb, exact=False), (0, beam.shape[0], 0, beam.shape[1])
+    expected = abundance_steps(A.copy(), I, [], m, [whole] * 3, shape=beam.shape)
+    regions = needed_bounds((0, 20, 0, 20), [], steps=2, margin=1, shape=beam.shape)
+    y, x = regions[-1][1], regions[-1][3]
+    got = abundance_steps(A[:y, :x].copy(), I[:y, :x].copy(), [], m, regions, shape=beam.shape)
+    np.testing.assert_array_equal(got[:20, :20], expected[:20, :20])
 
 
 def test_the_hidden_gradient_is_that_of_the_objective():

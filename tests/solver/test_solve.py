@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 from helpers import small_painting, small_patch, small_truth, tree_bytes
 
+from xrfsr_dask.cluster import executor_for
 from xrfsr_dask.errors import MemoryBudgetError, OptionError, ResumeError, StoreError, TilingError
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Silent
@@ -228,3 +229,14 @@ def test_what_cannot_work_is_refused_and_the_store_left_alone(solved, tmp_path):
 def test_options_that_cannot_work_are_refused(change, words):
     with pytest.raises(OptionError, match=words):
         SolveOptions(**change)
+
+
+def test_worker_processes_give_the_same_bits(solved, tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path)
+    resources = RunOptions(tile=100, processes=True, workers=2)
+    with executor_for(resources) as executor:
+        assert executor.slots == 2
+        run = plan_run(open_painting(path), name="r", options=OPTIONS, resources=resources, slots=2)
+        solve(run, executor)
+    assert result_hash(path) == result_hash(solved[0])

@@ -202,7 +202,7 @@ def _laplacian(A, y, x0, low, high, n_v, edge, out):  # type: ignore[no-untyped-
                 for k in range(n_nv):
                     row[k] += here[n_v + k] - other[n_v + k]
         for k in range(n_nv):
-            total += row[k] * row[k]
+            total += abs(row[k])  # not its square, which could vanish by underflow
     return total > 0.0
 
 
