@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from xrfsr_dask.errors import OptionError
 
-METHODS = ("paper",)
+METHODS = ("paper", "baseline1", "baseline2")
 """Methods that run on the engine, over a whole painting."""
 
 
@@ -32,9 +32,10 @@ class SolveOptions:
     """What is solved: method, model and stopping rule. Defaults are the paper's (its section V)."""
 
     method: str = "paper"
-    """``"paper"``: Algorithm 1 of Dai et al. 2017 over the whole painting."""
+    """Dai et al. 2017 over the whole painting: ``"paper"`` is Algorithm 1, ``"baseline1"`` is (28), the counts
+    and smoothness alone, ``"baseline2"`` is (30), without a hidden layer."""
     atoms: int = 50
-    """M: visible endmembers, and as many hidden ones."""
+    """M: visible endmembers, and as many hidden ones; a baseline has one kind only."""
     smoothness: float = 0.1
     """lambda of (9), dimensionless; 0 switches the term off."""
     sparsity: float = 0.02
@@ -146,7 +147,7 @@ class AddOptions:
         )
 
 
-EVALUATED = ("cubic", "paper")
+EVALUATED = ("cubic", "baseline1", "baseline2", "paper")
 """Methods that `xrfsr evaluate` can compare."""
 
 
@@ -156,7 +157,7 @@ class EvaluateOptions:
 
     factor: int
     """Spots binned together along each axis."""
-    methods: tuple[str, ...] = EVALUATED
+    methods: tuple[str, ...] = ("cubic", "paper")
     """What is compared; ``("all",)`` for all."""
     elements: tuple[str, ...] = ()
     """Chemical symbols whose maps are compared; empty: those the file lists."""

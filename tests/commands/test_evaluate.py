@@ -50,6 +50,12 @@ def test_a_scan_is_split_solved_and_judged(scan):
     assert "PSNR" in (scan / "out" / "evaluate.txt").read_text()
 
 
+def test_all_methods_are_compared_when_asked(scan):
+    found = run(scan, methods=("all",))
+    assert [row["method"] for row in found["metrics"]] == ["cubic", "baseline1", "baseline2", "paper"]
+    assert all(np.isfinite(row["psnr_db"]) for row in found["metrics"])
+
+
 def test_the_split_depends_on_the_seed_and_on_nothing_else(scan):
     first, again, other = (run(scan, methods=("cubic",), seed=seed)["metrics"] for seed in (0, 0, 1))
     assert first == again
@@ -79,7 +85,9 @@ def test_fractions_of_counts_cannot_be_split(scan):
 
 
 def test_unknown_methods_are_refused():
-    with pytest.raises(OptionError, match="unknown method 'magic'; choose among: cubic, paper, all"):
+    with pytest.raises(
+        OptionError, match="unknown method 'magic'; choose among: cubic, baseline1, baseline2, paper, all"
+    ):
         EvaluateOptions(factor=2, methods=("magic",))
 
 

@@ -6,6 +6,8 @@ The paper's section V-D, with independent noise in input and reference (METHOD, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from xrfsr_dask.commands.halves import Halves, binned, prepare
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.methods.cubic import upsample_cubic
 from xrfsr_dask.metrics import WHOLE, added, correlation, row_sums
-from xrfsr_dask.options import EVALUATED, EvaluateOptions, RunOptions, SolveOptions
+from xrfsr_dask.options import EVALUATED, METHODS, EvaluateOptions, RunOptions, SolveOptions
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.readers import open_scan, read_calibration
 from xrfsr_dask.result import best_line, line_weights
@@ -115,8 +117,13 @@ def _cubic(halves: Halves, factor: int, *_: Any) -> Rows:
     return lambda part: cube[part] / np.float32(factor**2)
 
 
-def _paper(
-    halves: Halves, factor: int, solve: SolveOptions, resources: RunOptions, progress: Progress | None
+def _engine(
+    method: str,
+    halves: Halves,
+    factor: int,
+    solve: SolveOptions,
+    resources: RunOptions,
+    progress: Progress | None,
 ) -> Rows:
     ds = solve_arrays(
         halves.low,
@@ -125,7 +132,7 @@ def _paper(
         energy_kev=halves.energy_kev,
         noise="poisson",
         step_mm=factor * halves.step_mm,
-        options=solve,
+        options=replace(solve, method=method),
         resources=resources,
         progress=progress,
     )
@@ -133,7 +140,9 @@ def _paper(
     return lambda part: abundance[part] @ endmember
 
 
-_METHODS = {"cubic": _cubic, "paper": _paper}
+_METHODS: dict[str, Callable[..., Rows]] = {"cubic": _cubic} | {
+    name: partial(_engine, name) for name in METHODS
+}
 
 
 # Comparison

@@ -100,6 +100,7 @@ def abundance_steps(
     float32 array of shape (ny, nx, n_v + n_nv)
         Right on ``regions[0]``; elsewhere not to be used.
     """
+    assert A.shape[2] == len(matrices.Drgb) + len(matrices.Kn), "abundances and dictionaries do not fit"
     corner = regions[-1][0], regions[-1][2]
     now, new = A, np.empty_like(A)
     for bounds in reversed(regions[:-1]):

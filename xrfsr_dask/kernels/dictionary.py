@@ -114,6 +114,8 @@ def objective(D: Dictionaries, sums: Statistics, *, lam: float) -> Objective:
     """The objective (9) and its parts from the statistics alone (METHOD, section 5)."""
     both = np.concatenate([D.Dv, D.Dnv])
     data = sums.xx - 2.0 * np.vdot(sums.Q, both) + np.vdot(sums.P, both @ both.T)
-    photograph = sums.ii - 2.0 * np.vdot(sums.Ri, D.Drgb) + np.vdot(sums.R, D.Drgb @ D.Drgb.T)
+    photograph = 0.0  # without visible atoms the photograph has no term (28)
+    if len(D.Dv):
+        photograph = sums.ii - 2.0 * np.vdot(sums.Ri, D.Drgb) + np.vdot(sums.R, D.Drgb @ D.Drgb.T)
     smooth = lam * np.vdot(sums.T, D.Dnv @ D.Dnv.T)
     return Objective(*(max(float(part), 0.0) for part in (data, photograph, smooth)))

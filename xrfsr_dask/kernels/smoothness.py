@@ -39,6 +39,6 @@ def smoothness_gram(Anv: np.ndarray, core: tuple[int, int]) -> np.ndarray:
     n = Anv.shape[2]
     out = np.zeros((n, n))
     for edges in (vertical, horizontal):
-        flat = edges.reshape(-1, n)
+        flat = edges.reshape(edges.shape[0] * edges.shape[1], n)
         out += flat.T @ flat
     return out

@@ -76,7 +76,8 @@ def project(plan: Plan, state: State, executor: Executor, progress: Progress) ->
     """The counts against the newest hidden endmembers, ``C = X Dnv^T``."""
     if state.passes > 0:
         return state
-    executor.map(partial(project_counts, plan, state.dictionary), plan.chunks(), progress.advance)
+    if plan.n_hidden:
+        executor.map(partial(project_counts, plan, state.dictionary), plan.chunks(), progress.advance)
     return states.save(plan, state.moved(passes=1))
 
 
@@ -113,7 +114,8 @@ def update_dictionaries(plan: Plan, state: State, sums: Statistics) -> State:
     """New dictionaries from the sums, the objective they give, and the checkpoint that ends the iteration."""
     o = plan.options
     D = states.load_dictionaries(plan, state.dictionary)
-    D = palm.update_dictionaries(D, sums, lam=o.smoothness, gamma=o.gamma, steps=o.dictionary_steps)
+    lam = 0.0 if o.method == "baseline1" else o.smoothness  # (34) leaves the term out, (20) keeps it
+    D = palm.update_dictionaries(D, sums, lam=lam, gamma=o.gamma, steps=o.dictionary_steps)
     states.save_dictionaries(plan, state.dictionary + 1, D)
     value = states.record(palm.objective(D, sums, lam=o.smoothness))
     return states.save(
@@ -131,8 +133,9 @@ def update_dictionaries(plan: Plan, state: State, sums: Statistics) -> State:
 def task_count(plan: Plan, state: State | None = None) -> int:
     """Tasks still ahead, if every iteration is needed."""
     tiles, chunks, shards = len(plan.tiles()), len(plan.chunks()), len(plan.shards())
-    each = 2 * chunks + tiles * (len(plan.visits) + 1)
+    project = chunks if plan.n_hidden else 0
+    each = project + chunks + tiles * (len(plan.visits) + 1)
     if state is None:
         return tiles + chunks + plan.options.iterations * each + shards + chunks
-    done = chunks * (state.passes > 0) + tiles * max(0, state.passes - 1)
+    done = project * (state.passes > 0) + tiles * max(0, state.passes - 1)
     return (plan.options.iterations - state.iteration) * each - done + shards + chunks

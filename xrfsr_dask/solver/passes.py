@@ -31,12 +31,13 @@ def project_counts(plan: Plan, dictionary: int, chunk: Chunk) -> None:
 
 def advance_tile(plan: Plan, generation: int, dictionary: int, steps: int, tile: Rect) -> None:
     """`steps` abundance steps (15) on one tile: from `generation` with a halo, into the next without."""
-    beams = [plan.beam(patch) for patch in plan.painting.patches]
+    patches = plan.painting.patches if plan.n_hidden else ()  # without hidden atoms the counts have no say
+    beams = [plan.beam(patch) for patch in patches]
     windows = [beam.windows() for beam in beams]
     regions = needed_bounds(tile, windows, steps=steps, margin=plan.margin, shape=plan.painting.shape)
     padded = Rect(*regions[-1])
     spots = []
-    for patch, beam, window in zip(plan.painting.patches, beams, windows, strict=True):
+    for patch, beam, window in zip(patches, beams, windows, strict=True):
         index = touching(window, regions[-2])
         if len(index):
             C = _projected(plan, dictionary, patch.name, index, beam.spots)
@@ -72,7 +73,7 @@ def sum_spots(plan: Plan, generation: int, chunk: Chunk) -> Sums:
 
 def sum_tile(plan: Plan, generation: int, tile: Rect) -> Sums:
     """R, Ri, T and |I|^2 of (M2) for one tile, cell by cell."""
-    array, n_v = open_generation(plan, generation), plan.options.atoms
+    array, n_v = open_generation(plan, generation), plan.n_visible
     padded = Rect(
         tile.y0, min(tile.y1 + 1, plan.painting.shape[0]), tile.x0, min(tile.x1 + 1, plan.painting.shape[1])
     )
@@ -82,13 +83,13 @@ def sum_tile(plan: Plan, generation: int, tile: Rect) -> Sums:
     out = {
         "R": np.zeros((n_v, n_v)),
         "Ri": np.zeros((n_v, n_band)),
-        "T": np.zeros((plan.atoms - n_v, plan.atoms - n_v)),
+        "T": np.zeros((plan.n_hidden, plan.n_hidden)),
         "ii": np.zeros(()),
     }
     bound = 4.0 * plan.painting.shape[0] * plan.painting.shape[1] * max(n_band, 1)
     for cell in cells_of(tile, plan.cell):
         rows, columns = cell.within((tile.y0, tile.x0))
-        Av = A[rows, columns, :n_v].reshape(-1, n_v)
+        Av = A[rows, columns, :n_v].reshape(cell.shape[0] * cell.shape[1], n_v)
         I = image[rows, columns].reshape(-1, n_band)
         wide = A[rows.start : rows.stop + 1, columns.start : columns.stop + 1, n_v:]
         out["R"] += quantised(Av.T @ Av, bound)

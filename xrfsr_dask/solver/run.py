@@ -66,14 +66,24 @@ class Plan:
         return patch.gain / self.unit_gain
 
     @property
+    def n_visible(self) -> int:
+        """Visible endmembers; baseline #1 has none, so the photograph has no say."""
+        return 0 if self.options.method == "baseline1" else self.options.atoms
+
+    @property
+    def n_hidden(self) -> int:
+        """Hidden endmembers; baseline #2 has none, so the counts have no say in the abundances (37)."""
+        return 0 if self.options.method == "baseline2" else self.options.atoms
+
+    @property
     def atoms(self) -> int:
         """Atoms of both layers together."""
-        return 2 * self.options.atoms
+        return self.n_visible + self.n_hidden
 
     @property
     def margin(self) -> int:
         """Px the smoothness term looks aside in one step."""
-        return SMOOTHNESS_MARGIN if self.options.smoothness > 0 else 0
+        return SMOOTHNESS_MARGIN if self.options.smoothness > 0 and self.n_hidden else 0
 
     @property
     def visits(self) -> list[int]:
@@ -111,11 +121,12 @@ class Plan:
         ny, nx = self.painting.shape
         y, x = max(0, (ny - side) // 2), max(0, (nx - side) // 2)
         core = (y, min(ny, y + side), x, min(nx, x + side))
+        seen = windows if self.n_hidden else []
         y0, y1, x0, x1 = needed_bounds(
-            core, windows, steps=max(self.visits), margin=self.margin, shape=self.painting.shape
+            core, seen, steps=max(self.visits), margin=self.margin, shape=self.painting.shape
         )[-1]
         state, photo = 4 * self.atoms, 12 * self.painting.n_band
-        spots = sum(map(len, windows)) * (12 * self.atoms + 600) // (ny * nx) + 1
+        spots = sum(map(len, seen)) * (12 * self.atoms + 600) // (ny * nx) + 1
         return int((y1 - y0) * (x1 - x0) * (2.2 * state + photo + spots) + side * side * state)
 
     def _chunk_bytes(self, windows: list[np.ndarray]) -> int:

@@ -30,12 +30,17 @@ _CHUNKS_READ = 96  # at most, for the sample: enough to see all of a painting, f
 
 
 def start(plan: Plan, executor: Executor, progress: Progress) -> State:
-    """Dictionary 0 and generation 0, saved as the first checkpoint."""
+    """Dictionary 0 and generation 0, saved as the first checkpoint.
+
+    Baseline #1 begins with (31), which is (13) without the photograph.
+    """
     Il, X = sample_spots(plan)
     o = plan.options
-    Drgb, Dv = learn_coupled(Il, X, atoms=o.atoms, beta=o.sparsity, seed=o.seed)
-    del Il, X
-    save_dictionaries(plan, 0, Dictionaries(Dv=Dv, Dnv=Dv.copy(), Drgb=Drgb))
+    seen = Il if plan.n_visible else Il[:, :0]
+    Drgb, D = learn_coupled(seen, X, atoms=o.atoms, beta=o.sparsity, seed=o.seed)
+    Drgb = Drgb if plan.n_visible else np.zeros((0, Il.shape[1]))
+    del Il, X, seen
+    save_dictionaries(plan, 0, Dictionaries(Dv=D[: plan.n_visible], Dnv=D[: plan.n_hidden], Drgb=Drgb))
     new_spot_arrays(plan, zarr.create_group(str(plan.work / "start"), zarr_format=3, overwrite=True), o.atoms)
     executor.map(partial(code_spots, plan), plan.chunks(), progress.advance)
     new_generation(plan, 0)
@@ -66,22 +71,26 @@ def sample_spots(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
 
 def code_spots(plan: Plan, chunk: Chunk) -> None:
     """Codes Al of one chunk of spots for the coupled dictionary."""
-    Drgb, Dv = (load_matrix(plan, 0, name).astype(np.float32) for name in ("Drgb", "Dv"))
+    name = "Dv" if plan.n_visible else "Dnv"
+    Drgb, D = (load_matrix(plan, 0, part).astype(np.float32) for part in ("Drgb", name))
     X = scaled_counts(plan, chunk) / np.float32(plan.gain(plan.painting.patch(chunk.patch)))
-    products = X.reshape(-1, X.shape[2]) @ Dv.T + _photo_at_spots(plan, chunk) @ Drgb.T
-    Al = codes_from_products(products, Drgb @ Drgb.T + Dv @ Dv.T, beta=plan.options.sparsity)
+    products, gram = X.reshape(-1, X.shape[2]) @ D.T, D @ D.T
+    if plan.n_visible:
+        products, gram = products + _photo_at_spots(plan, chunk) @ Drgb.T, gram + Drgb @ Drgb.T
+    Al = codes_from_products(products, gram, beta=plan.options.sparsity)
     _start_array(plan, chunk.patch)[chunk.spots.slices] = Al.reshape(*X.shape[:2], -1)
 
 
 def upsample_codes(plan: Plan, tile: Rect) -> None:
     """Av(0) of one tile: codes of the spots interpolated and averaged over patches; Anv(0) = 0.
 
+    They are the first atoms, those of the hidden layer where baseline #1 has no other.
+
     Where no patch measured, the codes of the photograph alone.
     """
-    n_v = plan.options.atoms
     A = np.zeros((*tile.shape, plan.atoms), np.float32)
     for cell in cells_of(tile, plan.cell):
-        A[(*cell.within((tile.y0, tile.x0)), slice(0, n_v))] = _cell_codes(plan, cell)
+        A[(*cell.within((tile.y0, tile.x0)), slice(0, plan.options.atoms))] = _cell_codes(plan, cell)
     open_generation(plan, 0)[tile.slices] = A
 
 
@@ -95,12 +104,12 @@ def _cell_codes(plan: Plan, cell: Rect) -> np.ndarray:
             row, column = in_spots(patch, points[inside]).T
             total[inside] += _interpolated(plan, patch.name, row, column, patch.shape[:2])
             weight[inside] += 1.0
-    if not weight.all():
+    alone = weight == 0
+    if alone.any() and plan.n_visible:
         Drgb = load_matrix(plan, 0, "Drgb").astype(np.float32)
         image = plan.painting.photograph(cell.slices).reshape(len(points), -1)
-        alone = codes_from_products(image @ Drgb.T, Drgb @ Drgb.T, beta=plan.options.sparsity)
-        total[weight == 0], weight[weight == 0] = alone[weight == 0], 1.0
-    return (total / weight[:, None]).reshape(*cell.shape, -1)
+        total[alone] = codes_from_products(image @ Drgb.T, Drgb @ Drgb.T, beta=plan.options.sparsity)[alone]
+    return (total / np.maximum(weight, 1.0)[:, None]).reshape(*cell.shape, -1)
 
 
 def _interpolated(

@@ -99,7 +99,7 @@ def save_dictionaries(plan: Plan, number: int, D: Dictionaries) -> None:
     write_values(group, "Drgb", D.Drgb, ("atom", "band"))
     write_values(group, "Kn", D.Dnv @ D.Dnv.T, ("atom", "other_atom"))
     write_values(group, "Kvn", D.Dv @ D.Dnv.T, ("atom", "other_atom"))
-    new_spot_arrays(plan, group.create_group("projected"), plan.options.atoms)
+    new_spot_arrays(plan, group.create_group("projected"), plan.n_hidden)
 
 
 def load_dictionaries(plan: Plan, number: int) -> Dictionaries:
