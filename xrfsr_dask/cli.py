@@ -7,7 +7,9 @@ import contextlib
 import errno
 import json
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -21,6 +23,7 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 the user's input is wrong, 2 usage."""
     args = _parser().parse_args(argv)
+    _stop_on_sigterm()
     try:
         return int(args.run(args) or 0)
     except XrfsrError as error:
@@ -35,6 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return _fail(f"{error.filename}: not allowed to write or read here ({error.strerror}).")
         raise
+
+
+def _stop_on_sigterm() -> None:
+    """End on SIGTERM as on Ctrl-C, with everything put away."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _fail(message: str) -> int:
