@@ -60,6 +60,9 @@ def test_gaussian_values_may_be_negative_and_poisson_counts_may_not():
         ({"counts": np.zeros((13, 11))}, InputError, r"counts must be \(y, x, energy\)"),
         ({"energy": np.zeros(40)}, InputError, "energy axis does not rise"),
         ({"method": "magic"}, OptionError, "unknown method"),
+        ({"noise": "pink"}, OptionError, "noise must be 'poisson' or 'gaussian'.*got 'pink'"),
+        ({"counts": np.zeros((0, 11, 4))}, InputError, r"real numbers, got float64 of shape \(0, 11, 4\)"),
+        ({"counts": np.zeros((13, 11, 4), complex)}, InputError, "real numbers, got complex128"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_sentence(change, error, words):

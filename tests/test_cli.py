@@ -67,6 +67,12 @@ def test_new_add_solve_info_and_check_are_a_road(bench, capsys):
     assert "0 damaged" in capsys.readouterr().out
 
 
+def test_an_offset_below_zero_can_be_typed_as_it_stands(bench):
+    words = ["add", "p.zarr", "scan.npy", "--at", "2,3", "--step-mm", "5", "--name", "m6"]
+    assert main(["new", "q.zarr", "--rgb", "photo.png", "--width-mm", "50"]) == 0
+    assert main([words[0], "q.zarr", *words[2:], "--calibration", "-0.96,0.01"]) == 0
+
+
 def test_a_dry_run_says_what_it_would_need_and_does_nothing(bench, capsys):
     before = tree_bytes(bench / "p.zarr")
     capsys.readouterr()
@@ -87,10 +93,11 @@ def test_check_names_damage_and_exits_with_one(bench, capsys):
 
 def test_bad_solves_are_refused(bench, capsys):
     solve = ["solve", "p.zarr"]
-    refused(capsys, [*solve, "--memory", "100KB"], "the limit is 0 MB; raise --memory")
+    refused(capsys, [*solve, "--memory", "200KB"], "the limit is 0 MB; raise --memory")
     refused(capsys, [*solve, "--tile", "70"], "70 px is not a whole number of 50-px cells; try 50 or 100")
     refused(capsys, [*solve, "--atoms", "0"], "atoms must lie between 1 and 1000, got 0")
     refused(capsys, [*solve, "--name", "../../x"], "cannot be the name of a result")
+    refused(capsys, [*solve, "--name", "truth"], "'truth' is kept for the known truth of a phantom")
     refused(capsys, [*solve, "--resume"], "no unfinished run 'paper'")
     refused(
         capsys, [*solve, "--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler answers at tcp://127.0.0.1:1"

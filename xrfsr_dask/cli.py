@@ -22,7 +22,7 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 the user's input is wrong, 2 usage."""
-    args = _parser().parse_args(argv)
+    args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     _stop_on_sigterm()
     try:
         return int(args.run(args) or 0)
@@ -38,6 +38,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return _fail(f"{error.filename}: not allowed to write or read here ({error.strerror}).")
         raise
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Pairs of numbers may begin with a minus: ``--calibration -0.96,0.01`` is one option and its value."""
+    out: list[str] = []
+    for word in words:
+        if out and out[-1] in ("--calibration", "--at") and re.match(r"-[\d.]+", word):
+            out[-1] += f"={word}"
+        else:
+            out.append(word)
+    return out
 
 
 def _stop_on_sigterm() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,7 +43,7 @@ def executor_for(resources: RunOptions, client: Any = None) -> Iterator[Executor
     if client is not None:
         yield ClientExecutor(client)
     elif resources.scheduler:
-        with _connected(resources.scheduler) as found:
+        with _quiet(), _connected(resources.scheduler) as found:
             yield ClientExecutor(found)
     elif resources.processes:
         with _local_cluster(threads, resources.memory) as found:
@@ -74,14 +77,40 @@ def _local_cluster(workers: int, memory: int) -> Iterator[Any]:
 
     # A worker is never killed for memory that the plan has granted it.
     limit = 2 * memory // workers + _MARGIN
-    with (
-        dask.config.set({"distributed.worker.memory.terminate": False}),
-        LocalCluster(
-            n_workers=workers, threads_per_worker=1, memory_limit=limit, dashboard_address=None
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
+    with dask.config.set({"distributed.worker.memory.terminate": False}), _quiet():
+        with _deaf_to_interrupts():
+            cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, memory_limit=limit, dashboard_address=None
+            )
+        with cluster, Client(cluster, set_as_default=False) as client:
+            yield client
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes started meanwhile ignore Ctrl-C; this one hears it, and stops them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What the cluster logs of its own end is not for the user, who gets one sentence."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "asyncio", "tornado")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _refuse_unencrypted(address: str) -> None:

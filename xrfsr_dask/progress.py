@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 
 class Progress(Protocol):
@@ -30,6 +31,11 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Ignore."""
+
+
+def ticking(progress: Progress) -> Callable[[int, Any], None]:
+    """What an executor calls after each task so that `progress` advances by one."""
+    return lambda *_: progress.advance()
 
 
 class Bar:

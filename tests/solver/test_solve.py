@@ -13,6 +13,7 @@ from xrfsr_dask.progress import Silent
 from xrfsr_dask.solver import plan_run, solve
 from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.store import create_painting, open_painting
+from xrfsr_dask.store.arrays import open_array, open_group
 from xrfsr_dask.tiling.executor import LocalExecutor
 
 OPTIONS = SolveOptions(atoms=6, iterations=3, steps=7, tolerance=0)
@@ -114,13 +115,14 @@ class InterruptAfter(Silent):
 
 class Count(Silent):
     def __init__(self) -> None:
-        self.done = self.total = 0
+        self.done = self.total = self.largest_step = 0
 
     def expect(self, total: int) -> None:
         self.total = total
 
     def advance(self, n: int = 1) -> None:
         self.done += n
+        self.largest_step = max(self.largest_step, n)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.55, 0.97])
@@ -240,3 +242,56 @@ def test_worker_processes_give_the_same_bits(solved, tmp_path):
         run = plan_run(open_painting(path), name="r", options=OPTIONS, resources=resources, slots=2)
         solve(run, executor)
     assert result_hash(path) == result_hash(solved[0])
+
+
+def test_tiles_of_an_interrupted_visit_are_not_done_again(solved, tmp_path):
+    """Twenty tiles: the first visit is cut off after some; the resume does only the others."""
+    path = tmp_path / "p.zarr"
+    small_painting(path)
+    run = plan(path, tile=50)
+    before_visit = 2 * len(run.chunks()) + len(run.tiles())
+    with pytest.raises(KeyboardInterrupt):
+        solve(run, LocalExecutor(1), progress=InterruptAfter(before_visit + 12))
+    receipts = path / "work" / "r" / "gen-000001" / "receipts.jsonl"
+    assert len(receipts.read_text().splitlines()) >= 1 + 12
+    with receipts.open("a") as file:
+        file.write('{"tile": [0, 50')  # a line cut off by a kill
+    count = Count()
+    solve(plan(path, tile=50), LocalExecutor(1), progress=count)
+    assert count.largest_step >= 12
+    assert result_hash(path) == result_hash(solved[0])
+
+
+def test_another_photograph_on_resume_is_refused(tmp_path):
+    path = tmp_path / "p.zarr"
+    interrupted(path)
+    image = open_array(open_group(path, mode="r+"), "rgb/0/image")
+    image[:] = image[:][::-1]
+    with pytest.raises(ResumeError, match="photograph changed"):
+        solve(plan(path), LocalExecutor(1))
+
+
+def test_restart_does_not_touch_a_run_that_is_alive(tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path, "a")
+    tried: list[bool] = []
+
+    class Restart(Silent):
+        def advance(self, n: int = 1) -> None:
+            if not tried:
+                with pytest.raises(StoreError, match="is being worked on"):
+                    solve(plan(path), LocalExecutor(1), restart=True)
+                tried.append(True)
+
+    solve(plan(path), LocalExecutor(1), progress=Restart())
+    assert tried
+
+
+def test_the_plan_counts_the_start_and_the_shards(tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path, "a")
+    run = plan(path, options=SolveOptions(atoms=200))
+    assert run.task_bytes(50) >= 4 * 4 * 100**2 * 400  # shards shrink with the atoms: 100 px of 400
+    assert max(shard.shape[0] for shard in run.shards()) == 100
+    with pytest.raises(MemoryBudgetError, match=r"the start needs 1 MB .* the limit is 1 MB; raise --memory"):
+        plan(path, memory=600_000)

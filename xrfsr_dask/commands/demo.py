@@ -89,8 +89,11 @@ def overview(painting: Painting, method: str) -> Any:
     (element, line), (deep, deep_line) = SHOWN, BENEATH
     step = max(1, -(-max(painting.shape) // _PREVIEW_PX))
     maps = {
-        "resolved": (_map(result, element, line, "all", step), f"{element} {line}, super-resolved ({method})"),
-        "truth": (_map(truth, element, line, "all", step), f"{element} {line}, truth"),
+        "resolved": (
+            _map(result, element, line, "all", step),
+            f"{element} {line}, both layers, by {method}",
+        ),
+        "truth": (_map(truth, element, line, "all", step), f"{element} {line}, both layers, truth"),
         "hidden": (_map(result, deep, deep_line, "hidden", step), f"{deep} {deep_line}, hidden layer"),
         "hidden_truth": (
             _map(truth, deep, deep_line, "hidden", step),

@@ -11,7 +11,7 @@ import numpy as np
 from xrfsr_dask.beams import centres_mm, within
 from xrfsr_dask.methods.cubic import cubic_region
 from xrfsr_dask.metrics import Sums, added, factor_sums, row_sums
-from xrfsr_dask.progress import Progress
+from xrfsr_dask.progress import Progress, ticking
 from xrfsr_dask.result import TRUTH
 from xrfsr_dask.store import Painting, open_painting
 from xrfsr_dask.store.arrays import open_array, open_group, read, read_finite
@@ -46,7 +46,7 @@ def judge(
     progress.expect(len(methods) * len(tiles))
     return {
         method: executor.reduce(
-            partial(compare_tile, painting.path, method), tiles, added, progress.advance
+            partial(compare_tile, painting.path, method), tiles, added, ticking(progress)
         ).table()
         for method in methods
     }

@@ -73,13 +73,19 @@ def codes_from_products(ZD: np.ndarray, G: np.ndarray, *, beta: float) -> np.nda
 def _spread_rows(Z: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
     """k rows far from one another (k-means++ choice); rows repeat where there are fewer than k."""
     picked = [int(rng.integers(len(Z)))]
-    distance = np.square(Z - Z[picked[0]]).sum(axis=1, dtype=np.float64)
+    length = np.einsum("nm,nm->n", Z, Z, dtype=np.float64)
+    distance = _distances(Z, length, picked[0])
     while len(picked) < k:
         total = distance.sum()
         chance = distance / total if total > 0 else np.full(len(Z), 1.0 / len(Z))
         picked.append(int(rng.choice(len(Z), p=chance)))
-        distance = np.minimum(distance, np.square(Z - Z[picked[-1]]).sum(axis=1, dtype=np.float64))
+        distance = np.minimum(distance, _distances(Z, length, picked[-1]))
     return np.array(picked)
+
+
+def _distances(Z: np.ndarray, length: np.ndarray, i: int) -> np.ndarray:
+    """Squared distance of every row from row i, without a copy of Z; `length` is |Z|^2 of each row."""
+    return np.maximum(length + length[i] - 2.0 * (Z @ Z[i]).astype(np.float64), 0.0)
 
 
 def _bounded(D: np.ndarray, n_band: int) -> np.ndarray:
@@ -104,7 +110,8 @@ def _replace_unused(D: np.ndarray, A: np.ndarray, Z: np.ndarray, n_band: int) ->
     unused = np.flatnonzero(A.sum(axis=0) <= 1e-6 * max(float(A.sum()), 1e-30))
     if not len(unused):
         return D
-    error = np.square(Z - A @ D).sum(axis=1)
+    fit = np.einsum("nk,nk->n", A, A @ (D @ D.T) - 2.0 * (Z @ D.T))
+    error = np.einsum("nm,nm->n", Z, Z) + fit
     worst = np.argsort(error, kind="stable")[::-1][np.arange(len(unused)) % len(Z)]
     D = D.copy()
     D[unused] = _bounded(Z[worst], n_band)

@@ -21,10 +21,7 @@ from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.store import Painting, PatchSpec, add_patch, create_painting, open_painting
 from xrfsr_dask.store.arrays import new_array, open_array, open_group, staged
 from xrfsr_dask.store.patches import CHUNK_SPOTS, Patch
-from xrfsr_dask.store.results import new_result, shard_of
-
-TRUTH = "truth"
-"""Name of the result that holds the truth."""
+from xrfsr_dask.store.results import TRUTH, new_result, shard_of
 
 _CELL = 50  # px
 _DRAW_SPOTS = 400  # spots whose counts are drawn at once; 13 MB of means at 4096 channels in float64
@@ -77,7 +74,7 @@ def _write_all(path: Path, scene: PaintedScene, source: str, bar: Progress) -> N
     size_mm = scene.shape[0] * painting.pitch_mm, scene.shape[1] * painting.pitch_mm
     transforms = lay_patches(scene.options, size_mm, _MARGIN_PX * painting.pitch_mm)
     specs = {f"p{i + 1:02d}": _spec(scene, transform) for i, transform in enumerate(transforms)}
-    shards = list(_shards(scene.shape))
+    shards = list(_shards(scene))
     blocks = -(-scene.options.spots[0] // CHUNK_SPOTS)
     bar.expect(len(shards) + blocks * len(specs))
     _write_truth(painting, scene, specs, shards, bar)
@@ -99,8 +96,8 @@ def _spec(scene: PaintedScene, transform: np.ndarray) -> PatchSpec:
     )
 
 
-def _shards(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
-    side = shard_of(_CELL)
+def _shards(scene: PaintedScene) -> Iterator[tuple[slice, slice]]:
+    shape, side = scene.shape, shard_of(_CELL, len(scene.atoms))
     for y in range(0, shape[0], side):
         for x in range(0, shape[1], side):
             yield slice(y, min(y + side, shape[0])), slice(x, min(x + side, shape[1]))
@@ -125,7 +122,7 @@ def _write_truth(
             attrs={"method": TRUTH, "options": as_attributes(scene.options), "atoms": list(scene.atoms)},
         )
         placed = [_placed(name, spec) for name, spec in specs.items()]
-        region, coverage = _new_region(group, scene.shape), open_array(group, "coverage")
+        region, coverage = _new_region(group, scene), open_array(group, "coverage")
         for window in shards:
             abundance[window] = scene.abundance(window)
             region[window] = scene.region(window)
@@ -134,12 +131,12 @@ def _write_truth(
             bar.advance()
 
 
-def _new_region(group: zarr.Group, shape: tuple[int, int]) -> zarr.Array:
-    side = shard_of(_CELL)
+def _new_region(group: zarr.Group, scene: PaintedScene) -> zarr.Array:
+    side = shard_of(_CELL, len(scene.atoms))
     flags = {"flag_values": list(range(len(REGIONS))), "flag_meanings": " ".join(REGIONS)}
     about = {"long_name": "what lies at the pixel", **flags}
     return new_array(
-        group, "region", shape=shape, dtype="u1", chunks=(side, side), dims=("y", "x"), attrs=about
+        group, "region", shape=scene.shape, dtype="u1", chunks=(side, side), dims=("y", "x"), attrs=about
     )
 
 

@@ -14,10 +14,7 @@ from xrfsr_dask.errors import DamagedStoreError, InputError, StoreError
 from xrfsr_dask.result.lowrank import Stored, cube_variable, lazy_stored
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import open_array, open_group, read, read_finite
-from xrfsr_dask.store.results import LAYERS
-
-TRUTH = "truth"
-"""Name of a phantom's known truth among the results; opened only when asked for by name."""
+from xrfsr_dask.store.results import LAYERS, TRUTH
 
 _AXES = {
     "y": {"units": "mm", "long_name": "y on the painting"},

@@ -13,9 +13,9 @@ import zarr
 from xrfsr_dask.beams import coverage
 from xrfsr_dask.kernels.fit import channel_groups, chi_square_gaussian, chi_square_poisson
 from xrfsr_dask.options import as_attributes
-from xrfsr_dask.progress import Progress
+from xrfsr_dask.progress import Progress, ticking
 from xrfsr_dask.solver.passes import chunk_window
-from xrfsr_dask.solver.run import Chunk, Plan
+from xrfsr_dask.solver.run import VERSIONS, Chunk, Plan
 from xrfsr_dask.solver.state import State, load_matrix, open_generation
 from xrfsr_dask.store.arrays import (
     new_array,
@@ -30,8 +30,6 @@ from xrfsr_dask.store.arrays import (
 from xrfsr_dask.store.results import new_result
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.tiling.grid import Rect
-
-_VERSIONS = ("xrfsr_dask", "numpy", "numba", "zarr", "dask")
 
 
 def finish(plan: Plan, state: State, executor: Executor, progress: Progress) -> None:
@@ -52,14 +50,14 @@ def finish(plan: Plan, state: State, executor: Executor, progress: Progress) -> 
                 "options": as_attributes(o),
                 "scale": plan.scale,
                 "iterations": state.iteration,
-                "versions": {name: importlib.metadata.version(name) for name in _VERSIONS},
+                "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
             },
         )
         _write_history(group.create_group("history"), state)
         _new_fit(group.create_group("fit"), plan)
         place = Path(where(group))
-        executor.map(partial(write_shard, plan, state.generation, place), plan.shards(), progress.advance)
-        executor.map(partial(fit_chunk, plan, state.generation, place), plan.chunks(), progress.advance)
+        executor.map(partial(write_shard, plan, state.generation, place), plan.shards(), ticking(progress))
+        executor.map(partial(fit_chunk, plan, state.generation, place), plan.chunks(), ticking(progress))
 
 
 def write_shard(plan: Plan, generation: int, place: Path, shard: Rect) -> None:

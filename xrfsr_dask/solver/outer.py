@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from xrfsr_dask.errors import ResumeError
 from xrfsr_dask.kernels import dictionary as palm
 from xrfsr_dask.kernels.dictionary import Statistics
-from xrfsr_dask.progress import Progress, Silent
+from xrfsr_dask.progress import Progress, Silent, ticking
 from xrfsr_dask.solver import state as states
 from xrfsr_dask.solver.finish import finish
 from xrfsr_dask.solver.passes import advance_tile, project_counts, sum_spots, sum_tile
@@ -50,10 +50,8 @@ def solve(
         The unfinished run had other inputs or options, or there is none although `resume` is set.
     """
     report = progress or Silent()
-    if restart:
-        states.discard(plan)
     # One thread per product: tasks run side by side, and bits must not depend on the number of cores.
-    with states.locked(plan), threadpool_limits(1):
+    with states.locked(plan, restart=restart), threadpool_limits(1):
         state = states.load(plan)
         if state is None and resume:
             raise ResumeError(f"there is no unfinished run '{plan.name}' in {plan.painting.path} to resume.")
@@ -77,7 +75,7 @@ def project(plan: Plan, state: State, executor: Executor, progress: Progress) ->
     if state.passes > 0:
         return state
     if plan.n_hidden:
-        executor.map(partial(project_counts, plan, state.dictionary), plan.chunks(), progress.advance)
+        executor.map(partial(project_counts, plan, state.dictionary), plan.chunks(), ticking(progress))
     return states.save(plan, state.moved(passes=1))
 
 
@@ -86,19 +84,32 @@ def update_abundances(plan: Plan, state: State, executor: Executor, progress: Pr
     for visit, steps in enumerate(plan.visits):
         if state.passes > 1 + visit:
             continue
-        states.new_generation(plan, state.generation + 1)
-        step = partial(advance_tile, plan, state.generation, state.dictionary, steps)
-        executor.map(step, plan.tiles(), progress.advance)
+        _visit(plan, state, steps, executor, progress)
         state = states.save(plan, state.moved(passes=state.passes + 1, generation=state.generation + 1))
     return state
+
+
+def _visit(plan: Plan, state: State, steps: int, executor: Executor, progress: Progress) -> None:
+    """One visit to every tile; those an interrupted visit finished are not done again."""
+    new = state.generation + 1
+    origin = f"gen-{state.generation} dictionary-{state.dictionary} steps-{steps} tile-{plan.tile}"
+    done = {receipt.tile for receipt in states.new_generation(plan, new, origin=origin)}
+    progress.advance(len(done))
+    tiles = [tile for tile in plan.tiles() if tuple(tile) not in done]
+
+    def finished(_: int, receipt: states.Receipt) -> None:
+        states.keep_receipt(plan, new, receipt)
+        progress.advance()
+
+    executor.map(partial(advance_tile, plan, state.generation, state.dictionary, steps), tiles, finished)
 
 
 def reduce_statistics(plan: Plan, state: State, executor: Executor, progress: Progress) -> Statistics:
     """The sums (M2) over all tiles and all spots."""
     spots = partial(sum_spots, plan, state.generation)
     tiles = partial(sum_tile, plan, state.generation)
-    low = executor.reduce(spots, plan.chunks(), merge, progress.advance)
-    high = executor.reduce(tiles, plan.tiles(), merge, progress.advance)
+    low = executor.reduce(spots, plan.chunks(), merge, ticking(progress))
+    high = executor.reduce(tiles, plan.tiles(), merge, ticking(progress))
     return Statistics(
         P=low["P"],
         Q=low["Q"],

@@ -15,7 +15,7 @@ from xrfsr_dask.kernels.dictionary import spot_statistics
 from xrfsr_dask.kernels.sampling import needed_bounds, touching
 from xrfsr_dask.kernels.smoothness import smoothness_gram
 from xrfsr_dask.solver.run import Chunk, Plan
-from xrfsr_dask.solver.state import load_matrix, open_generation, open_projected
+from xrfsr_dask.solver.state import Receipt, load_matrix, open_generation, open_projected, receipt_of
 from xrfsr_dask.store.arrays import read, read_finite
 from xrfsr_dask.tiling.grid import Rect, cells_of
 from xrfsr_dask.tiling.sums import Sums, quantised
@@ -29,7 +29,7 @@ def project_counts(plan: Plan, dictionary: int, chunk: Chunk) -> None:
     open_projected(plan, dictionary, chunk.patch)[chunk.spots.slices] = C.reshape(*X.shape[:2], -1)
 
 
-def advance_tile(plan: Plan, generation: int, dictionary: int, steps: int, tile: Rect) -> None:
+def advance_tile(plan: Plan, generation: int, dictionary: int, steps: int, tile: Rect) -> Receipt:
     """`steps` abundance steps (15) on one tile: from `generation` with a halo, into the next without."""
     patches = plan.painting.patches if plan.n_hidden else ()  # without hidden atoms the counts have no say
     beams = [plan.beam(patch) for patch in patches]
@@ -51,7 +51,9 @@ def advance_tile(plan: Plan, generation: int, dictionary: int, steps: int, tile:
         regions,
         shape=plan.painting.shape,
     )
-    open_generation(plan, generation + 1)[tile.slices] = out[tile.within((padded.y0, padded.x0))]
+    core = out[tile.within((padded.y0, padded.x0))]
+    open_generation(plan, generation + 1)[tile.slices] = core
+    return receipt_of(tile, core)
 
 
 def sum_spots(plan: Plan, generation: int, chunk: Chunk) -> Sums:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,18 +11,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xrfsr_dask.beams import beam_of
-from xrfsr_dask.errors import StoreError
+from xrfsr_dask.errors import MemoryBudgetError, OptionError, StoreError
 from xrfsr_dask.kernels.sampling import Beam, needed_bounds
 from xrfsr_dask.kernels.smoothness import SMOOTHNESS_MARGIN
 from xrfsr_dask.options import RunOptions, SolveOptions, as_attributes
 from xrfsr_dask.store import Painting, Patch
+from xrfsr_dask.store.arrays import open_array, open_group, stored_checksum
 from xrfsr_dask.store.patches import CHUNK_SPOTS, check_name
-from xrfsr_dask.store.results import shard_of
-from xrfsr_dask.tiling.budget import choose_tile
+from xrfsr_dask.store.results import TRUTH, shard_of
+from xrfsr_dask.tiling.budget import choose_tile, megabytes
 from xrfsr_dask.tiling.grid import Rect, blocks, cell_for, plan_tiles
 
 STEPS_PER_VISIT = 5
 """Abundance steps taken at most while a tile is in memory; more would widen the halo for little."""
+
+VERSIONS = ("xrfsr_dask", "numpy", "numba", "zarr", "dask")
+"""Packages whose versions are kept with every run and result."""
 
 _HEADROOM = 1.25  # scaled counts stay below 1 / _HEADROOM, so that HR pixels brighter than any spot fit the box
 
@@ -101,7 +106,7 @@ class Plan:
 
     def shards(self) -> list[Rect]:
         """Shards of the result, each written whole by one task."""
-        return blocks(self.painting.shape, shard_of(self.cell))
+        return blocks(self.painting.shape, shard_of(self.cell, self.atoms))
 
     def chunks(self) -> list[Chunk]:
         """Chunks of counts of all patches."""
@@ -114,7 +119,15 @@ class Plan:
     def task_bytes(self, tile: int) -> int:
         """Bytes the largest task of the run needs with tiles of that side, px."""
         windows = [self.beam(patch).windows() for patch in self.painting.patches]
-        return max(self._tile_bytes(windows, tile), self._chunk_bytes(windows))
+        shard = 4 * min(shard_of(self.cell, self.atoms), max(self.painting.shape)) ** 2 * self.atoms
+        return max(self._tile_bytes(windows, tile), self._chunk_bytes(windows), 4 * shard)
+
+    @property
+    def start_bytes(self) -> int:
+        """Bytes the start (13) needs in the driver: the sampled spots, and once more beside the photograph."""
+        spots = sum(patch.shape[0] * patch.shape[1] for patch in self.painting.patches)
+        n_channel = self.painting.patches[0].shape[2]
+        return 3 * 4 * min(self.options.start_spots, spots) * n_channel
 
     def _tile_bytes(self, windows: list[np.ndarray], side: int) -> int:
         """Two states with their halo, what is written, the photograph, the spots."""
@@ -141,12 +154,15 @@ class Plan:
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything the result depends on, to recognise a run that may be resumed."""
+        p = self.painting
         found: dict[str, Any] = {f"option {k}": v for k, v in as_attributes(self.options).items()}
-        found |= {"photograph": [*self.painting.shape, self.painting.n_band, self.painting.pitch_mm]}
+        found |= {f"version {name}": importlib.metadata.version(name) for name in VERSIONS}
+        photograph = open_array(open_group(p.path), "rgb/0/image")
+        found |= {"photograph": [p.pitch_mm, p.transfer, stored_checksum(photograph)]}
         for patch in self.painting.patches:
             found[f"patch {patch.name}"] = [
                 list(patch.shape), patch.transform.tolist(), patch.spot_mm, patch.footprint, patch.gain,
-                patch.noise, patch.max_counts, patch.total_counts,
+                patch.noise, stored_checksum(patch.counts()),
             ]  # fmt: skip
         return found
 
@@ -166,6 +182,8 @@ def plan_run(
         The tile asked for is not a whole number of cells.
     """
     check_name(name, "result")
+    if name == TRUTH:
+        raise OptionError(f"'{TRUTH}' is kept for the known truth of a phantom; choose another --name.")
     if not painting.patches:
         raise StoreError(f"{painting.path} holds no patch yet; add one with `xrfsr add`.")
     if (Path(painting.path) / "results" / name).exists():
@@ -174,6 +192,11 @@ def plan_run(
     cell = cell_for(_aligned_factor(beams))
     plan = Plan(painting=painting, name=name, options=options, cell=cell, tile=resources.tile or cell)
     plan.tiles()  # refuses a tile that is not a whole number of cells
+    if plan.start_bytes > resources.memory:
+        raise MemoryBudgetError(
+            f"the start needs {megabytes(plan.start_bytes)} for its sample of spots, the limit is "
+            f"{megabytes(resources.memory)}; raise --memory."
+        )
     tile = choose_tile(
         plan.task_bytes,
         asked=resources.tile,

@@ -10,7 +10,7 @@ import zarr
 from xrfsr_dask.beams import centres_mm, in_spots, within
 from xrfsr_dask.kernels.dictionary import Dictionaries
 from xrfsr_dask.kernels.initial import codes_from_products, interpolate, learn_coupled
-from xrfsr_dask.progress import Progress
+from xrfsr_dask.progress import Progress, ticking
 from xrfsr_dask.solver.passes import chunk_window, scaled_counts
 from xrfsr_dask.solver.run import Chunk, Plan
 from xrfsr_dask.solver.state import (
@@ -42,9 +42,9 @@ def start(plan: Plan, executor: Executor, progress: Progress) -> State:
     del Il, X, seen
     save_dictionaries(plan, 0, Dictionaries(Dv=D[: plan.n_visible], Dnv=D[: plan.n_hidden], Drgb=Drgb))
     new_spot_arrays(plan, zarr.create_group(str(plan.work / "start"), zarr_format=3, overwrite=True), o.atoms)
-    executor.map(partial(code_spots, plan), plan.chunks(), progress.advance)
+    executor.map(partial(code_spots, plan), plan.chunks(), ticking(progress))
     new_generation(plan, 0)
-    executor.map(partial(upsample_codes, plan), plan.tiles(), progress.advance)
+    executor.map(partial(upsample_codes, plan), plan.tiles(), ticking(progress))
     return save(plan, State())
 
 

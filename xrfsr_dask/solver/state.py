@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import socket
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from xrfsr_dask.solver.run import Plan
 from xrfsr_dask.store.arrays import new_array, open_array, open_group, read_finite, write_values
 
 _CHECKPOINT = "checkpoint.json"
+_RECEIPTS = "receipts.jsonl"
 _VERSION = 1
 
 
@@ -67,14 +69,73 @@ def record(value: Objective) -> dict[str, float]:
 # Generations of abundances
 
 
-def new_generation(plan: Plan, generation: int) -> None:
-    """Create the empty array of a generation; what an interrupted run left there is removed."""
+@dataclass(frozen=True)
+class Receipt:
+    """What a task tells of the tile it wrote."""
+
+    tile: tuple[int, int, int, int]
+    """(y0, y1, x0, x1), px."""
+    checksum: int
+    """crc32 of what was written."""
+    smallest: float
+    largest: float
+    """Least and largest abundance written."""
+
+
+def receipt_of(tile: tuple[int, int, int, int], values: np.ndarray) -> Receipt:
+    """The receipt for `values`, which were written to `tile`."""
+    checksum = zlib.crc32(np.ascontiguousarray(values).data)
+    return Receipt(tuple(tile), checksum, float(values.min()), float(values.max()))  # type: ignore[arg-type]
+
+
+def new_generation(plan: Plan, generation: int, *, origin: str = "start") -> list[Receipt]:
+    """Create the array of a generation, or find what an interrupted pass of the same origin left of it.
+
+    Parameters
+    ----------
+    plan : Plan
+    generation : int
+    origin : str
+        What the pass computes from; receipts of a pass of another origin are void.
+
+    Returns
+    -------
+    list of Receipt
+        Tiles that are written already and need not be done again.
+    """
     path = _generation_path(plan, generation)
+    found = _receipts(path / _RECEIPTS, origin)
+    if found:
+        return found
     shutil.rmtree(path, ignore_errors=True)
     group = zarr.create_group(str(path), zarr_format=3)
     shape = (*plan.painting.shape, plan.atoms)
     chunks = (plan.cell, plan.cell, plan.atoms)
     new_array(group, "abundance", shape=shape, dtype="f4", chunks=chunks, dims=("y", "x", "atom"))
+    (path / _RECEIPTS).write_text(json.dumps({"origin": origin}) + "\n")
+    return []
+
+
+def keep_receipt(plan: Plan, generation: int, receipt: Receipt) -> None:
+    """Note that a tile is written."""
+    with (_generation_path(plan, generation) / _RECEIPTS).open("a") as file:
+        file.write(json.dumps(dataclasses.asdict(receipt)) + "\n")
+
+
+def _receipts(path: Path, origin: str) -> list[Receipt]:
+    """Receipts of a pass; a last line that was cut off by a kill is passed over."""
+    try:
+        first, *lines = path.read_text().splitlines()
+        if json.loads(first) != {"origin": origin}:
+            return []
+    except (OSError, ValueError):
+        return []
+    out = []
+    for line in lines:
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            told = json.loads(line)
+            out.append(Receipt(**(told | {"tile": tuple(told["tile"])})))
+    return out
 
 
 def open_generation(plan: Plan, generation: int) -> zarr.Array:
@@ -138,7 +199,10 @@ def _dictionary_path(plan: Plan, number: int) -> Path:
 
 
 def save(plan: Plan, state: State) -> State:
-    """Make `state` the one a run resumes from (temp, fsync, rename), then sweep what it no longer names."""
+    """Make `state` the one a run resumes from (temp, fsync, rename), then sweep what it no longer names.
+
+    The receipts of its generation lie beside that generation.
+    """
     text = json.dumps(
         {
             "version": _VERSION,
@@ -195,14 +259,11 @@ def discard(plan: Plan) -> None:
 
 
 @contextlib.contextmanager
-def locked(plan: Plan) -> Iterator[None]:
+def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
     """Hold the run for this process; refuse while another living process holds it.
 
     A run that ends before its first checkpoint leaves nothing behind.
     """
-    plan.work.mkdir(parents=True, exist_ok=True)
-    if not (plan.work / "zarr.json").exists():
-        zarr.create_group(str(plan.work), zarr_format=3)
     path = plan.work / "lock.json"
     me = {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
     if path.exists() and (holder := _living_holder(path)):
@@ -210,6 +271,11 @@ def locked(plan: Plan) -> Iterator[None]:
             f"{plan.painting.path}: run '{plan.name}' is being worked on by process {holder['pid']} on "
             f"{holder['host']}; wait for it or stop it."
         )
+    if restart:
+        discard(plan)
+    plan.work.mkdir(parents=True, exist_ok=True)
+    if not (plan.work / "zarr.json").exists():
+        zarr.create_group(str(plan.work), zarr_format=3)
     path.write_text(json.dumps(me))
     try:
         yield
@@ -231,7 +297,7 @@ def _living_holder(path: Path) -> dict[str, Any] | None:
 
 
 def _difference(key: str, before: Any, now: Any) -> str:
-    if key.startswith("option "):
+    if key.startswith(("option ", "version ")):
         return f"{key.removeprefix('option ')} was {before}, now {now}"
     if before is None or now is None:
         return (

@@ -74,6 +74,11 @@ def _check_spec(name: str, spec: PatchSpec, shape: tuple[int, int], pitch_mm: fl
         raise OptionError(f"{what}: the spot size must be more than 0 mm, got {spec.spot_mm}.")
     if not (math.isfinite(spec.gain) and spec.gain > 0):
         raise OptionError(f"{what}: the gain must be more than 0, got {spec.gain}.")
+    if spec.noise not in ("poisson", "gaussian") or spec.footprint not in ("box", "gaussian"):
+        raise OptionError(
+            f"{what}: noise must be 'poisson' or 'gaussian' and footprint 'box' or 'gaussian', "
+            f"got '{spec.noise}' and '{spec.footprint}'."
+        )
     energy = np.asarray(spec.energy_kev)
     if energy.shape != (spec.shape[2],) or (len(energy) > 1 and not (np.diff(energy) > 0).all()):
         raise InputError(f"{what}: its energy axis does not rise over its {spec.shape[2]} channels.")

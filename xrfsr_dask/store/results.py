@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,14 @@ import zarr
 
 from xrfsr_dask.store.arrays import new_array, pixel_centres_mm, write_coordinate, write_values
 
+TRUTH = "truth"
+"""Name of a phantom's known truth among the results; no solved result may take it."""
+
 LAYERS = ("visible", "hidden")
 """Meaning of the integers in ``layer``: 0 visible, 1 hidden."""
 
-_CELLS_PER_SHARD = 10
+_CELLS_PER_SHARD = 10  # at most
+_SHARD_BYTES = 32 * 2**20  # at most: one task holds a shard whole, a few times over while it is written
 
 
 def new_result(
@@ -41,7 +46,7 @@ def new_result(
         0 visible, 1 hidden.
     energy_kev : float array of shape (n_channel,), keV
     cell : int
-        Chunk of ``abundance``, px; a shard is `shard_of(cell)` px square and must be written whole.
+        Chunk of ``abundance``, px; a shard is `shard_of(cell, n_atom)` px square and must be written whole.
     attrs : dict
         Options, versions and the like, JSON-able.
 
@@ -50,7 +55,7 @@ def new_result(
     zarr.Array ``abundance`` of shape (ny, nx, n_atom), float32; ``coverage`` (ny, nx) lies beside it.
     """
     n_atom = len(endmember)
-    shard = shard_of(cell)
+    shard = shard_of(cell, n_atom)
     abundance = new_array(
         group,
         "abundance",
@@ -83,6 +88,7 @@ def new_result(
     return abundance
 
 
-def shard_of(cell: int) -> int:
-    """Side of a shard of ``abundance``, px: what one task must write whole."""
-    return _CELLS_PER_SHARD * cell
+def shard_of(cell: int, n_atom: int) -> int:
+    """Side of a shard of ``abundance``, px: what one task must write whole; smaller where atoms are many."""
+    side = math.isqrt(_SHARD_BYTES // (4 * n_atom))
+    return min(max(side // cell, 1), _CELLS_PER_SHARD) * cell

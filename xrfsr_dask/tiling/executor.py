@@ -20,7 +20,8 @@ from xrfsr_dask.errors import ClusterError
 
 T = TypeVar("T")
 R = TypeVar("R")
-Done = Callable[[], None]
+Done = Callable[[int, Any], None]
+"""Told the number of a finished task and what it returned."""
 
 _FAN_IN = 8  # parts merged by one task
 _WINDOW = 3  # tasks in flight per thread of a cluster
@@ -35,10 +36,11 @@ class Executor(Protocol):
         """How many tasks run at the same time."""
 
     def map(self, fn: Callable[[T], R], tasks: Sequence[T], done: Done) -> list[R]:
-        """`fn` of every task, in the order of `tasks`; `done` is called after each."""
+        """`fn` of every task, in the order of `tasks`; `done` is called after each, in this process."""
 
     def reduce(self, fn: Callable[[T], R], tasks: Sequence[T], merge: Callable[[list[R]], R], done: Done) -> R:
-        """All ``fn(task)`` merged where they were made; `done` is called after each task."""
+        """All ``fn(task)`` merged where they were made; `done` is called after each task, on a cluster
+        without what it returned."""
 
 
 class LocalExecutor:
@@ -66,9 +68,9 @@ class LocalExecutor:
         return self._get(graph, level[0], leaves, done)
 
     def _get(self, graph: dict[Any, Any], keys: Any, leaves: set[Any], done: Done) -> Any:
-        def after(key: Any, *_: Any) -> None:
+        def after(key: Any, value: Any, *_: Any) -> None:
             if key in leaves:
-                done()
+                done(key[1], value)
 
         with Callback(posttask=after):
             if self._threads == 1:
@@ -93,26 +95,26 @@ class ClientExecutor:
 
         def keep(i: int, future: Any) -> None:
             results[i] = future.result()
+            done(i, results[i])
 
-        self._run(fn, tasks, keep, done)
+        self._run(fn, tasks, keep)
         return [results[i] for i in range(len(tasks))]
 
     def reduce(self, fn: Callable[[T], R], tasks: Sequence[T], merge: Callable[[list[R]], R], done: Done) -> R:
         """See `Executor`."""
         parts: list[Any] = []
 
-        def keep(_: int, future: Any) -> None:
+        def keep(i: int, future: Any) -> None:
             parts.append(future)
+            done(i, None)
             if len(parts) >= _FAN_IN:
                 whole = self._client.submit(merge, list(parts), pure=False)
                 parts[:] = [whole]
 
-        self._run(fn, tasks, keep, done)
+        self._run(fn, tasks, keep)
         return self._guarded(lambda: self._client.submit(merge, parts, pure=False).result())
 
-    def _run(
-        self, fn: Callable[[T], R], tasks: Sequence[T], keep: Callable[[int, Any], None], done: Done
-    ) -> None:
+    def _run(self, fn: Callable[[T], R], tasks: Sequence[T], keep: Callable[[int, Any], None]) -> None:
         finished: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         running: dict[int, Any] = {}
         waiting = iter(enumerate(tasks))
@@ -130,7 +132,6 @@ class ClientExecutor:
                 i, future = self._next(finished, running)
                 del running[i]
                 self._guarded(lambda i=i, future=future: keep(i, future))  # type: ignore[misc]
-                done()
                 submit(1)
         except BaseException:
             self._client.cancel(list(running.values()), force=True)
@@ -151,8 +152,8 @@ class ClientExecutor:
         except Exception as error:
             if type(error).__module__.startswith(("distributed", "asyncio", "concurrent")):
                 raise ClusterError(
-                    f"the cluster was lost ({type(error).__name__}: {error}); start it again and repeat the "
-                    "same command, the run goes on from its last checkpoint."
+                    f"the cluster was lost ({type(error).__name__}); start it again and repeat the same "
+                    "command, the run goes on from its last checkpoint."
                 ) from error
             raise
 
