@@ -166,3 +166,76 @@ def test_ctrl_c_ends_a_solve_soon_and_the_same_command_goes_on(tmp_path):
     assert not (path / "results" / "paper").exists()
     done = subprocess.run([*command, "--resume", "--json"], check=True, capture_output=True)
     assert json.loads(done.stdout)["iterations"] == 12
+
+
+def test_an_address_where_something_else_listens_is_refused(bench, capsys, monkeypatch):
+    import socket
+
+    from xrfsr_dask import cluster
+
+    monkeypatch.setattr(cluster, "_CONNECT_S", 1)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        refused(capsys, ["solve", "p.zarr", "--scheduler", address], f"no Dask scheduler answers at {address}")
+    for address in ("tcp://127.0.0.1", "localhost", ""):
+        words = f"'{address}' is not the address of a scheduler"
+        refused(capsys, ["solve", "p.zarr", "--scheduler", address], words)
+
+
+def test_a_memory_of_nothing_is_refused(bench, capsys):
+    refused(
+        capsys, ["solve", "p.zarr", "--memory", "0"], "memory must be a number of bytes, more than 0, got 0"
+    )
+    refused(capsys, ["solve", "p.zarr", "--workers", "0"], "workers must be at least 1, got 0")
+
+
+def test_a_demo_that_cannot_be_solved_is_not_painted(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    refused(capsys, ["demo", "d", "--memory", "1KB"], "the demo needs at least")
+    refused(capsys, ["demo", "d", "--tile", "7"], "7 px is not a whole number of 50-px cells")
+    refused(capsys, ["demo", "file"], "file is a file")
+    refused(capsys, ["demo", "file/deeper"], "file is a file")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_check_refuses_what_is_no_store_or_a_newer_one(bench, capsys):
+    import zarr
+
+    zarr.create_group("other.zarr", zarr_format=3)
+    refused(capsys, ["check", "other.zarr"], "not a painting store", store="other.zarr")
+    (bench / "folder").mkdir()
+    refused(capsys, ["check", "folder"], "is not a painting store", store="folder")
+    meta = json.loads((bench / "p.zarr" / "zarr.json").read_text())
+    meta["attributes"]["format_version"] = 2
+    (bench / "p.zarr" / "zarr.json").write_text(json.dumps(meta))
+    refused(capsys, ["check", "p.zarr"], "store format 2, this version reads up to 1")
+
+
+def test_a_missing_chunk_of_counts_is_never_read_as_zeros(bench, capsys):
+    (bench / "p.zarr" / "patches" / "p01" / "counts" / "c" / "0" / "0" / "0").unlink()
+    refused(capsys, ["solve", "p.zarr"], "the chunk c/0/0/0 is missing")
+
+
+def test_two_additions_at_once_leave_one_whole_patch_each_or_a_refusal(bench):
+    command = [sys.executable, "-m", "xrfsr_dask", "add", "p.zarr", "scan.npy", *PLACE]
+    runs = [subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) for _ in range(3)]
+    errors = [run.communicate()[1].decode() for run in runs]
+    for run, error in zip(runs, errors, strict=True):
+        assert run.returncode == 0 or "already holds" in error
+    assert any(run.returncode == 0 for run in runs)
+    assert main(["check", "p.zarr"]) == 0
+    assert not [p for p in (bench / "p.zarr" / "work").iterdir() if p.is_dir()]
+
+
+def test_a_horizon_within_a_patch_is_outside_the_photograph(bench, capsys):
+    from pathlib import Path
+
+    Path("hz.txt").write_text("-11.4 0 10\n-5.7 .5 10\n-.28 0 1\n")
+    refused(
+        capsys,
+        ["add", "p.zarr", "scan.npy", "--transform", "hz.txt", "--calibration", "0,0.1"],
+        "reaches outside the photograph",
+    )

@@ -169,8 +169,11 @@ def _checked(counts: np.ndarray, rgb: np.ndarray, factor: int) -> tuple[np.ndarr
         raise InputError(
             f"counts must be (y, x, energy) and rgb (y, x, band), got shapes {counts.shape} and {rgb.shape}."
         )
-    if 0 in counts.shape or counts.dtype.kind not in "uif":
-        raise InputError(f"counts must be real numbers, got {counts.dtype} of shape {counts.shape}.")
+    if 0 in counts.shape or 0 in rgb.shape or counts.dtype.kind not in "uif":
+        raise InputError(
+            f"counts must be real numbers, got {counts.dtype} of shape {counts.shape} "
+            f"beside a photograph of shape {rgb.shape}."
+        )
     wanted = counts.shape[0] * factor, counts.shape[1] * factor
     if rgb.shape[:2] != wanted:
         raise InputError(

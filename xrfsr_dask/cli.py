@@ -5,17 +5,22 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
-import json
+import logging
+import os
 import re
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from xrfsr_dask import __version__
 from xrfsr_dask.errors import XrfsrError
 from xrfsr_dask.progress import Bar, Progress, Silent
+
+DEBUG = bool(os.environ.get("XRFSR_DEBUG"))
+"""Whether tracebacks, warnings and logs are wanted."""
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -24,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 the user's input is wrong, 2 usage."""
     args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     _stop_on_sigterm()
+    if argv is None:
+        _say_one_sentence_only()
     try:
         return int(args.run(args) or 0)
     except XrfsrError as error:
@@ -37,7 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _fail(f"the disk is full ({error.filename or 'while writing'}); free some space and repeat.")
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return _fail(f"{error.filename}: not allowed to write or read here ({error.strerror}).")
-        raise
+        return _fail(f"{error.filename or type(error).__name__}: {error.strerror or error}; check the path.")
+    except Exception as error:
+        if DEBUG:
+            raise
+        found = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        return _fail(f"something unforeseen happened ({found}); please report it, with XRFSR_DEBUG=1 set.")
 
 
 def _joined(words: Sequence[str]) -> list[str]:
@@ -57,8 +69,20 @@ def _stop_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def _say_one_sentence_only() -> None:
+    """Warnings, logs and last words of other threads are not for the user; XRFSR_DEBUG=1 shows them."""
+    if DEBUG:
+        return
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    sys.unraisablehook = lambda _: None
+    threading.excepthook = lambda _: None
+
+
 def _fail(message: str) -> int:
-    print(f"xrfsr: {message}", file=sys.stderr)
+    if sys.stderr is not None:
+        print(f"xrfsr: {message}", file=sys.stderr)
     return 1
 
 
@@ -157,7 +181,7 @@ def _add(commands: Any) -> None:
 
 def _run_add(args: argparse.Namespace) -> None:
     from xrfsr_dask.commands.add import add, notes_of
-    from xrfsr_dask.commands.info import describe
+    from xrfsr_dask.commands.info import patch_figures
     from xrfsr_dask.options import AddOptions
 
     options = AddOptions(
@@ -177,8 +201,7 @@ def _run_add(args: argparse.Namespace) -> None:
     )
     with _bar(args, "add", "row") as bar:
         patch = add(args.store, args.scan, options, progress=bar)
-    found = next(p for p in describe(args.store)["patches"] if p["name"] == patch.name)
-    found |= {"notes": list(notes_of(patch))}
+    found = patch_figures(patch) | {"notes": list(notes_of(patch))}
     text = f"added patch '{patch.name}': {found['spots'][1]} x {found['spots'][0]} spots"
     text += f", {found['counts_per_spot']:.0f} counts a spot"
     _say(args, found, "\n".join([text, *found["notes"]]))
@@ -335,7 +358,7 @@ def _resources(args: argparse.Namespace) -> Any:
 
     return RunOptions(
         tile=args.tile,
-        memory=args.memory or RunOptions.memory,
+        memory=RunOptions.memory if args.memory is None else args.memory,
         workers=args.workers,
         processes=args.processes,
         scheduler=args.scheduler,
@@ -343,7 +366,7 @@ def _resources(args: argparse.Namespace) -> Any:
 
 
 def _bytes(text: str) -> int:
-    match = re.fullmatch(r"([\d.]+)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
     if not match:
         raise argparse.ArgumentTypeError(f"'{text}' is not an amount of memory such as 512MB or 4GB")
     return int(float(match[1]) * _UNITS[match[2].upper()])
@@ -359,7 +382,7 @@ def _pair(text: str) -> tuple[float, float]:
 
 @contextlib.contextmanager
 def _bar(args: argparse.Namespace, label: str, unit: str = "task") -> Iterator[Progress]:
-    if args.quiet or args.json or not sys.stderr.isatty():
+    if args.quiet or args.json or sys.stderr is None or not sys.stderr.isatty():
         yield Silent()
     else:
         with Bar(label, unit) as bar:
@@ -367,7 +390,9 @@ def _bar(args: argparse.Namespace, label: str, unit: str = "task") -> Iterator[P
 
 
 def _say(args: argparse.Namespace, found: dict[str, Any], text: str) -> None:
-    print(json.dumps(found, indent=1) if args.json else text)
+    from xrfsr_dask.view.table import as_json
+
+    print(as_json(found) if args.json else text)
 
 
 if __name__ == "__main__":

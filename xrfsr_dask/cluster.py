@@ -6,10 +6,11 @@ import contextlib
 import ipaddress
 import logging
 import os
+import queue
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,16 +59,38 @@ def _connected(address: str) -> Iterator[Any]:
 
     _refuse_unencrypted(address)
     try:
-        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
+        client = _within(2 * _CONNECT_S, lambda: Client(address, timeout=_CONNECT_S, set_as_default=False))
+    except Exception as error:
+        hint = "start one with `dask scheduler`, or check the address."
+        if address.startswith("tls://"):
+            hint = "check the address, and that Dask's TLS certificates are configured (distributed.comm.tls)."
         raise ClusterError(
-            f"no Dask scheduler answers at {address} ({type(error).__name__}); "
-            "start one with `dask scheduler`, or check the address."
+            f"no Dask scheduler answers at {address} ({type(error).__name__}); {hint}"
         ) from error
     with client:
         if not client.nthreads():
             raise ClusterError(f"the scheduler at {address} has no workers; start some with `dask worker`.")
         yield client
+
+
+def _within(seconds: float, call: Callable[[], Any]) -> Any:
+    """What `call` gives, or `TimeoutError`: who listens but is no scheduler may never answer."""
+    answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put((call(), None))
+        except BaseException as error:
+            answers.put((None, error))
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer, error = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer within {seconds} s") from None
+    if error is not None:
+        raise error
+    return answer
 
 
 @contextlib.contextmanager
@@ -80,7 +103,11 @@ def _local_cluster(workers: int, memory: int) -> Iterator[Any]:
     with dask.config.set({"distributed.worker.memory.terminate": False}), _quiet():
         with _deaf_to_interrupts():
             cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, memory_limit=limit, dashboard_address=None
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=limit,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
             )
         with cluster, Client(cluster, set_as_default=False) as client:
             yield client

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -59,11 +60,15 @@ class SolveOptions:
 
     def __post_init__(self) -> None:
         require(self.method in METHODS, f"unknown method '{self.method}'; choose one of: {', '.join(METHODS)}.")
+        for name in ("atoms", "iterations", "steps", "dictionary_steps", "start_spots", "seed"):
+            value = getattr(self, name)
+            require(isinstance(value, int), f"{name} must be a whole number, got {value!r}.")
         require(1 <= self.atoms <= 1000, f"atoms must lie between 1 and 1000, got {self.atoms}.")
         require(self.prox in ("paper", "simplex"), f"prox must be 'paper' or 'simplex', got '{self.prox}'.")
         for name in ("smoothness", "sparsity", "tolerance"):
             value = getattr(self, name)
-            require(math.isfinite(value) and value >= 0, f"{name} must be >= 0, got {value}.")
+            number = isinstance(value, int | float) and math.isfinite(value)
+            require(number and value >= 0, f"{name} must be >= 0, got {value}.")
         require(self.gamma > 1, f"gamma must be more than 1, got {self.gamma}.")
         for name in ("iterations", "steps", "dictionary_steps", "start_spots"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}.")
@@ -87,8 +92,18 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         require(self.tile is None or self.tile >= 1, f"tile must be at least 1 px, got {self.tile}.")
-        require(self.memory > 0, f"memory must be more than 0 bytes, got {self.memory}.")
-        require(self.workers is None or self.workers >= 0, f"workers must be at least 0, got {self.workers}.")
+        require(
+            isinstance(self.memory, int) and self.memory > 0,
+            f"memory must be a number of bytes, more than 0, got {self.memory!r}.",
+        )
+        require(
+            self.workers is None or (isinstance(self.workers, int) and self.workers >= 1),
+            f"workers must be at least 1, got {self.workers}.",
+        )
+        require(
+            self.scheduler is None or bool(re.fullmatch(r"\w+://[^/\s]+:\d{1,5}", self.scheduler)),
+            f"'{self.scheduler}' is not the address of a scheduler, such as tcp://127.0.0.1:8786.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,3 +74,21 @@ def test_a_missing_array_is_found(whole, tmp_path):
 def test_a_path_that_is_not_there_is_told(tmp_path):
     with pytest.raises(StoreError, match="does not exist or is not a folder"):
         check_store(tmp_path / "nothing.zarr")
+
+
+@pytest.mark.parametrize("group", ["rgb", "patches", "results"])
+def test_a_missing_group_is_found(whole, tmp_path, group):
+    shutil.copytree(whole, tmp_path / "p.zarr")
+    shutil.rmtree(tmp_path / "p.zarr" / group)
+    assert any(group in d.what for d in check_store(tmp_path / "p.zarr").damage)
+
+
+def test_a_patch_may_be_called_c(tmp_path):
+    path = tmp_path / "p.zarr"
+    painting = small_painting(path, "c")
+    assert painting.patches[0].name == "c"
+    chunk = next((path / "patches" / "c" / "counts" / "c").rglob("0"))
+    while chunk.is_dir():
+        chunk = next(chunk.iterdir())
+    chunk.write_bytes(b"xx")
+    assert check_store(path).damage

@@ -189,7 +189,7 @@ def test_an_existing_store_is_never_overwritten(store):
     before = tree_bytes(store)
     with pytest.raises(StoreError, match="already exists"):
         create_painting(store, PHOTO, width_mm=90.0)
-    with pytest.raises(OptionError, match="more than 0 mm, got -1"):
+    with pytest.raises(OptionError, match=r"more than 0 mm .*, got -1"):
         create_painting(store.with_name("q.zarr"), PHOTO, width_mm=-1)
     assert tree_bytes(store) == before
 

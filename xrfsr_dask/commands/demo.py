@@ -11,15 +11,19 @@ from scipy.ndimage import uniform_filter
 
 from xrfsr_dask.cluster import executor_for
 from xrfsr_dask.commands.judge import CUBIC, judge
+from xrfsr_dask.commands.output import check_folder
 from xrfsr_dask.commands.solve import solve_painting
-from xrfsr_dask.errors import InputError, StoreError
+from xrfsr_dask.errors import InputError, MemoryBudgetError, StoreError
 from xrfsr_dask.options import BedroomOptions, RunOptions, SolveOptions, as_attributes
 from xrfsr_dask.phantom import write_painting
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.readers import read_photograph
 from xrfsr_dask.result import TRUTH, line_kev, line_weights, open_result
+from xrfsr_dask.solver.run import least_bytes
 from xrfsr_dask.store import Painting, open_painting
 from xrfsr_dask.store.arrays import open_group, read
+from xrfsr_dask.tiling.budget import megabytes
+from xrfsr_dask.tiling.grid import CELL, plan_tiles
 from xrfsr_dask.view import figures, table
 from xrfsr_dask.view.panels import Panel, Spot, turned_corners
 
@@ -60,6 +64,8 @@ def demo(
     bar, root = progress or Silent(), Path(folder)
     scene = BedroomOptions.bedroom(seed=seed) if size == "bedroom" else BedroomOptions.small(seed=seed)
     image = None if photo is None else _colour_picture(photo, scene.shape)
+    check_folder(root)
+    check_resources(scene, options, resources)
     root.mkdir(parents=True, exist_ok=True)
     path = root / "painting.zarr"
     bar.note("painting")
@@ -81,6 +87,18 @@ def demo(
     found = {"store": str(path), "report": str(report), "solve": solved, "metrics": rows}
     (report / "metrics.json").write_text(table.as_json(found) + "\n")
     return found | {"text": f"{text}\n\n{path}\n{report / 'overview.png'}"}
+
+
+def check_resources(scene: BedroomOptions, options: SolveOptions, resources: RunOptions) -> None:
+    """Refuse before painting what `plan_run` would refuse after: tile, least memory, no scheduler."""
+    plan_tiles(scene.shape, tile=resources.tile or CELL)
+    with executor_for(resources) as executor:
+        least = executor.slots * least_bytes(scene.n_channel, 2 * options.atoms)
+    if least > resources.memory:
+        raise MemoryBudgetError(
+            f"the demo needs at least {megabytes(least)}, the limit is {megabytes(resources.memory)}; "
+            "raise --memory."
+        )
 
 
 def overview(painting: Painting, method: str) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 
 from xrfsr_dask.commands.fuse import solve_arrays
 from xrfsr_dask.commands.halves import Halves, binned, prepare
+from xrfsr_dask.commands.output import check_folder
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.methods.cubic import upsample_cubic
 from xrfsr_dask.metrics import WHOLE, added, correlation, row_sums
@@ -64,6 +65,7 @@ def evaluate(
     InputError
         The photograph has another grid, there is no embedded image, or the scan is smaller than one bin.
     """
+    check_folder(Path(out))
     given = None if calibration is None else read_calibration(calibration)
     scan = open_scan(scan_path, inside=inside)
     halves = prepare(scan, photo, given, factor=options.factor, seed=options.seed)

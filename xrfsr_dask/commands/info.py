@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from xrfsr_dask.store import Painting, Patch, open_painting
-from xrfsr_dask.store.arrays import open_group
+from xrfsr_dask.store.arrays import open_array, open_group
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -22,10 +21,12 @@ def describe(path: str | Path) -> dict[str, Any]:
             "mm": [round(ny * painting.pitch_mm, 3), round(nx * painting.pitch_mm, 3)],
             "pitch_mm": painting.pitch_mm,
         },
-        "patches": [_patch(patch) for patch in painting.patches],
+        "patches": [patch_figures(patch) for patch in painting.patches],
         "results": [_result(painting, name) for name in _names(painting, "results")],
         "unfinished_runs": [
-            run.parent.name for run in sorted((Path(painting.path) / "work").glob("*/checkpoint.json"))
+            run.parent.name
+            for run in sorted((Path(painting.path) / "work").glob("*/checkpoint.json"))
+            if not (Path(painting.path) / "results" / run.parent.name).exists()
         ],
     }
 
@@ -49,7 +50,8 @@ def as_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _patch(patch: Patch) -> dict[str, Any]:
+def patch_figures(patch: Patch) -> dict[str, Any]:
+    """Name, size, axis and counts of one patch, JSON-able."""
     energy = patch.energy_kev()
     ny, nx, n_channel = patch.shape
     return {
@@ -66,9 +68,9 @@ def _patch(patch: Patch) -> dict[str, Any]:
 
 def _result(painting: Painting, name: str) -> dict[str, Any]:
     folder = Path(painting.path) / "results" / name
-    attrs = open_group(folder).attrs
-    shape = json.loads((folder / "abundance" / "zarr.json").read_text())["shape"]
-    return {"name": name, "atoms": shape[2], "method": str(attrs.get("method", "known truth"))}
+    group = open_group(folder)
+    atoms = open_array(group, "abundance").shape[2]
+    return {"name": name, "atoms": atoms, "method": str(group.attrs.get("method", "known truth"))}
 
 
 def _names(painting: Painting, kind: str) -> list[str]:

@@ -65,7 +65,7 @@ def dry_run(
 def _planned(
     painting: Painting, name: str | None, options: SolveOptions, resources: RunOptions, slots: int
 ) -> Plan:
-    named = name or options.method
+    named = options.method if name is None else name
     return plan_run(painting, name=named, options=options, resources=resources, slots=slots)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from xrfsr_dask.phantom.painted import REGIONS, PaintedScene
 from xrfsr_dask.phantom.room import paint_room
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.store import Painting, PatchSpec, add_patch, create_painting, open_painting
-from xrfsr_dask.store.arrays import new_array, open_array, open_group, staged
+from xrfsr_dask.store.arrays import new_array, open_array, open_group, partial_of, staged
 from xrfsr_dask.store.patches import CHUNK_SPOTS, Patch
 from xrfsr_dask.store.results import TRUTH, new_result, shard_of
 
@@ -59,13 +57,9 @@ def write_painting(
     if not target.parent.is_dir():
         raise StoreError(f"{path}: the folder {target.parent} does not exist; create it first.")
     scene = PaintedScene(paint_room(options.shape, options.seed) if photo is None else photo, options)
-    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
-    try:
+    with partial_of(target) as partial:
         _write_all(partial, scene, "procedural room" if photo is None else "given photograph", bar)
         partial.rename(target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return open_painting(target)
 
 

@@ -9,7 +9,7 @@ from xrfsr_dask.readers.hdf5 import open_hdf5
 from xrfsr_dask.readers.hyperspy import open_hyperspy
 from xrfsr_dask.readers.lispix import open_lispix
 from xrfsr_dask.readers.npy import open_npy
-from xrfsr_dask.readers.protocol import Scan
+from xrfsr_dask.readers.protocol import Scan, damaged_is_input_error
 from xrfsr_dask.readers.rosetta import PLUGINS, open_rosetta
 
 _LISPIX = (".rpl", ".raw")
@@ -18,6 +18,7 @@ _HYPERSPY = (".hspy", ".zspy")
 _NPY = (".npy",)
 
 
+@damaged_is_input_error("scan")
 def open_scan(path: str | Path, *, inside: str | None = None) -> Scan:
     """Open an instrument file by its suffix; counts are read when asked for.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xrfsr_dask.errors import InputError
+from xrfsr_dask.readers.protocol import damaged_is_input_error
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,6 +33,7 @@ class Photograph:
     """What was dropped or turned, a sentence each."""
 
 
+@damaged_is_input_error("photograph")
 def read_photograph(path: str | Path) -> Photograph:
     """Read a photograph: one or three bands of 8 or 16 bit; alpha is dropped, palettes are expanded.
 

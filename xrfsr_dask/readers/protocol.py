@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from xrfsr_dask.errors import InputError
+from xrfsr_dask.errors import InputError, XrfsrError
+from xrfsr_dask.store.arrays import first_line
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _KEV = {"kev": 1.0, "ev": 1e-3}
 _MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "nm": 1e-6}
@@ -55,6 +60,27 @@ class Scan:
         ny = self.shape[0]
         for first in range(0, ny, rows):
             yield first, self.read_rows(first, min(first + rows, ny))
+
+
+def damaged_is_input_error(what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function of a path so that whatever a library raises on a damaged file is one `InputError`."""
+
+    def decorate(read: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(read)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return read(*args, **kwargs)
+            except (XrfsrError, MemoryError, OSError):
+                raise
+            except Exception as error:
+                found = f"{type(error).__name__}: {first_line(error)}"
+                raise InputError(
+                    f"{what} {args[0]} cannot be read; it is damaged or not what its name says ({found})."
+                ) from error
+
+        return guarded
+
+    return decorate
 
 
 def linear_axis(offset_kev: float, gain_kev: float, n_channel: int) -> np.ndarray:

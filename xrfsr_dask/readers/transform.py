@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from xrfsr_dask.errors import InputError
+from xrfsr_dask.readers.protocol import damaged_is_input_error
 
 _SWAP = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 
 
+@damaged_is_input_error("transform")
 def read_transform(path: str | Path) -> np.ndarray:
     """Transform of a patch from a .npy, .json or text file.
 

@@ -149,8 +149,7 @@ class Plan:
             _reach(window.reshape(*patch.shape[:2], 4))
             for window, patch in zip(windows, self.painting.patches, strict=True)
         )
-        counts = CHUNK_SPOTS**2 * n_channel * 12
-        return int(counts + 5 * reach * self.atoms + 24 * self.atoms * n_channel)
+        return least_bytes(n_channel, self.atoms) + 5 * reach * self.atoms
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything the result depends on, to recognise a run that may be resumed."""
@@ -186,6 +185,7 @@ def plan_run(
         raise OptionError(f"'{TRUTH}' is kept for the known truth of a phantom; choose another --name.")
     if not painting.patches:
         raise StoreError(f"{painting.path} holds no patch yet; add one with `xrfsr add`.")
+    _ = painting.energy_kev  # refuses a store without it before any work
     if (Path(painting.path) / "results" / name).exists():
         raise StoreError(f"{painting.path} already holds a result '{name}'; choose another --name.")
     beams = [beam_of(patch, painting.shape, painting.pitch_mm) for patch in painting.patches]
@@ -222,6 +222,11 @@ def _aligned_factor(beams: list[Beam]) -> int | None:
         if not np.allclose(shift / factor, np.round(shift / factor), atol=1e-6):
             return None
     return factor
+
+
+def least_bytes(n_channel: int, atoms: int) -> int:
+    """Bytes that any task on a chunk of counts needs: counts, their float copies, sums against all atoms."""
+    return CHUNK_SPOTS**2 * n_channel * 12 + 24 * atoms * n_channel
 
 
 def _reach(windows: np.ndarray) -> int:

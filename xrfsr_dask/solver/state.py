@@ -21,7 +21,7 @@ import zarr
 from xrfsr_dask.errors import ResumeError, StoreError
 from xrfsr_dask.kernels.dictionary import Dictionaries, Objective
 from xrfsr_dask.solver.run import Plan
-from xrfsr_dask.store.arrays import new_array, open_array, open_group, read_finite, write_values
+from xrfsr_dask.store.arrays import new_array, open_array, open_group, read_finite, remove_tree, write_values
 
 _CHECKPOINT = "checkpoint.json"
 _RECEIPTS = "receipts.jsonl"
@@ -255,7 +255,7 @@ def load(plan: Plan) -> State | None:
 
 def discard(plan: Plan) -> None:
     """Remove all state of a run."""
-    shutil.rmtree(plan.work, ignore_errors=True)
+    remove_tree(plan.work)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ from xrfsr_dask.store.arrays import new_array, staged, write_coordinate, write_v
 from xrfsr_dask.store.painting import open_painting
 from xrfsr_dask.store.patches import (
     CHUNK_SPOTS,
+    FOOTPRINTS,
+    NOISES,
     Patch,
     PatchSpec,
     apply_transform,
@@ -70,21 +72,30 @@ def _check_spec(name: str, spec: PatchSpec, shape: tuple[int, int], pitch_mm: fl
         raise InputError(f"{what} has no data: its shape is {spec.shape}.")
     if spec.transform.shape != (3, 3) or not np.isfinite(spec.transform).all() or step_of(spec.transform) == 0:
         raise InputError(f"{what}: its transform is not an invertible 3x3 matrix.")
-    if spec.spot_mm is not None and not (math.isfinite(spec.spot_mm) and spec.spot_mm > 0):
-        raise OptionError(f"{what}: the spot size must be more than 0 mm, got {spec.spot_mm}.")
+    step_mm = step_of(spec.transform)
+    if spec.spot_mm is not None and not 1e-3 <= spec.spot_mm / step_mm <= 100:
+        raise OptionError(
+            f"{what}: the spot size must be more than 0 mm, 0.001 to 100 steps of {step_mm:.4g} mm, "
+            f"got {spec.spot_mm}."
+        )
     if not (math.isfinite(spec.gain) and spec.gain > 0):
         raise OptionError(f"{what}: the gain must be more than 0, got {spec.gain}.")
-    if spec.noise not in ("poisson", "gaussian") or spec.footprint not in ("box", "gaussian"):
+    if spec.noise not in NOISES or spec.footprint not in FOOTPRINTS:
         raise OptionError(
             f"{what}: noise must be 'poisson' or 'gaussian' and footprint 'box' or 'gaussian', "
             f"got '{spec.noise}' and '{spec.footprint}'."
         )
     energy = np.asarray(spec.energy_kev)
-    if energy.shape != (spec.shape[2],) or (len(energy) > 1 and not (np.diff(energy) > 0).all()):
+    rises = np.isfinite(energy).all() and (np.diff(energy) > 0).all()
+    if energy.shape != (spec.shape[2],) or not rises:
         raise InputError(f"{what}: its energy axis does not rise over its {spec.shape[2]} channels.")
     ny, nx = spec.shape[:2]
     corners = np.array([(0, 0), (0, nx - 1), (ny - 1, 0), (ny - 1, nx - 1)], float)
     size_mm = np.array(shape) * pitch_mm
+    outer = np.array([(-0.5, -0.5, 1), (-0.5, nx - 0.5, 1), (ny - 0.5, -0.5, 1), (ny - 0.5, nx - 0.5, 1)])
+    depth = outer @ spec.transform[2]
+    if depth.min() * depth.max() <= 0:
+        raise InputError(f"{what} reaches outside the photograph: its transform has its horizon in the patch.")
     for (row, column), (y, x) in zip(corners, apply_transform(spec.transform, corners), strict=True):
         if not (0 <= y <= size_mm[0] and 0 <= x <= size_mm[1]):
             raise InputError(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
+import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.array_spec import ArrayConfigParams
@@ -17,6 +21,8 @@ from zarr.core.array_spec import ArrayConfigParams
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 
 Region = tuple[slice, ...]
+
+_LINGER_S = 5.0  # how long threads of Zarr or Dask may go on writing after an error
 
 # A chunk equal to the fill value is written like any other, so a chunk that is not there is damage.
 _CONFIG: ArrayConfigParams = {"write_empty_chunks": True}
@@ -110,6 +116,8 @@ def open_array(group: zarr.Group, name: str) -> zarr.Array:
 
 def read(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
     """Read a region; a checksum that fails or a block that cannot be decoded is a `DamagedStoreError`."""
+    if np.dtype(array.dtype).kind in "iu":
+        _require_chunks(array, region)
     try:
         return np.asarray(array[region])
     except (ValueError, RuntimeError, TypeError, EOFError) as error:
@@ -118,6 +126,23 @@ def read(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
             f"{where(array)}{at}: stored bytes are damaged ({first_line(error)}). "
             "Run `xrfsr check` to list every damaged chunk."
         ) from error
+
+
+def _require_chunks(array: zarr.Array, region: Region | Any) -> None:
+    """Integers have no value that would tell a missing chunk from zeros, so its file must be there."""
+    parts = region if isinstance(region, tuple) else ()
+    stored, folder = array.shards or array.chunks, Path(where(array)) / "c"
+    spans = []
+    for axis, (n, size) in enumerate(zip(array.shape, stored, strict=True)):
+        part = parts[axis] if axis < len(parts) and isinstance(parts[axis], slice) else slice(None)
+        first, stop, _ = part.indices(n)
+        spans.append(range(first // size, -(-stop // size)) if stop > first else range(0))
+    for index in itertools.product(*spans):
+        if not folder.joinpath(*map(str, index)).is_file():
+            raise DamagedStoreError(
+                f"{where(array)}: the chunk c/{'/'.join(map(str, index))} is missing. "
+                "Run `xrfsr check` to list every damaged chunk."
+            )
 
 
 def read_finite(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
@@ -138,16 +163,43 @@ def staged(store_path: str | Path, destination: str) -> Iterator[zarr.Group]:
     Ctrl-C nothing of it is left and the store is as it was.
     """
     root = Path(store_path)
-    target, partial = root / destination, root / "work" / f"staging-{destination.replace('/', '-')}"
+    target = root / destination
+    taken = StoreError(f"{store_path} already holds '{destination}'; remove it or choose another name.")
     if target.exists():
-        raise StoreError(f"{store_path} already holds '{destination}'; remove it or choose another name.")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+        raise taken
+    with partial_of(root / "work" / f"staging-{destination.replace('/', '-')}") as partial:
         yield zarr.create_group(str(partial), zarr_format=3)
+        if target.exists():
+            raise taken
         partial.rename(target)
+
+
+@contextlib.contextmanager
+def partial_of(target: Path) -> Iterator[Path]:
+    """Where something is put together before it is renamed; nothing is left there if the block fails.
+
+    Each process has its own place. What a killed process left at its place is removed.
+    """
+    for old in target.parent.glob(f"{target.name}.partial-*"):
+        owner = old.name.rpartition("-")[2]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            remove_tree(old)
+    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    remove_tree(partial)
+    try:
+        yield partial
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        remove_tree(partial)
         raise
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder for good: Zarr's own threads may still be writing into it after an error."""
+    deadline = time.monotonic() + _LINGER_S
+    while path.exists() and time.monotonic() < deadline:
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            time.sleep(0.1)
 
 
 def stored_checksum(array: zarr.Array) -> str:

@@ -15,6 +15,7 @@ import zarr
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.store.arrays import first_line, open_array, open_group, read
+from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, open_painting
 
 _REQUIRED = {
     "rgb/0": ("image", "y", "x"),
@@ -53,6 +54,7 @@ def check_store(path: str | Path, progress: Progress | None = None) -> CheckRepo
     root, report = Path(path).absolute(), progress or Silent()
     if not root.is_dir():
         raise StoreError(f"{path} does not exist or is not a folder.")
+    not_opened = list(_not_opened(root))
     damage = list(_missing(root))
     arrays: list[tuple[str, zarr.Array]] = []
     for folder in _nodes(root):
@@ -65,7 +67,32 @@ def check_store(path: str | Path, progress: Progress | None = None) -> CheckRepo
     report.expect(sum(_n_stored(array) for _, array in arrays))
     for inside, array in arrays:
         damage.extend(_damaged_chunks(root / inside, inside, array, report))
+    damage = damage or not_opened  # what was found piece by piece says more
     return CheckReport(len(arrays), sum(_n_stored(array) for _, array in arrays), tuple(damage))
+
+
+def _not_opened(root: Path) -> Iterator[Damage]:
+    """What keeps the store from being opened; `StoreError` where it is none, or a newer one."""
+    try:
+        found = dict(json.loads((root / "zarr.json").read_bytes()).get("attributes", {}))
+    except (OSError, ValueError, TypeError, AttributeError):
+        if not any((root / name).is_dir() for name in GROUPS):
+            open_painting(root)
+        yield Damage("zarr.json", "metadata not readable")
+        return
+    try:
+        open_painting(root)
+    except StoreError as error:
+        if found.get("format") != FORMAT or found.get("format_version") != FORMAT_VERSION:
+            raise
+        yield Damage(".", first_line(error))
+
+
+def _is_array(folder: Path) -> bool:
+    try:
+        return bool(json.loads((folder / "zarr.json").read_bytes())["node_type"] == "array")
+    except (OSError, ValueError, KeyError, TypeError):
+        return (folder / "c").is_dir() and not (folder / "c" / "zarr.json").is_file()
 
 
 def _nodes(root: Path) -> Iterator[Path]:
@@ -76,7 +103,8 @@ def _nodes(root: Path) -> Iterator[Path]:
         folder = waiting.pop(0)
         if folder.is_dir():
             yield folder
-            waiting.extend(sorted(p for p in folder.iterdir() if p.is_dir() and p.name != "c"))
+            if not _is_array(folder):
+                waiting.extend(sorted(p for p in folder.iterdir() if p.is_dir()))
 
 
 def _missing(root: Path) -> Iterator[Damage]:

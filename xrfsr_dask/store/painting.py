@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import zarr
 
-from xrfsr_dask.errors import InputError, OptionError, StoreError
+from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError, StoreError
 from xrfsr_dask.store.arrays import (
     new_array,
     open_array,
     open_group,
+    partial_of,
     pixel_centres_mm,
     read,
     write_coordinate,
@@ -24,6 +23,7 @@ from xrfsr_dask.store.patches import Patch, open_patch
 FORMAT = "xrfsr painting"
 FORMAT_VERSION = 1
 GROUPS = ("rgb", "patches", "results", "work")
+TRANSFERS = ("srgb", "linear")
 
 _PHOTO_CHUNK = 512  # px
 _SMALLEST_LEVEL = 512  # px; the pyramid stops once a level fits this
@@ -94,22 +94,18 @@ def create_painting(
     """
     target = Path(path).absolute()
     image = _checked_image(image, source or "photograph")
-    if not (np.isfinite(width_mm) and width_mm > 0):
-        raise OptionError(f"the photograph's width must be more than 0 mm, got {width_mm}.")
-    if target.exists():
+    if not 1e-6 <= width_mm <= 1e6:
+        raise OptionError(f"the photograph's width must be more than 0 mm (1e-6 to 1e6 mm), got {width_mm}.")
+    if target.exists() or target.is_symlink():
         raise StoreError(f"{path} already exists; choose another name or remove it.")
     if not target.parent.is_dir():
         raise StoreError(f"{path}: the folder {target.parent} does not exist; create it first.")
-    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
-    try:
+    with partial_of(target) as partial:
         root = zarr.create_group(str(partial), zarr_format=3, attributes=_root_attributes())
         for name in GROUPS:
             root.create_group(name)
         _write_pyramid(root["rgb"], image, width_mm=width_mm, transfer=transfer, source=source)  # type: ignore[arg-type]
         partial.rename(target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return open_painting(target)
 
 
@@ -130,22 +126,36 @@ def open_painting(path: str | Path) -> Painting:
     found = root.attrs.get("format"), root.attrs.get("format_version")
     if found[0] != FORMAT:
         raise StoreError(f"{path} is a Zarr group but not a painting store (its format is {found[0]!r}).")
-    if not isinstance(found[1], int) or found[1] > FORMAT_VERSION:
+    if not isinstance(found[1], int) or not 1 <= found[1] <= FORMAT_VERSION:
         raise StoreError(
             f"{path} was written in store format {found[1]}, this version reads up to {FORMAT_VERSION}; "
             "update xrfsr_dask."
         )
+    for name in GROUPS:
+        if not (target / name / "zarr.json").is_file():
+            raise DamagedStoreError(f"{path} is damaged: its group '{name}' is missing.")
     level = open_group(target / "rgb" / "0")
     ny, nx, n_band = open_array(level, "image").shape
-    names = sorted(name for name, _ in open_group(target / "patches").groups())
+    pitch_mm, transfer = level.attrs.get("pitch_mm"), level.attrs.get("transfer")
+    if not isinstance(pitch_mm, int | float) or not pitch_mm > 0 or transfer not in TRANSFERS:
+        raise DamagedStoreError(
+            f"{path} is damaged: rgb/0 says pitch_mm {pitch_mm!r} and transfer {transfer!r}, "
+            f"a length and one of {', '.join(TRANSFERS)} were expected."
+        )
+    names = _groups(target / "patches")
     return Painting(
         path=str(target),
         shape=(ny, nx),
         n_band=n_band,
-        pitch_mm=float(level.attrs["pitch_mm"]),  # type: ignore[arg-type]
-        transfer=str(level.attrs["transfer"]),
+        pitch_mm=float(pitch_mm),
+        transfer=str(transfer),
         patches=tuple(open_patch(target, name) for name in names),
     )
+
+
+def _groups(folder: Path) -> list[str]:
+    """Names of the groups of a folder; strays without metadata are passed over, `xrfsr check` names them."""
+    return sorted(path.name for path in folder.iterdir() if (path / "zarr.json").is_file())
 
 
 def linear_light(image: np.ndarray, transfer: str) -> np.ndarray:

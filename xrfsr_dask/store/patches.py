@@ -19,6 +19,8 @@ CHUNK_SPOTS = 32
 
 Footprint = Literal["box", "gaussian"]
 Noise = Literal["poisson", "gaussian"]
+FOOTPRINTS = ("box", "gaussian")
+NOISES = ("poisson", "gaussian")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -137,12 +139,17 @@ def open_patch(store_path: str | Path, name: str) -> Patch:
     attrs: dict[str, Any] = dict(group.attrs)
     ny, nx, n_channel = open_array(group, "counts").shape
     try:
+        if attrs["footprint"] not in FOOTPRINTS or attrs["noise"] not in NOISES:
+            raise ValueError(f"footprint {attrs['footprint']!r}, noise {attrs['noise']!r}")
+        transform = np.array(attrs["transform"], float).reshape(3, 3)
+        if not np.isfinite(transform).all() or step_of(transform) == 0:
+            raise ValueError("transform")
         return Patch(
             store_path=str(store_path),
             name=name,
             shape=(ny, nx, n_channel),
-            transform=np.array(attrs["transform"], float).reshape(3, 3),
-            spot_mm=attrs["spot_mm"],
+            transform=transform,
+            spot_mm=None if attrs["spot_mm"] is None else float(attrs["spot_mm"]),
             footprint=attrs["footprint"],
             gain=float(attrs["gain"]),
             noise=attrs["noise"],
