@@ -149,8 +149,15 @@ def test_ctrl_c_ends_a_solve_soon_and_the_same_command_goes_on(tmp_path):
     path = tmp_path / "p.zarr"
     small_painting(path)
     command = [sys.executable, "-m", "xrfsr_dask", "solve", str(path), "--atoms", "10", "--tolerance", "0"]
-    command += ["--iterations", "12", "--tile", "50"]
-    run = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    command += ["--iterations", "25", "--tile", "50"]
+    run = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # ignored where tests run in background
+    )
     checkpoint = path / "work" / "paper" / "checkpoint.json"
     deadline = time.monotonic() + 60
     while not (checkpoint.exists() and json.loads(checkpoint.read_text())["state"]["iteration"] >= 1):
@@ -165,7 +172,7 @@ def test_ctrl_c_ends_a_solve_soon_and_the_same_command_goes_on(tmp_path):
     assert err.decode().strip().startswith("xrfsr: interrupted")
     assert not (path / "results" / "paper").exists()
     done = subprocess.run([*command, "--resume", "--json"], check=True, capture_output=True)
-    assert json.loads(done.stdout)["iterations"] == 12
+    assert json.loads(done.stdout)["iterations"] == 25
 
 
 def test_an_address_where_something_else_listens_is_refused(bench, capsys, monkeypatch):
