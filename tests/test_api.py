@@ -73,13 +73,14 @@ def test_what_does_not_fit_is_refused_in_one_sentence(change, error, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("default")
 def test_super_resolve_runs_on_a_store_and_on_a_client(tmp_path):
     from distributed import Client
 
     small_painting(tmp_path / "p.zarr", "ab")
     options = {"atoms": 5, "iterations": 2}
     local = xs.super_resolve(tmp_path / "p.zarr", name="threads", workers=2, **options)
-    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
         away = xs.super_resolve(tmp_path / "p.zarr", name="client", client=client, **options)
     xr.testing.assert_equal(local.abundance.compute(), away.abundance.compute())
     xr.testing.assert_equal(local.endmember, away.endmember)

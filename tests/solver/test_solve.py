@@ -233,6 +233,7 @@ def test_options_that_cannot_work_are_refused(change, words):
         SolveOptions(**change)
 
 
+@pytest.mark.filterwarnings("default")  # distributed leaves sockets to the garbage collector
 def test_worker_processes_give_the_same_bits(solved, tmp_path):
     path = tmp_path / "p.zarr"
     small_painting(path)

@@ -34,7 +34,7 @@ def test_the_error_of_a_task_comes_through(executor):
 def test_a_client_maps_and_reduces_alike():
     from distributed import Client
 
-    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
         executor, done = ClientExecutor(client), []
         assert executor.slots == 2
         assert executor.map(square, range(12), lambda *_: done.append(1)) == [i * i for i in range(12)]
