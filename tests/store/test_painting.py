@@ -222,3 +222,10 @@ def test_patches_are_listed_by_name_and_an_unknown_one_is_told(tmp_path):
     assert [patch.name for patch in painting.patches] == ["a", "b"]
     with pytest.raises(StoreError, match="no patch 'z'; it holds: a, b"):
         painting.patch("z")
+
+
+def test_a_patch_that_lost_its_metadata_is_never_passed_over(tmp_path):
+    small_painting(tmp_path / "p.zarr", "ab")
+    (tmp_path / "p.zarr" / "patches" / "b" / "zarr.json").unlink()
+    with pytest.raises(DamagedStoreError, match=r"patches/b is damaged: its zarr.json is missing"):
+        open_painting(tmp_path / "p.zarr")

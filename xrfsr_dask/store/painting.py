@@ -154,8 +154,12 @@ def open_painting(path: str | Path) -> Painting:
 
 
 def _groups(folder: Path) -> list[str]:
-    """Names of the groups of a folder; strays without metadata are passed over, `xrfsr check` names them."""
-    return sorted(path.name for path in folder.iterdir() if (path / "zarr.json").is_file())
+    """Names of the groups of a folder; one that lost its metadata is an error, never passed over."""
+    found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    for path in found:
+        if not (path / "zarr.json").is_file():
+            raise DamagedStoreError(f"{path} is damaged: its zarr.json is missing; `xrfsr check` tells more.")
+    return [path.name for path in found]
 
 
 def linear_light(image: np.ndarray, transfer: str) -> np.ndarray:
