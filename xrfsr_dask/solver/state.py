@@ -273,11 +273,11 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
         )
     if restart:
         discard(plan)
-    plan.work.mkdir(parents=True, exist_ok=True)
-    if not (plan.work / "zarr.json").exists():
-        zarr.create_group(str(plan.work), zarr_format=3)
-    path.write_text(json.dumps(me))
     try:
+        plan.work.mkdir(parents=True, exist_ok=True)
+        if not (plan.work / "zarr.json").exists():
+            zarr.create_group(str(plan.work), zarr_format=3)
+        path.write_text(json.dumps(me))
         yield
     finally:
         path.unlink(missing_ok=True)
