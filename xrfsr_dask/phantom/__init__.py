@@ -1,5 +1,6 @@
 """Paintings with known truth: the paper's scene, and a painted bedroom as ten overlapping scans."""
 
+from xrfsr_dask.phantom.aligned import AlignedScene, aligned_painting
 from xrfsr_dask.phantom.chart import ChartScene, resolution_chart
 from xrfsr_dask.phantom.painted import REGIONS, PaintedScene
 from xrfsr_dask.phantom.room import paint_room
@@ -8,8 +9,10 @@ from xrfsr_dask.phantom.write import TRUTH, write_painting
 __all__ = [
     "REGIONS",
     "TRUTH",
+    "AlignedScene",
     "ChartScene",
     "PaintedScene",
+    "aligned_painting",
     "paint_room",
     "resolution_chart",
     "write_painting",

@@ -55,7 +55,11 @@ class ChartScene:
     layer: np.ndarray
     """uint8 (3,): 0 visible, 1 hidden."""
     region: np.ndarray
-    """uint8 (ny, nx): 0 elsewhere, 1 hidden."""
+    """uint8 (ny, nx): index into `regions`."""
+    regions: tuple[str, ...] = ("elsewhere", "hidden")
+    """Names of the regions."""
+    noise: str = "gaussian"
+    """Kind of the counts' noise."""
 
     @property
     def cube(self) -> np.ndarray:
