@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from xrfsr_dask import __version__
 from xrfsr_dask.errors import XrfsrError
 from xrfsr_dask.progress import Bar, Progress, Silent
+from xrfsr_dask.tiling.budget import one_heap
 
 DEBUG = bool(os.environ.get("XRFSR_DEBUG"))
 """Whether tracebacks, warnings and logs are wanted."""
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _stop_on_sigterm()
     if argv is None:
         _say_one_sentence_only()
+        one_heap()
     try:
         return int(args.run(args) or 0)
     except XrfsrError as error:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from xrfsr_dask.errors import ClusterError, OptionError
 from xrfsr_dask.options import RunOptions
+from xrfsr_dask.tiling.budget import HEAP_VARIABLES, one_heap
 from xrfsr_dask.tiling.executor import ClientExecutor, Executor, LocalExecutor
 
 _CONNECT_S = 10
@@ -50,6 +51,7 @@ def executor_for(resources: RunOptions, client: Any = None) -> Iterator[Executor
         with _local_cluster(threads, resources.memory) as found:
             yield ClientExecutor(found)
     else:
+        one_heap()
         yield LocalExecutor(threads)
 
 
@@ -100,7 +102,12 @@ def _local_cluster(workers: int, memory: int) -> Iterator[Any]:
 
     # A worker is never killed for memory that the plan has granted it.
     limit = 2 * memory // workers + _MARGIN
-    with dask.config.set({"distributed.worker.memory.terminate": False}), _quiet():
+    environment = dask.config.get("distributed.nanny.pre-spawn-environ", {}) | HEAP_VARIABLES
+    settings = {
+        "distributed.worker.memory.terminate": False,
+        "distributed.nanny.pre-spawn-environ": environment,
+    }
+    with dask.config.set(settings), _quiet():
         with _deaf_to_interrupts():
             cluster = LocalCluster(
                 n_workers=workers,

@@ -82,7 +82,9 @@ class RunOptions:
     tile: int | None = None
     """Side of a tile, HR px, a multiple of the cell; None: the largest that fits the memory."""
     memory: int = 512 * 2**20
-    """Bytes all tasks running at once may need together, beyond the interpreter and its imports."""
+    """Bytes all tasks running at once may need together with the compiled kernels, beyond the interpreter and
+    its imports; each worker process of `processes` has kernels, and imports, of its own. The first run ever
+    compiles the kernels, with about 100 MB more."""
     workers: int | None = None
     """Threads, or worker processes when `processes` is set; None: one per core."""
     processes: bool = False

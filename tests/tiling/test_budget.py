@@ -4,9 +4,15 @@ from xrfsr_dask.errors import MemoryBudgetError
 from xrfsr_dask.tiling.budget import choose_tile
 
 
-def choose(memory: int, asked: int | None = None, slots: int = 2) -> int:
+def choose(memory: int, asked: int | None = None, slots: int = 2, fixed: int = 0) -> int:
     return choose_tile(
-        lambda side: 1000 * side**2, asked=asked, cell=50, slots=slots, memory=memory, longest=400
+        lambda side: 1000 * side**2,
+        asked=asked,
+        cell=50,
+        slots=slots,
+        memory=memory,
+        longest=400,
+        fixed=fixed,
     )
 
 
@@ -21,6 +27,11 @@ def test_too_little_memory_is_refused_with_both_numbers():
         MemoryBudgetError, match=r"2 tasks .* 50 px need 5 MB, the limit is 4 MB; raise --memory"
     ):
         choose(4_000_000)
+
+
+def test_what_is_taken_already_is_left_out():
+    assert choose(2 * 1000 * 150**2 + 10, fixed=10) == 150
+    assert choose(2 * 1000 * 150**2 + 9, fixed=10) == 100
 
 
 def test_a_tile_asked_for_is_refused_rather_than_shrunk():

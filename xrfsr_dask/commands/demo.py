@@ -22,7 +22,7 @@ from xrfsr_dask.result import TRUTH, line_kev, line_weights, open_result
 from xrfsr_dask.solver.run import least_bytes
 from xrfsr_dask.store import Painting, open_painting
 from xrfsr_dask.store.arrays import open_group, read
-from xrfsr_dask.tiling.budget import megabytes
+from xrfsr_dask.tiling.budget import KERNELS, megabytes
 from xrfsr_dask.tiling.grid import CELL, plan_tiles
 from xrfsr_dask.view import figures, table
 from xrfsr_dask.view.panels import Panel, Spot, turned_corners
@@ -93,7 +93,7 @@ def check_resources(scene: BedroomOptions, options: SolveOptions, resources: Run
     """Refuse before painting what `plan_run` would refuse after: tile, least memory, no scheduler."""
     plan_tiles(scene.shape, tile=resources.tile or CELL)
     with executor_for(resources) as executor:
-        least = executor.slots * least_bytes(scene.n_channel, 2 * options.atoms)
+        least = KERNELS + executor.slots * least_bytes(scene.n_channel, 2 * options.atoms)
     if least > resources.memory:
         raise MemoryBudgetError(
             f"the demo needs at least {megabytes(least)}, the limit is {megabytes(resources.memory)}; "

@@ -14,7 +14,7 @@ from xrfsr_dask.beams import coverage
 from xrfsr_dask.kernels.fit import channel_groups, chi_square_gaussian, chi_square_poisson
 from xrfsr_dask.options import as_attributes
 from xrfsr_dask.progress import Progress, ticking
-from xrfsr_dask.solver.passes import chunk_window
+from xrfsr_dask.solver.passes import seen_abundances
 from xrfsr_dask.solver.run import VERSIONS, Chunk, Plan
 from xrfsr_dask.solver.state import State, load_matrix, open_generation
 from xrfsr_dask.store.arrays import (
@@ -73,8 +73,7 @@ def fit_chunk(plan: Plan, generation: int, place: Path, chunk: Chunk) -> None:
     patch = plan.painting.patch(chunk.patch)
     group = open_group(place, mode="r+")
     X = read(patch.counts(), chunk.spots.slices).reshape(-1, patch.shape[2])
-    window = chunk_window(plan, chunk)
-    SA = window.downsample(read_finite(open_generation(plan, generation), window.slices))
+    SA = seen_abundances(plan, generation, chunk)
     model = np.float32(patch.gain) * SA @ read_finite(open_array(group, "endmember"))
     if patch.noise == "poisson":
         chi = chi_square_poisson(X, model, channel_groups(patch.mean_spectrum()))

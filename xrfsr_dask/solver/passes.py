@@ -16,7 +16,7 @@ from xrfsr_dask.kernels.sampling import needed_bounds, touching
 from xrfsr_dask.kernels.smoothness import smoothness_gram
 from xrfsr_dask.solver.run import Chunk, Plan
 from xrfsr_dask.solver.state import Receipt, load_matrix, open_generation, open_projected, receipt_of
-from xrfsr_dask.store.arrays import read, read_finite
+from xrfsr_dask.store.arrays import read, read_finite, write
 from xrfsr_dask.tiling.grid import Rect, cells_of
 from xrfsr_dask.tiling.sums import Sums, quantised
 
@@ -52,7 +52,7 @@ def advance_tile(plan: Plan, generation: int, dictionary: int, steps: int, tile:
         shape=plan.painting.shape,
     )
     core = out[tile.within((padded.y0, padded.x0))]
-    open_generation(plan, generation + 1)[tile.slices] = core
+    write(open_generation(plan, generation + 1), tile.slices, core)
     return receipt_of(tile, core)
 
 
@@ -61,9 +61,8 @@ def sum_spots(plan: Plan, generation: int, chunk: Chunk) -> Sums:
     patch = plan.painting.patch(chunk.patch)
     X = scaled_counts(plan, chunk)
     X = X.reshape(-1, X.shape[2])
-    window = chunk_window(plan, chunk)
-    A = read_finite(open_generation(plan, generation), window.slices)
-    P, Q, xx = spot_statistics(np.float32(plan.gain(patch)) * window.downsample(A), X)
+    SA = seen_abundances(plan, generation, chunk)
+    P, Q, xx = spot_statistics(np.float32(plan.gain(patch)) * SA, X)
     n = sum(p.shape[0] * p.shape[1] for p in plan.painting.patches)
     most = 4.0 * n  # abundances, relative gains and scaled counts are all at most 1
     return {
@@ -109,6 +108,17 @@ def scaled_counts(plan: Plan, chunk: Chunk) -> np.ndarray:
         raise DamagedStoreError(f"patch '{chunk.patch}': counts of spots {tuple(chunk.spots)} are not finite.")
     X *= np.float32(1.0 / plan.scale)
     return X
+
+
+def seen_abundances(plan: Plan, generation: int, chunk: Chunk) -> np.ndarray:
+    """S A of one chunk of spots, float32 (n_spot, atoms), without the gain; block by block of spots."""
+    array, patch = open_generation(plan, generation), plan.painting.patch(chunk.patch)
+    SA = np.empty((*chunk.spots.shape, plan.atoms), np.float32)
+    for block in plan.spot_blocks(chunk):
+        window = spot_window(plan.painting, patch, *block.slices)
+        part = window.downsample(read_finite(array, window.slices))
+        SA[block.within((chunk.spots.y0, chunk.spots.x0))] = part.reshape(*block.shape, plan.atoms)
+    return SA.reshape(-1, plan.atoms)
 
 
 def chunk_window(plan: Plan, chunk: Chunk) -> SpotWindow:

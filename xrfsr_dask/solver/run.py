@@ -16,11 +16,11 @@ from xrfsr_dask.kernels.sampling import Beam, needed_bounds
 from xrfsr_dask.kernels.smoothness import SMOOTHNESS_MARGIN
 from xrfsr_dask.options import RunOptions, SolveOptions, as_attributes
 from xrfsr_dask.store import Painting, Patch
-from xrfsr_dask.store.arrays import open_array, open_group, stored_checksum
+from xrfsr_dask.store.arrays import bytes_in_hand, open_array, open_group, stored_checksum
 from xrfsr_dask.store.patches import CHUNK_SPOTS, check_name
 from xrfsr_dask.store.results import TRUTH, shard_of
-from xrfsr_dask.tiling.budget import choose_tile, megabytes
-from xrfsr_dask.tiling.grid import Rect, blocks, cell_for, plan_tiles
+from xrfsr_dask.tiling.budget import KERNELS, choose_tile, megabytes
+from xrfsr_dask.tiling.grid import Rect, blocks, cell_for, cells_of, plan_tiles
 
 STEPS_PER_VISIT = 5
 """Abundance steps taken at most while a tile is in memory; more would widen the halo for little."""
@@ -28,6 +28,7 @@ STEPS_PER_VISIT = 5
 VERSIONS = ("xrfsr_dask", "numpy", "numba", "zarr", "dask")
 """Packages whose versions are kept with every run and result."""
 
+_SEEN_BYTES = 64 * 2**20  # of abundances that a task on spots reads at a time
 _HEADROOM = 1.25  # scaled counts stay below 1 / _HEADROOM, so that HR pixels brighter than any spot fit the box
 
 
@@ -120,17 +121,28 @@ class Plan:
         """Bytes the largest task of the run needs with tiles of that side, px."""
         windows = [self.beam(patch).windows() for patch in self.painting.patches]
         shard = 4 * min(shard_of(self.cell, self.atoms), max(self.painting.shape)) ** 2 * self.atoms
-        return max(self._tile_bytes(windows, tile), self._chunk_bytes(windows), 4 * shard)
+        return max(self._tile_bytes(windows, tile), self._chunk_bytes(), 4 * shard)
 
     @property
     def start_bytes(self) -> int:
-        """Bytes the start (13) needs in the driver: the sampled spots, and once more beside the photograph."""
+        """Bytes the start (13) needs in the driver: the sampled spots, once more with colours, and codes."""
         spots = sum(patch.shape[0] * patch.shape[1] for patch in self.painting.patches)
         n_channel = self.painting.patches[0].shape[2]
-        return 3 * 4 * min(self.options.start_spots, spots) * n_channel
+        return 4 * min(self.options.start_spots, spots) * (3 * n_channel + 8 * self.options.atoms)
+
+    def spot_blocks(self, chunk: Chunk) -> list[Rect]:
+        """A chunk of spots in squares whose abundances below them are at most `_SEEN_BYTES`, if that can be."""
+        side = self._block_side(self.painting.patch(chunk.patch))
+        return cells_of(chunk.spots, side)
+
+    def _block_side(self, patch: Patch) -> int:
+        windows, side = self.beam(patch).windows().reshape(*patch.shape[:2], 4), CHUNK_SPOTS
+        while side > 1 and 4 * self.atoms * _reach(windows, side) > _SEEN_BYTES:
+            side //= 2
+        return side
 
     def _tile_bytes(self, windows: list[np.ndarray], side: int) -> int:
-        """Two states with their halo, what is written, the photograph, the spots."""
+        """Two states with their halo, what is written, the photograph, the spots, chunks on their way."""
         ny, nx = self.painting.shape
         y, x = max(0, (ny - side) // 2), max(0, (nx - side) // 2)
         core = (y, min(ny, y + side), x, min(nx, x + side))
@@ -140,16 +152,25 @@ class Plan:
         )[-1]
         state, photo = 4 * self.atoms, 12 * self.painting.n_band
         spots = sum(map(len, seen)) * (12 * self.atoms + 600) // (ny * nx) + 1
-        return int((y1 - y0) * (x1 - x0) * (2.2 * state + photo + spots) + side * side * state)
-
-    def _chunk_bytes(self, windows: list[np.ndarray]) -> int:
-        """A chunk of counts and its float copies, the abundances below it, the sums."""
-        n_channel = self.painting.patches[0].shape[2]
-        reach = max(
-            _reach(window.reshape(*patch.shape[:2], 4))
-            for window, patch in zip(windows, self.painting.patches, strict=True)
+        padded, own = (y1 - y0) * (x1 - x0), side * side * state
+        in_hand, codes = bytes_in_hand(self.cell**2 * state), 40 * self.cell**2 * self.options.atoms
+        return int(
+            max(
+                padded * (2.2 * state + photo + spots) + own,
+                padded * state + in_hand,
+                own + in_hand + codes,
+            )
         )
-        return least_bytes(n_channel, self.atoms) + 5 * reach * self.atoms
+
+    def _chunk_bytes(self) -> int:
+        """A chunk of counts and its float copies, the abundances or the photograph below it, the sums."""
+        n_channel, most = self.painting.patches[0].shape[2], 0
+        for patch in self.painting.patches:
+            windows = self.beam(patch).windows().reshape(*patch.shape[:2], 4)
+            seen = 4 * self.atoms * _reach(windows, self._block_side(patch))
+            photograph = 20 * self.painting.n_band * _reach(windows, CHUNK_SPOTS)
+            most = max(most, seen + bytes_in_hand(4 * self.cell**2 * self.atoms), photograph)
+        return least_bytes(n_channel, self.atoms) + most
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything the result depends on, to recognise a run that may be resumed."""
@@ -192,9 +213,9 @@ def plan_run(
     cell = cell_for(_aligned_factor(beams))
     plan = Plan(painting=painting, name=name, options=options, cell=cell, tile=resources.tile or cell)
     plan.tiles()  # refuses a tile that is not a whole number of cells
-    if plan.start_bytes > resources.memory:
+    if (need := KERNELS + plan.start_bytes) > resources.memory:
         raise MemoryBudgetError(
-            f"the start needs {megabytes(plan.start_bytes)} for its sample of spots, the limit is "
+            f"the start needs {megabytes(need)} for its sample of spots, the limit is "
             f"{megabytes(resources.memory)}; raise --memory."
         )
     tile = choose_tile(
@@ -204,6 +225,7 @@ def plan_run(
         slots=slots,
         memory=resources.memory,
         longest=max(painting.shape),
+        fixed=KERNELS,
     )
     return dataclasses.replace(plan, tile=tile)
 
@@ -229,7 +251,11 @@ def least_bytes(n_channel: int, atoms: int) -> int:
     return CHUNK_SPOTS**2 * n_channel * 12 + 24 * atoms * n_channel
 
 
-def _reach(windows: np.ndarray) -> int:
-    """HR px in the rectangle below one full chunk of spots; `windows` is (ny, nx, 4)."""
-    first = windows[:CHUNK_SPOTS, :CHUNK_SPOTS].reshape(-1, 4)
-    return int((first[:, 1].max() - first[:, 0].min()) * (first[:, 3].max() - first[:, 2].min()))
+def _reach(windows: np.ndarray, side: int) -> int:
+    """HR px in the largest rectangle below any square of `side` spots; `windows` is (ny, nx, 4)."""
+    most = 0
+    for block in blocks(windows.shape[:2], side):
+        seen = windows[block.slices].reshape(-1, 4)
+        low, high = seen.min(axis=0), seen.max(axis=0)
+        most = max(most, int(high[1] - low[0]) * int(high[3] - low[2]))
+    return most

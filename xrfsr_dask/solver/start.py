@@ -22,7 +22,7 @@ from xrfsr_dask.solver.state import (
     save,
     save_dictionaries,
 )
-from xrfsr_dask.store.arrays import open_array, open_group, read_finite
+from xrfsr_dask.store.arrays import open_array, open_group, read_finite, write
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.tiling.grid import Rect, cells_of
 
@@ -91,7 +91,7 @@ def upsample_codes(plan: Plan, tile: Rect) -> None:
     A = np.zeros((*tile.shape, plan.atoms), np.float32)
     for cell in cells_of(tile, plan.cell):
         A[(*cell.within((tile.y0, tile.x0)), slice(0, plan.options.atoms))] = _cell_codes(plan, cell)
-    open_generation(plan, 0)[tile.slices] = A
+    write(open_generation(plan, 0), tile.slices, A)
 
 
 def _cell_codes(plan: Plan, cell: Rect) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import math
 import os
 import shutil
 import time
@@ -21,6 +22,12 @@ from zarr.core.array_spec import ArrayConfigParams
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 
 Region = tuple[slice, ...]
+
+_READ_AT_ONCE = 16 * 2**20
+"""Bytes of chunks that Zarr may read or write at once beside the array itself; larger chunks go one by one."""
+
+_ZARR_AT_ONCE = 10  # chunks of one request that Zarr has in hand together (its ``async.concurrency``)
+_COPIES = 2.5  # of each chunk in hand, measured: as stored, as decoded, and with its checksum
 
 _LINGER_S = 5.0  # how long threads of Zarr or Dask may go on writing after an error
 
@@ -119,13 +126,63 @@ def read(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
     if np.dtype(array.dtype).kind in "iu":
         _require_chunks(array, region)
     try:
-        return np.asarray(array[region])
+        parts = _pieces(array, region)
+        return np.asarray(array[region]) if len(parts) < 2 else _assembled(array, region, parts)
     except (ValueError, RuntimeError, TypeError, EOFError) as error:
         at = "" if region is ... else f" at {describe(region)}"
         raise DamagedStoreError(
             f"{where(array)}{at}: stored bytes are damaged ({first_line(error)}). "
             "Run `xrfsr check` to list every damaged chunk."
         ) from error
+
+
+def _assembled(array: zarr.Array, region: Region, parts: list[Region]) -> np.ndarray:
+    corner, shape = [part.start for part in region], [part.stop - part.start for part in region]
+    out = np.empty((*shape, *array.shape[len(shape) :]), array.dtype)
+    for part in parts:
+        out[_shifted(part, corner)] = array[part]
+    return out
+
+
+def write(array: zarr.Array, region: Region, values: np.ndarray) -> None:
+    """Write `values` to a region of slices, with as few chunks in memory as `read` takes."""
+    corner = [part.start for part in region]
+    for part in _pieces(array, region):
+        array[part] = values[_shifted(part, corner)]
+
+
+def bytes_in_hand(chunk_bytes: int) -> int:
+    """Bytes that `read` and `write` need beside the array, where its chunks have so many."""
+    return int(_COPIES * (_ZARR_AT_ONCE * chunk_bytes if _few(chunk_bytes) else chunk_bytes))
+
+
+def _few(chunk_bytes: int) -> bool:
+    return _ZARR_AT_ONCE * chunk_bytes <= _READ_AT_ONCE
+
+
+def _pieces(array: zarr.Array, region: Region | Any) -> list[Region]:
+    """A region cut at the borders of chunks where these are large, else as it is."""
+    stored = array.shards or array.chunks
+    plain = isinstance(region, tuple) and all(
+        isinstance(part, slice) and part == slice(*part.indices(n)[:2])
+        for part, n in zip(region, array.shape, strict=False)
+    )
+    if not plain or _few(math.prod(stored) * np.dtype(array.dtype).itemsize):
+        return [region]
+    cuts = [
+        [slice(max(at, part.start), min(at + size, part.stop)) for at in _borders(part, size)]
+        for part, size in zip(region, stored, strict=False)
+    ]
+    return list(itertools.product(*cuts))
+
+
+def _borders(part: slice, size: int) -> range:
+    """Where the chunks begin that a slice touches."""
+    return range(part.start // size * size, part.stop, size)
+
+
+def _shifted(part: Region, corner: Sequence[int]) -> Region:
+    return tuple(slice(p.start - at, p.stop - at) for p, at in zip(part, corner, strict=True))
 
 
 def _require_chunks(array: zarr.Array, region: Region | Any) -> None:
@@ -148,7 +205,7 @@ def _require_chunks(array: zarr.Array, region: Region | Any) -> None:
 def read_finite(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
     """Read a region that a finished write must have filled; NaN means that a chunk is missing."""
     values = read(array, region)
-    if not np.isfinite(values).all():
+    if values.size and not np.isfinite([values.min(), values.max()]).all():  # NaN is passed on by both
         raise DamagedStoreError(
             f"{where(array)} at {describe(region)}: a chunk is missing or was never written."
         )

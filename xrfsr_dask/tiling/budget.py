@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from collections.abc import Callable
 
 from xrfsr_dask.errors import MemoryBudgetError
 
+KERNELS = 64 * 10**6
+"""Bytes of a process, whatever it solves: the compiled kernels and what runs them."""
+
+HEAP_VARIABLES = {"MALLOC_ARENA_MAX": "1"}
+"""What `one_heap` does, as the environment of a process to be started."""
+
 _LARGEST_TILE_CELLS = 20
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # names of glibc's malloc.h
+
+
+def one_heap() -> None:
+    """Have all threads of this process share one heap; call it before there are threads. Linux with glibc only.
+
+    Otherwise each of Zarr's threads keeps a heap of its own with up to 64 MB of blocks that it has freed,
+    more than the tasks themselves need.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
+        mallopt(_M_TRIM_THRESHOLD, 8 * 2**20)
 
 
 def choose_tile(
-    bytes_of: Callable[[int], int], *, asked: int | None, cell: int, slots: int, memory: int, longest: int
+    bytes_of: Callable[[int], int],
+    *,
+    asked: int | None,
+    cell: int,
+    slots: int,
+    memory: int,
+    longest: int,
+    fixed: int = 0,
 ) -> int:
     """Side of a tile, px, such that `slots` tasks at once stay within `memory`.
 
@@ -26,6 +55,8 @@ def choose_tile(
         Tasks that run at the same time.
     memory : int
         Bytes all of them may need together.
+    fixed : int
+        Bytes of these that go to something else.
     longest : int
         Longer side of the painting, px; no tile need be larger.
 
@@ -37,9 +68,9 @@ def choose_tile(
     most = min(_LARGEST_TILE_CELLS, -(-longest // cell))
     sizes = [asked] if asked else [n * cell for n in range(most, 0, -1)]
     for size in sizes:
-        if slots * bytes_of(size) <= memory:
+        if fixed + slots * bytes_of(size) <= memory:
             return size
-    need = slots * bytes_of(sizes[-1])
+    need = fixed + slots * bytes_of(sizes[-1])
     raise MemoryBudgetError(
         f"{slots} tasks at once with tiles of {sizes[-1]} px need {megabytes(need)}, the limit is "
         f"{megabytes(memory)}; raise --memory, "

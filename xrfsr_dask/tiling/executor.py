@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import queue
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -39,8 +40,8 @@ class Executor(Protocol):
         """`fn` of every task, in the order of `tasks`; `done` is called after each, in this process."""
 
     def reduce(self, fn: Callable[[T], R], tasks: Sequence[T], merge: Callable[[list[R]], R], done: Done) -> R:
-        """All ``fn(task)`` merged where they were made; `done` is called after each task, on a cluster
-        without what it returned."""
+        """All ``fn(task)`` merged where they were made; `done` is called after each task, which is
+        not told what it returned."""
 
 
 class LocalExecutor:
@@ -61,11 +62,17 @@ class LocalExecutor:
 
     def reduce(self, fn: Callable[[T], R], tasks: Sequence[T], merge: Callable[[list[R]], R], done: Done) -> R:
         """See `Executor`."""
-        graph = _leaves(fn, tasks)
-        leaves, level = set(graph), list(graph)
-        while len(level) > 1:
-            level = _merged(graph, level, merge)
-        return self._get(graph, level[0], leaves, done)
+        whole: list[R] = []
+        lock = threading.Lock()
+
+        def add(task: T) -> None:
+            part = fn(task)
+            with lock:  # merged at once, so that no more parts are in memory than tasks are running
+                whole[:] = [merge([*whole, part])]
+
+        graph = _leaves(add, tasks)
+        self._get(graph, list(graph), set(graph), done)
+        return whole[0]
 
     def _get(self, graph: dict[Any, Any], keys: Any, leaves: set[Any], done: Done) -> Any:
         def after(key: Any, value: Any, *_: Any) -> None:
@@ -161,13 +168,3 @@ class ClientExecutor:
 def _leaves(fn: Callable[[T], R], tasks: Sequence[T]) -> dict[Any, Any]:
     name = f"{getattr(fn, 'func', fn).__name__}"
     return {(name, i): (functools.partial(fn, task),) for i, task in enumerate(tasks)}
-
-
-def _merged(graph: dict[Any, Any], level: list[Any], merge: Callable[[list[R]], R]) -> list[Any]:
-    """Add one level of merging tasks to `graph`; their keys."""
-    out = []
-    for i in range(0, len(level), _FAN_IN):
-        key = ("merge", len(graph))
-        graph[key] = (merge, level[i : i + _FAN_IN])
-        out.append(key)
-    return out

@@ -20,7 +20,11 @@ _BITS = 52
 def quantised(values: np.ndarray, bound: float) -> np.ndarray:
     """`values` rounded so that any sum of them is exact while its entries stay within +-`bound`."""
     quantum = 2.0 ** (math.ceil(math.log2(bound)) - _BITS)
-    return np.rint(np.asarray(values, np.float64) / quantum) * quantum
+    out = np.array(values, np.float64)
+    out /= quantum
+    np.rint(out, out=out)
+    out *= quantum
+    return out
 
 
 def merge(parts: list[Sums]) -> Sums:
