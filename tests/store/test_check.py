@@ -1,10 +1,12 @@
+import json
 import shutil
 
 import numpy as np
 import pytest
-from helpers import small_painting
+from helpers import small_painting, small_patch, small_truth
 
-from xrfsr_dask.errors import StoreError
+from xrfsr_dask.errors import DamagedStoreError, StoreError
+from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import staged
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.results import new_result
@@ -69,6 +71,39 @@ def test_a_missing_array_is_found(whole, tmp_path):
     assert [(d.place, d.what) for d in check_store(tmp_path / "p.zarr").damage] == [
         ("patches/a/counts", "the array is missing")
     ]
+
+
+@pytest.mark.parametrize("place", ["patches/a", "patches/b", "results/r"])
+def test_a_patch_or_result_that_was_removed_whole_is_found_by_name(whole, tmp_path, place):
+    shutil.copytree(whole, tmp_path / "p.zarr")
+    shutil.rmtree(tmp_path / "p.zarr" / place)
+    found = [(d.place, d.what) for d in check_store(tmp_path / "p.zarr").damage]
+    assert found == [(place, "it was added, and its folder is gone")]
+    if place.startswith("patches"):
+        with pytest.raises(
+            DamagedStoreError, match=f"the folder of patch '{place[-1]}' is gone; put {place} back"
+        ):
+            open_painting(tmp_path / "p.zarr")
+    else:
+        open_painting(tmp_path / "p.zarr")  # nothing is made from a result
+
+
+def test_a_store_from_before_names_were_kept_opens_and_gets_them_with_the_next_patch(tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path, "ab")
+    meta = path / "patches" / "zarr.json"
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"attributes": {}}))
+    assert check_store(path).damage == ()
+    A, D, _ = small_truth()
+    small_patch(path, "c", A, D)
+    assert json.loads(meta.read_text())["attributes"]["names"] == ["a", "b", "c"]
+
+
+def test_names_that_are_none_are_damage(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "p.zarr")
+    meta = tmp_path / "p.zarr" / "patches" / "zarr.json"
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"attributes": {"names": 7}}))
+    assert "'names' is no list of names" in check_store(tmp_path / "p.zarr").damage[0].what
 
 
 def test_a_path_that_is_not_there_is_told(tmp_path):

@@ -20,6 +20,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.array_spec import ArrayConfigParams
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError
+from xrfsr_dask.store.contents import recording
 
 Region = tuple[slice, ...]
 
@@ -214,7 +215,7 @@ def read_finite(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
 
 @contextlib.contextmanager
 def staged(store_path: str | Path, destination: str) -> Iterator[zarr.Group]:
-    """A new group that appears at `destination` of the store only when the block ends well.
+    """A new group that appears at `destination` (``patches/…``, ``results/…``) only when the block ends well.
 
     It is written under ``work/`` and moved into place by one rename; after an error, a full disk or
     Ctrl-C nothing of it is left and the store is as it was.
@@ -224,11 +225,16 @@ def staged(store_path: str | Path, destination: str) -> Iterator[zarr.Group]:
     taken = StoreError(f"{store_path} already holds '{destination}'; remove it or choose another name.")
     if target.exists():
         raise taken
-    with partial_of(root / "work" / f"staging-{destination.replace('/', '-')}") as partial:
+    kind, _, name = destination.rpartition("/")
+    with (
+        partial_of(root / "work" / f"staging-{kind}-{name}") as partial,
+        partial_of(root / "work" / f"names-{kind}-{name}") as names,
+    ):
         yield zarr.create_group(str(partial), zarr_format=3)
-        if target.exists():
-            raise taken
-        partial.rename(target)
+        with recording(root, kind, name, names):
+            if target.exists():
+                raise taken
+            partial.rename(target)
 
 
 @contextlib.contextmanager

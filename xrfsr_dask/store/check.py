@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -15,6 +16,7 @@ import zarr
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.store.arrays import first_line, open_array, open_group, read
+from xrfsr_dask.store.contents import KINDS, lost
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, open_painting
 
 _REQUIRED = {
@@ -113,6 +115,10 @@ def _missing(root: Path) -> Iterator[Damage]:
             for name in names:
                 if group.is_dir() and not (group / name).is_dir():
                     yield Damage(str((group / name).relative_to(root)), "the array is missing")
+    for kind in KINDS:
+        with contextlib.suppress(DamagedStoreError):  # told where metadata are read
+            for name in lost(root, kind):
+                yield Damage(f"{kind}/{name}", "it was added, and its folder is gone")
 
 
 def _n_stored(array: zarr.Array) -> int:

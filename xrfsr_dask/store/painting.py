@@ -18,6 +18,7 @@ from xrfsr_dask.store.arrays import (
     read,
     write_coordinate,
 )
+from xrfsr_dask.store.contents import lost
 from xrfsr_dask.store.patches import Patch, open_patch
 
 FORMAT = "xrfsr painting"
@@ -141,6 +142,11 @@ def open_painting(path: str | Path) -> Painting:
         raise DamagedStoreError(
             f"{path} is damaged: rgb/0 says pitch_mm {pitch_mm!r} and transfer {transfer!r}, "
             f"a length and one of {', '.join(TRANSFERS)} were expected."
+        )
+    if gone := lost(target, "patches"):
+        raise DamagedStoreError(
+            f"{path} is damaged: the folder of patch '{gone[0]}' is gone; put patches/{gone[0]} back, or, "
+            "if it was removed on purpose, take its name out of 'names' in patches/zarr.json."
         )
     names = _groups(target / "patches")
     return Painting(
