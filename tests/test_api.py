@@ -63,6 +63,20 @@ def test_gaussian_values_may_be_negative_and_poisson_counts_may_not():
         ({"noise": "pink"}, OptionError, "noise must be 'poisson' or 'gaussian'.*got 'pink'"),
         ({"counts": np.zeros((0, 11, 4))}, InputError, r"real numbers, got float64 of shape \(0, 11, 4\)"),
         ({"counts": np.zeros((13, 11, 4), complex)}, InputError, "real numbers, got complex128"),
+        ({"atoms": True}, OptionError, "atoms must be a whole number, got True"),
+        ({"smoothness": True}, OptionError, "smoothness must be >= 0, got True"),
+        ({"factor": True}, OptionError, "factor must be a whole number of at least 1, got True"),
+        ({"workers": True}, OptionError, "workers must be at least 1, got True"),
+        ({"memory": True}, OptionError, "memory must be a number of bytes"),
+        ({"counts": [[[1, 2], [3]], [[4]]]}, InputError, "counts must be an array of numbers, all rows of one"),
+        ({"rgb": [[1, 2], [3]]}, InputError, "rgb must be an array of numbers, all rows of one length"),
+        ({"energy": ["a"] * 40}, InputError, "energy must be an array of numbers"),
+        (
+            {"counts": np.full((13, 11, 4), 1e-42)},
+            InputError,
+            "its largest count is 1.00053e-42; counts must lie",
+        ),
+        ({"counts": np.full((13, 11, 4), 1e35)}, InputError, "its largest count is 1e[+]35; counts must lie"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_sentence(change, error, words):

@@ -246,3 +246,78 @@ def test_a_horizon_within_a_patch_is_outside_the_photograph(bench, capsys):
         ["add", "p.zarr", "scan.npy", "--transform", "hz.txt", "--calibration", "0,0.1"],
         "reaches outside the photograph",
     )
+
+
+def test_an_amount_of_memory_beyond_all_numbers_is_a_usage_error(bench, capsys):
+    for amount in ("9" * 400 + "GB", "9" * 19):
+        refused(
+            capsys, ["solve", "p.zarr", "--memory", amount], "more memory than a machine can have", status=2
+        )
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[31mb", "a\udcffb"])
+def test_control_characters_of_a_name_are_shown_as_escapes(bench, capsys, name):
+    refused(capsys, ["add", "p.zarr", "scan.npy", "--name", name, *PLACE], "cannot be the name of a patch")
+    refused(capsys, ["solve", "p.zarr", "--name", name], "cannot be the name of a result")
+    refused(capsys, ["add", "p.zarr", f"{name}.npy", *PLACE], "does not exist")
+    refused(capsys, ["solve", "p.zarr", f"--{name}"], "unrecognized arguments", status=2)
+    refused(capsys, ["info", name], "does not exist")
+
+
+def test_libtiff_does_not_speak_before_us(bench, capfd):
+    Image.fromarray(PHOTO).save("lzw.tif", compression="tiff_lzw")
+    data = bytearray((bench / "lzw.tif").read_bytes())
+    for i in range(len(data) // 4, len(data) // 2):
+        data[i] ^= 0x5A
+    (bench / "lzw.tif").write_bytes(data)
+    capfd.readouterr()
+    assert main(["new", "q.zarr", "--rgb", "lzw.tif", "--width-mm", "50"]) == 1
+    err = capfd.readouterr().err
+    assert err.startswith("xrfsr: photograph lzw.tif cannot be read")
+    assert len(err.splitlines()) == 1
+
+
+SIGNALLED = """
+import os, signal, sys
+from xrfsr_dask import cli
+from xrfsr_dask.__main__ import main
+
+class Importing:
+    def find_spec(self, name, *_):
+        if name == "numpy":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.{signal})
+
+if "{when}" == "importing":
+    sys.meta_path.insert(0, Importing())
+elif "{when}" == "failing":  # as an extension module does whose import was interrupted
+    def broken(words):
+        try:
+            os.kill(os.getpid(), signal.{signal})
+        except KeyboardInterrupt:
+            raise ImportError("numpy could not be imported") from None
+    cli._run_info = broken
+else:
+    import atexit
+    atexit.register(os.kill, os.getpid(), signal.{signal})
+sys.argv = ["xrfsr", "info", "p.zarr"]
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(("when", "status"), [("importing", 1), ("failing", 1), ("ending", 0)])
+def test_a_signal_while_importing_or_ending_is_one_sentence_or_none(bench, name, when, status):
+    code = SIGNALLED.format(signal=name, when=when)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert done.returncode == status, done.stderr
+    assert len(done.stderr.splitlines()) == status
+    assert done.stderr.startswith("xrfsr: interrupted" if status else "")
+    assert ("photograph" in done.stdout) == (status == 0)

@@ -93,7 +93,7 @@ def fuse(
         counts,
         image,
         transfer=transfer,
-        energy_kev=np.arange(n_channel, dtype=float) if energy is None else np.asarray(energy, float),
+        energy_kev=np.arange(n_channel, dtype=float) if energy is None else _array(energy, "energy", float),
         noise=noise,
         step_mm=step_mm,
         options=options,
@@ -161,9 +161,9 @@ def super_resolve(
 
 def _checked(counts: np.ndarray, rgb: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Counts and photograph as the store takes them, and how the photograph's values relate to light."""
-    counts, rgb = np.asarray(counts), np.asarray(rgb)
+    counts, rgb = _array(counts, "counts"), _array(rgb, "rgb")
     rgb = rgb[..., None] if rgb.ndim == 2 else rgb
-    if not (isinstance(factor, int | np.integer) and factor >= 1):
+    if isinstance(factor, bool) or not (isinstance(factor, int | np.integer) and factor >= 1):
         raise OptionError(f"factor must be a whole number of at least 1, got {factor}.")
     if counts.ndim != 3 or rgb.ndim != 3:
         raise InputError(
@@ -185,6 +185,14 @@ def _checked(counts: np.ndarray, rgb: np.ndarray, factor: int) -> tuple[np.ndarr
     if not (np.isfinite(rgb).all() and rgb.min() >= 0 and rgb.max() <= 1):
         raise InputError("a photograph of floats must hold finite values between 0 and 1.")
     return _storable(counts), np.rint(rgb * 65535).astype(np.uint16), "linear"
+
+
+def _array(values: Any, name: str, dtype: Any = None) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype)
+    except (ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{name} must be an array of numbers, all rows of one length ({reason}).") from error
 
 
 def _storable(counts: np.ndarray) -> np.ndarray:

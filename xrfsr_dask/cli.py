@@ -8,14 +8,13 @@ import errno
 import logging
 import os
 import re
-import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from xrfsr_dask import __version__
+from xrfsr_dask import __version__, interrupts
 from xrfsr_dask.errors import XrfsrError
 from xrfsr_dask.progress import Bar, Progress, Silent
 from xrfsr_dask.tiling.budget import one_heap
@@ -23,22 +22,31 @@ from xrfsr_dask.tiling.budget import one_heap
 DEBUG = bool(os.environ.get("XRFSR_DEBUG"))
 """Whether tracebacks, warnings and logs are wanted."""
 
+_INTERRUPTED = "interrupted; nothing is lost: the same command goes on or begins anew."
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 the user's input is wrong, 2 usage."""
-    args = _parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
-    _stop_on_sigterm()
-    if argv is None:
+    if argv is not None:
+        return _run(argv)
+    interrupts.hear()
+    try:
         _say_one_sentence_only()
         one_heap()
+        return _run(sys.argv[1:])
+    finally:
+        interrupts.ignore()
+
+
+def _run(words: Sequence[str]) -> int:
     try:
+        args = _parser().parse_args(_joined(words))
         return int(args.run(args) or 0)
     except XrfsrError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing is lost: the same command goes on or begins anew.")
+        return _fail(_INTERRUPTED)
     except BrokenPipeError:
         return 0
     except OSError as error:
@@ -48,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _fail(f"{error.filename}: not allowed to write or read here ({error.strerror}).")
         return _fail(f"{error.filename or type(error).__name__}: {error.strerror or error}; check the path.")
     except Exception as error:
+        if interrupts.heard:  # within an import, which made something else of it
+            return _fail(_INTERRUPTED)
         if DEBUG:
             raise
         found = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
@@ -65,12 +75,6 @@ def _joined(words: Sequence[str]) -> list[str]:
     return out
 
 
-def _stop_on_sigterm() -> None:
-    """End on SIGTERM as on Ctrl-C, with everything put away."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
 def _say_one_sentence_only() -> None:
     """Warnings, logs and last words of other threads are not for the user; XRFSR_DEBUG=1 shows them."""
     if DEBUG:
@@ -84,15 +88,20 @@ def _say_one_sentence_only() -> None:
 
 def _fail(message: str) -> int:
     if sys.stderr is not None:
-        print(f"xrfsr: {message}", file=sys.stderr)
+        print(f"xrfsr: {_printable(message)}", file=sys.stderr)
     return 1
+
+
+def _printable(text: str) -> str:
+    """Control characters of names and paths as escapes: they neither break the line nor steer a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _Parser(argparse.ArgumentParser):
     """Says in one sentence what is wrong with the words it was given."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`.\n")
+        self.exit(2, f"{self.prog}: {_printable(message)}; see `{self.prog} --help`.\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -371,7 +380,10 @@ def _bytes(text: str) -> int:
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
     if not match:
         raise argparse.ArgumentTypeError(f"'{text}' is not an amount of memory such as 512MB or 4GB")
-    return int(float(match[1]) * _UNITS[match[2].upper()])
+    amount = float(match[1]) * _UNITS[match[2].upper()]
+    if amount >= 2**63:
+        raise argparse.ArgumentTypeError(f"'{text[:20]}…' is more memory than a machine can have")
+    return int(amount)
 
 
 def _pair(text: str) -> tuple[float, float]:

@@ -28,6 +28,11 @@ def require(condition: bool, message: str) -> None:
         raise OptionError(message)
 
 
+def _whole(value: Any) -> bool:
+    """Whether a value is a whole number; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SolveOptions:
     """What is solved: method, model and stopping rule. Defaults are the paper's (its section V)."""
@@ -62,12 +67,12 @@ class SolveOptions:
         require(self.method in METHODS, f"unknown method '{self.method}'; choose one of: {', '.join(METHODS)}.")
         for name in ("atoms", "iterations", "steps", "dictionary_steps", "start_spots", "seed"):
             value = getattr(self, name)
-            require(isinstance(value, int), f"{name} must be a whole number, got {value!r}.")
+            require(_whole(value), f"{name} must be a whole number, got {value!r}.")
         require(1 <= self.atoms <= 1000, f"atoms must lie between 1 and 1000, got {self.atoms}.")
         require(self.prox in ("paper", "simplex"), f"prox must be 'paper' or 'simplex', got '{self.prox}'.")
         for name in ("smoothness", "sparsity", "tolerance"):
             value = getattr(self, name)
-            number = isinstance(value, int | float) and math.isfinite(value)
+            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             require(number and value >= 0, f"{name} must be >= 0, got {value}.")
         require(self.gamma > 1, f"gamma must be more than 1, got {self.gamma}.")
         for name in ("iterations", "steps", "dictionary_steps", "start_spots"):
@@ -93,13 +98,16 @@ class RunOptions:
     """Address of a running Dask scheduler."""
 
     def __post_init__(self) -> None:
-        require(self.tile is None or self.tile >= 1, f"tile must be at least 1 px, got {self.tile}.")
         require(
-            isinstance(self.memory, int) and self.memory > 0,
+            self.tile is None or (_whole(self.tile) and self.tile >= 1),
+            f"tile must be at least 1 px, got {self.tile}.",
+        )
+        require(
+            _whole(self.memory) and self.memory > 0,
             f"memory must be a number of bytes, more than 0, got {self.memory!r}.",
         )
         require(
-            self.workers is None or (isinstance(self.workers, int) and self.workers >= 1),
+            self.workers is None or (_whole(self.workers) and self.workers >= 1),
             f"workers must be at least 1, got {self.workers}.",
         )
         require(

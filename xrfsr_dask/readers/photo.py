@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,11 +115,29 @@ def _expanded(image: np.ndarray, page: Any) -> np.ndarray:
 def _without_codec(path: Path, page: Any) -> tuple[np.ndarray, list[str]]:
     """A compression tifffile has no codec for (LZW, JPEG): pillow reads it where it keeps every bit."""
     if page.bitspersample <= 8 and page.samplesperpixel in (1, 3, 4):
-        return _read_pillow(path)
+        with _libtiff_silent():
+            return _read_pillow(path)
     raise InputError(
         f"photograph {path} has {page.bitspersample}-bit values compressed by {page.compression.name}; "
         "`pip install imagecodecs`, or save it uncompressed or with ZIP compression."
     )
+
+
+@contextmanager
+def _libtiff_silent() -> Iterator[None]:
+    """What libtiff writes of damage to the process's own stderr is told by the error that follows."""
+    try:
+        before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # no stderr
+        yield
+        return
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)
 
 
 def _upright(path: Path, image: np.ndarray, orientation: int) -> tuple[np.ndarray, list[str]]:

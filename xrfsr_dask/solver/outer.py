@@ -66,7 +66,7 @@ def solve(
             state = update_dictionaries(plan, state, sums)  # (17), (19), (21)
             report.note(f"iteration {state.iteration}, objective {state.history[-1]['objective']:.6g}")
         finish(plan, state, executor, report)
-    states.discard(plan)
+        states.discard(plan)  # here, where no second run can have begun
     return state
 
 

@@ -25,6 +25,8 @@ from xrfsr_dask.store.patches import (
     step_of,
 )
 
+_LEAST, _MOST = 1e-30, 1e30  # of the largest count: its inverse and its square sums must be numbers too
+
 
 def add_patch(
     store_path: str | Path, name: str, spec: PatchSpec, blocks: Iterable[tuple[int, np.ndarray]]
@@ -149,6 +151,11 @@ def _write_counts(
         row += rows
     if row != ny:
         raise InputError(f"patch '{name}' ({spec.source}) ends after {row} of {ny} rows.")
+    if largest and not _LEAST <= abs(largest) <= _MOST:
+        raise InputError(
+            f"patch '{name}' ({spec.source}): its largest count is {largest:.6g}; counts must lie between "
+            f"{_LEAST:g} and {_MOST:g} to be computed with, so multiply all by one number."
+        )
     write_values(group, "mean_spectrum", spectrum / (ny * nx), ("energy",), units="counts")
     return {"max_counts": largest, "total_counts": float(spectrum.sum())}
 

@@ -20,6 +20,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.array_spec import ArrayConfigParams
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError
+from xrfsr_dask.interrupts import unheard
 from xrfsr_dask.store.contents import recording
 
 Region = tuple[slice, ...]
@@ -259,10 +260,11 @@ def partial_of(target: Path) -> Iterator[Path]:
 def remove_tree(path: Path) -> None:
     """Remove a folder for good: Zarr's own threads may still be writing into it after an error."""
     deadline = time.monotonic() + _LINGER_S
-    while path.exists() and time.monotonic() < deadline:
-        shutil.rmtree(path, ignore_errors=True)
-        if not path.exists():
-            time.sleep(0.1)
+    with unheard():  # a second Ctrl-C must not leave half of it
+        while path.exists() and time.monotonic() < deadline:
+            shutil.rmtree(path, ignore_errors=True)
+            if not path.exists():
+                time.sleep(0.1)
 
 
 def stored_checksum(array: zarr.Array) -> str:

@@ -164,6 +164,6 @@ def check_name(name: str, what: str) -> None:
     """Refuse a name that could leave its folder or that a file system may not take."""
     if not _NAME.fullmatch(name):
         raise OptionError(
-            f"'{name}' cannot be the name of a {what}; use up to 64 letters, digits, '.', '_' or '-', "
+            f"{name!r} cannot be the name of a {what}; use up to 64 letters, digits, '.', '_' or '-', "
             "beginning with a letter or digit."
         )
