@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from helpers import gradient_test
@@ -125,3 +129,32 @@ def test_the_hidden_gradient_is_that_of_the_objective():
     gradient = downsample_adjoint(residual.astype("f4"), fp, beam.shape).astype(float)
     gradient += LAM * difference_adjoint(difference(Anv)) @ Dnv @ Dnv.T
     gradient_test(value, gradient, Anv)
+
+
+FRESH = """
+import zlib
+import numpy as np
+from xrfsr_dask.kernels.abundance import TileSpots, abundance_steps, step_matrices
+from xrfsr_dask.kernels.sampling import Beam, needed_bounds
+
+rng = np.random.default_rng(0)
+M, shape = 50, (60, 80)
+beam = Beam(np.array([[10.0, 0, 5], [0, 10, 5], [0, 0, 1]]), (6, 8), shape)
+windows = beam.windows()
+C, G = rng.random((48, M), dtype="f4"), rng.random((M, M), dtype="f4")
+spots = [TileSpots(beam.footprints(np.arange(48), windows), windows, C, 0.7)]
+regions = needed_bounds((0, 60, 0, 80), [windows], steps=1, margin=1, shape=shape)
+for exact in (False, True):
+    matrices = step_matrices(G @ G.T, G, rng.random((M, 3)), lam=0.1, gamma=1.01, exact=exact)
+    A, photo = rng.random((*shape, 2 * M), dtype="f4"), rng.random((*shape, 3), dtype="f4")
+    out = abundance_steps(A, photo, spots, matrices, regions, shape=shape)
+    print(zlib.crc32(np.ascontiguousarray(out)))
+"""
+
+
+@pytest.mark.slow
+def test_a_first_run_that_compiles_and_a_later_one_have_the_same_bits(tmp_path):
+    run = [sys.executable, "-c", FRESH]
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    first, later = (subprocess.check_output(run, env=environment) for _ in range(2))
+    assert first == later

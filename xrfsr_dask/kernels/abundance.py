@@ -186,7 +186,7 @@ def _pixels(A, out, photo, colours, Kn, inv_dv, smooth, inside, edge, origin_x, 
                     rescale_row(row)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, inline="always")
 def _laplacian(A, y, x0, low, high, n_v, edge, out):  # type: ignore[no-untyped-def]
     """Rows of L Anv for the pixels low <= x < high of one strip; whether any is not zero."""
     n_nv = out.shape[1]
@@ -207,7 +207,7 @@ def _laplacian(A, y, x0, low, high, n_v, edge, out):  # type: ignore[no-untyped-
     return total > 0.0
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, inline="always")
 def _colour_step(a, row, colour, colours, inv_dv):  # type: ignore[no-untyped-def]
     """-(1/dv) (Av Drgb - I) Drgb^T of one pixel, at rank n_band."""
     n_band, n_v = colours.shape

@@ -25,7 +25,11 @@ def project_box(D: np.ndarray, upper: float = 1.0) -> np.ndarray:
     return np.clip(D, 0.0, upper)
 
 
-@njit(cache=True, nogil=True)
+# Rows are inlined into their callers: as functions of their own they would exist once for each caller's module,
+# differently optimised, and whichever the linker met first would decide the last bits of a first run.
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _project_all(V, exact):  # type: ignore[no-untyped-def]
     for i in range(V.shape[0]):
         if exact:
@@ -34,7 +38,7 @@ def _project_all(V, exact):  # type: ignore[no-untyped-def]
             rescale_row(V[i])
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, inline="always")
 def rescale_row(v):  # type: ignore[no-untyped-def]
     """The paper's projection, in place: clip at zero, divide by the sum; an all-zero row becomes uniform."""
     zero = np.float32(0.0)
@@ -51,7 +55,7 @@ def rescale_row(v):  # type: ignore[no-untyped-def]
         v[k] *= scale
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(cache=True, nogil=True, fastmath=FAST, inline="always")
 def simplex_row(v):  # type: ignore[no-untyped-def]
     """Exact projection onto the simplex, in place (Michelot 1986: drop what falls below the threshold)."""
     one, zero = np.float32(1.0), np.float32(0.0)
