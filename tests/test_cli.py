@@ -286,20 +286,22 @@ class Importing:
     def find_spec(self, name, *_):
         if name == "numpy":
             sys.meta_path.remove(self)
-            os.kill(os.getpid(), signal.{signal})
+            os.kill(os.getpid(), {signal:d})
 
 if "{when}" == "importing":
     sys.meta_path.insert(0, Importing())
+elif "{when}" == "executing":  # as modules that make dataclasses do
+    cli._run_info = lambda words: exec("import os; os.kill(os.getpid(), {signal:d})")
 elif "{when}" == "failing":  # as an extension module does whose import was interrupted
     def broken(words):
         try:
-            os.kill(os.getpid(), signal.{signal})
+            os.kill(os.getpid(), {signal:d})
         except KeyboardInterrupt:
             raise ImportError("numpy could not be imported") from None
     cli._run_info = broken
 else:
     import atexit
-    atexit.register(os.kill, os.getpid(), signal.{signal})
+    atexit.register(os.kill, os.getpid(), {signal:d})
 sys.argv = ["xrfsr", "info", "p.zarr"]
 sys.exit(main())
 """
@@ -307,9 +309,11 @@ sys.exit(main())
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize(("when", "status"), [("importing", 1), ("failing", 1), ("ending", 0)])
+@pytest.mark.parametrize(
+    ("when", "status"), [("importing", 1), ("executing", 1), ("failing", 1), ("ending", 0)]
+)
 def test_a_signal_while_importing_or_ending_is_one_sentence_or_none(bench, name, when, status):
-    code = SIGNALLED.format(signal=name, when=when)
+    code = SIGNALLED.format(signal=getattr(signal, name), when=when)
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -321,3 +325,19 @@ def test_a_signal_while_importing_or_ending_is_one_sentence_or_none(bench, name,
     assert len(done.stderr.splitlines()) == status
     assert done.stderr.startswith("xrfsr: interrupted" if status else "")
     assert ("photograph" in done.stdout) == (status == 0)
+
+
+def test_a_full_disk_is_told_with_the_store(bench, capsys, monkeypatch):
+    import errno
+
+    from xrfsr_dask.store import adding
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(adding, "new_array", full)
+    refused(
+        capsys,
+        ["add", "p.zarr", "scan.npy", "--name", "q", *PLACE],
+        "the disk is full (p.zarr); free some space",
+    )

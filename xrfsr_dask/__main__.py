@@ -13,6 +13,7 @@ def main() -> int:
 
         return run()
     except KeyboardInterrupt:
+        exec("")  # see `interrupts.ignore`
         print("xrfsr: interrupted before the work began; nothing was changed.", file=sys.stderr)
         return 1
 

@@ -23,6 +23,7 @@ DEBUG = bool(os.environ.get("XRFSR_DEBUG"))
 """Whether tracebacks, warnings and logs are wanted."""
 
 _INTERRUPTED = "interrupted; nothing is lost: the same command goes on or begins anew."
+_PLACES = ("store", "folder", "out")  # words that say where a command writes
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
@@ -40,8 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
+    args = argparse.Namespace()
     try:
-        args = _parser().parse_args(_joined(words))
+        _parser().parse_args(_joined(words), args)
         return int(args.run(args) or 0)
     except XrfsrError as error:
         return _fail(str(error))
@@ -51,7 +53,10 @@ def _run(words: Sequence[str]) -> int:
         return 0
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            return _fail(f"the disk is full ({error.filename or 'while writing'}); free some space and repeat.")
+            place = error.filename or next(
+                (getattr(args, n) for n in _PLACES if hasattr(args, n)), "while writing"
+            )
+            return _fail(f"the disk is full ({place}); free some space and repeat.")
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return _fail(f"{error.filename}: not allowed to write or read here ({error.strerror}).")
         return _fail(f"{error.filename or type(error).__name__}: {error.strerror or error}; check the path.")

@@ -24,6 +24,7 @@ def hear() -> None:
 
 def ignore() -> None:
     """From now on neither is heard: the work is done, and only the interpreter's own end is left."""
+    exec("")  # else an interrupt that passed through an `exec`, as imports have, kills the process at its end
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
