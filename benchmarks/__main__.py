@@ -89,7 +89,7 @@ def iteration_against_plain() -> None:
         spec = PatchSpec(shape=counts.shape, dtype="u2", transform=placement(at_mm=(0, 0), step_mm=1.0),
                          energy_kev=np.arange(n_channel) * 0.04)  # fmt: skip
         add_patch(path, "a", spec, ((r, counts[r : r + 32]) for r in range(0, len(counts), 32)))
-        options = SolveOptions(atoms=atoms, steps=10, tolerance=0, dictionary_steps=20)
+        options = SolveOptions(method="paper", atoms=atoms, steps=10, tolerance=0, dictionary_steps=20)
         run = plan_run(open_painting(path), name="r", options=options, resources=RunOptions(), slots=1)
         quiet, executor = Silent(), LocalExecutor(1)
         with state.locked(run):

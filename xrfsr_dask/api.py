@@ -24,8 +24,9 @@ def fuse(
     rgb: np.ndarray,
     *,
     factor: int,
-    method: str = "paper",
+    method: str = "joint",
     atoms: int = 50,
+    hidden_atoms: int = 12,
     energy: np.ndarray | None = None,
     noise: Noise = "poisson",
     smoothness: float = 0.1,
@@ -49,8 +50,8 @@ def fuse(
         HR pixels per spot along one axis.
     method : str
         One of `xrfsr_dask.options.METHODS`.
-    atoms : int
-        Endmembers of each layer.
+    atoms, hidden_atoms : int
+        Endmembers of each layer; `joint`: visible and hidden ones, at most.
     energy : array of shape (n_channel,), optional
         keV of each channel; channel numbers where not given.
     noise : {"poisson", "gaussian"}
@@ -83,6 +84,7 @@ def fuse(
     options = SolveOptions(
         method=method,
         atoms=atoms,
+        hidden_atoms=hidden_atoms,
         smoothness=smoothness,
         iterations=iterations,
         steps=steps,
@@ -105,8 +107,9 @@ def super_resolve(
     path: str | Path,
     *,
     name: str | None = None,
-    method: str = "paper",
+    method: str = "joint",
     atoms: int = 50,
+    hidden_atoms: int = 12,
     smoothness: float = 0.1,
     iterations: int = 20,
     steps: int = 10,
@@ -128,7 +131,7 @@ def super_resolve(
         A painting store with at least one patch.
     name : str, optional
         Name of the result; the method's where not given.
-    method, atoms, smoothness, iterations, steps, prox, seed
+    method, atoms, hidden_atoms, smoothness, iterations, steps, prox, seed
         As in `SolveOptions`.
     tile, memory, workers
         As in `RunOptions`.
@@ -142,6 +145,7 @@ def super_resolve(
     options = SolveOptions(
         method=method,
         atoms=atoms,
+        hidden_atoms=hidden_atoms,
         smoothness=smoothness,
         iterations=iterations,
         steps=steps,

@@ -335,6 +335,12 @@ def _solver_words(p: Any) -> None:
     p.add_argument("--method", choices=METHODS, default=o.method)
     p.add_argument("--atoms", type=int, default=o.atoms, help=f"endmembers of each layer ({o.atoms})")
     p.add_argument(
+        "--hidden-atoms",
+        type=int,
+        default=o.hidden_atoms,
+        help=f"hidden endmembers of joint, at most ({o.hidden_atoms})",
+    )
+    p.add_argument(
         "--smoothness", type=float, default=o.smoothness, help=f"weight of the smoothness term ({o.smoothness})"
     )
     p.add_argument(
@@ -360,6 +366,7 @@ def _solve_options(args: argparse.Namespace) -> Any:
     return SolveOptions(
         method=args.method,
         atoms=args.atoms,
+        hidden_atoms=args.hidden_atoms,
         smoothness=args.smoothness,
         iterations=args.iterations,
         steps=args.steps,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from xrfsr_dask.errors import OptionError
 
-METHODS = ("paper", "baseline1", "baseline2")
+METHODS = ("joint", "paper", "baseline1", "baseline2")
 """Methods that run on the engine, over a whole painting."""
 
 
@@ -35,13 +35,17 @@ def _whole(value: Any) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class SolveOptions:
-    """What is solved: method, model and stopping rule. Defaults are the paper's (its section V)."""
+    """What is solved: method, model and stopping rule. Defaults for Dai et al.'s methods are theirs."""
 
-    method: str = "paper"
-    """Dai et al. 2017 over the whole painting: ``"paper"`` is Algorithm 1, ``"baseline1"`` is (28), the counts
-    and smoothness alone, ``"baseline2"`` is (30), without a hidden layer."""
+    method: str = "joint"
+    """``"joint"``: co-kriging with the photograph, then non-negative factors; smoothness and scale come from
+    the data. Dai et al. 2017 over the whole painting: ``"paper"`` is Algorithm 1, ``"baseline1"`` is (28), the
+    counts and smoothness alone, ``"baseline2"`` is (30), without a hidden layer."""
     atoms: int = 50
-    """M: visible endmembers, and as many hidden ones; a baseline has one kind only."""
+    """M: visible endmembers, and as many hidden ones; a baseline has one kind only. `joint`: visible ones, at
+    most."""
+    hidden_atoms: int = 12
+    """Hidden endmembers at most (`joint` only)."""
     smoothness: float = 0.1
     """lambda of (9), dimensionless; 0 switches the term off."""
     sparsity: float = 0.02
@@ -65,10 +69,13 @@ class SolveOptions:
 
     def __post_init__(self) -> None:
         require(self.method in METHODS, f"unknown method '{self.method}'; choose one of: {', '.join(METHODS)}.")
-        for name in ("atoms", "iterations", "steps", "dictionary_steps", "start_spots", "seed"):
+        for name in ("atoms", "hidden_atoms", "iterations", "steps", "dictionary_steps", "start_spots", "seed"):
             value = getattr(self, name)
             require(_whole(value), f"{name} must be a whole number, got {value!r}.")
         require(1 <= self.atoms <= 1000, f"atoms must lie between 1 and 1000, got {self.atoms}.")
+        require(
+            1 <= self.hidden_atoms <= 200, f"hidden_atoms must lie between 1 and 200, got {self.hidden_atoms}."
+        )
         require(self.prox in ("paper", "simplex"), f"prox must be 'paper' or 'simplex', got '{self.prox}'.")
         for name in ("smoothness", "sparsity", "tolerance"):
             value = getattr(self, name)

@@ -61,7 +61,7 @@ def test_a_solve_keeps_to_the_memory_it_was_given(tmp_path, atoms, workers, memo
 def test_many_atoms_are_seen_block_by_block_with_the_same_bits(tmp_path):
     path = tmp_path / "p.zarr"
     small_painting(path, "ab")
-    options = SolveOptions(atoms=500)
+    options = SolveOptions(method="paper", atoms=500)
     plan = plan_run(
         open_painting(path), name="r", options=options, resources=RunOptions(memory=2 * 10**9), slots=1
     )

@@ -16,7 +16,7 @@ from xrfsr_dask.store import create_painting, open_painting
 from xrfsr_dask.store.arrays import open_array, open_group
 from xrfsr_dask.tiling.executor import LocalExecutor
 
-OPTIONS = SolveOptions(atoms=6, iterations=3, steps=7, tolerance=0)
+OPTIONS = SolveOptions(method="paper", atoms=6, iterations=3, steps=7, tolerance=0)
 
 
 def plan(path, *, name="r", tile=None, options=OPTIONS, **resources):
@@ -157,7 +157,7 @@ def interrupted(path) -> None:
 def test_other_options_on_resume_are_refused_by_name(tmp_path):
     path = tmp_path / "p.zarr"
     interrupted(path)
-    other = SolveOptions(atoms=6, iterations=3, steps=7, tolerance=0, smoothness=0.3)
+    other = SolveOptions(method="paper", atoms=6, iterations=3, steps=7, tolerance=0, smoothness=0.3)
     with pytest.raises(ResumeError, match=r"smoothness was 0.1, now 0.3.*--restart"):
         solve(plan(path, options=other), LocalExecutor(1))
 
@@ -291,7 +291,7 @@ def test_restart_does_not_touch_a_run_that_is_alive(tmp_path):
 def test_the_plan_counts_the_start_and_the_shards(tmp_path):
     path = tmp_path / "p.zarr"
     small_painting(path, "a")
-    run = plan(path, options=SolveOptions(atoms=200))
+    run = plan(path, options=SolveOptions(method="paper", atoms=200))
     assert run.task_bytes(50) >= 4 * 4 * 100**2 * 400  # shards shrink with the atoms: 100 px of 400
     assert max(shard.shape[0] for shard in run.shards()) == 100
     with pytest.raises(MemoryBudgetError, match=r"the start needs 6\d MB .* the limit is 1 MB; raise --memory"):

@@ -79,9 +79,16 @@ def update_dictionaries(
 
 
 def minimise_in_box(
-    D: np.ndarray, G: np.ndarray, Q: np.ndarray, *, gamma: float, steps: int, tolerance: float = 1e-6
+    D: np.ndarray,
+    G: np.ndarray,
+    Q: np.ndarray,
+    *,
+    gamma: float,
+    steps: int,
+    tolerance: float = 1e-6,
+    upper: float = 1.0,
 ) -> np.ndarray:
-    """Minimise ``<D, G D> / 2 - <D, Q>`` over entries in [0, 1].
+    """Minimise ``<D, G D> / 2 - <D, Q>`` over entries in [0, `upper`].
 
     All three dictionary problems have this form. Projected gradient with step ``1 / (gamma |G|_F)``, the
     paper's, made faster by inertia that restarts whenever it points uphill (Beck and Teboulle 2009;
@@ -99,7 +106,7 @@ def minimise_in_box(
         return D
     ahead, t = D, 1.0
     for _ in range(steps):
-        new = project_box(ahead - (G @ ahead - Q) / lipschitz)
+        new = project_box(ahead - (G @ ahead - Q) / lipschitz, upper)
         move = new - D
         if float(np.vdot(ahead - new, move)) > 0:
             t = 1.0

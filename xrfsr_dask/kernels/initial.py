@@ -38,7 +38,7 @@ def learn_coupled(
     rng = np.random.default_rng(seed)
     n_band = Il.shape[1]
     Z = np.concatenate([Il, X], axis=1).astype(np.float32)
-    D = _bounded(Z[_spread_rows(Z, atoms, rng)], n_band)
+    D = _bounded(Z[spread_rows(Z, atoms, rng)], n_band)
     for _ in range(_PASSES):
         A = codes(Z, D, beta=beta)
         D = _update_atoms(D, A.T @ A, A.T @ Z, n_band)
@@ -70,7 +70,7 @@ def codes_from_products(ZD: np.ndarray, G: np.ndarray, *, beta: float) -> np.nda
     return A
 
 
-def _spread_rows(Z: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+def spread_rows(Z: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
     """k rows far from one another (k-means++ choice); rows repeat where there are fewer than k."""
     picked = [int(rng.integers(len(Z)))]
     length = np.einsum("nm,nm->n", Z, Z, dtype=np.float64)

@@ -71,9 +71,10 @@ def open_result(path: str | Path, name: str | None = None) -> xr.Dataset:
         axes={axis: read_finite(parts[axis]) for axis in _AXES},
         attrs={"result": name, **dict(group.attrs)},
     )
-    if "region" in group:
-        region = open_array(group, "region")
-        ds["region"] = ("y", "x"), lazy_stored(region), dict(region.attrs)
+    for extra in ("region", "evidence"):
+        if extra in group:
+            found = open_array(group, extra)
+            ds[extra] = ("y", "x"), lazy_stored(found), dict(found.attrs)
     ds.encoding["source"] = painting.path
     return ds
 

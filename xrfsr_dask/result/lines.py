@@ -144,3 +144,36 @@ def best_line(energy_kev: np.ndarray, element: str) -> str | None:
             continue
         return line
     return None
+
+
+def candidate_lines(energy_kev: np.ndarray) -> np.ndarray:
+    """Net-count weights of every line an axis can show, float64 (n_channel, n): where weak elements may hide.
+
+    Ka, La and Ma of all elements from carbon to uranium; on an axis that is not in keV, windows of a
+    hundredth of it, each less its two sides.
+    """
+    energy = np.asarray(energy_kev, float)
+    step = (energy[-1] - energy[0]) / max(len(energy) - 1, 1)
+    if not 0 < step < 0.3 * fwhm_kev(max(energy[0], 1.0)):
+        return _windows(len(energy))
+    import xraylib
+
+    out = []
+    for number in range(6, 93):
+        element = xraylib.AtomicNumberToSymbol(number)
+        for line in _SUGGESTED:
+            try:
+                out.append(line_weights(energy, element, line))
+            except InputError:
+                continue
+    return np.stack(out, axis=1) if out else _windows(len(energy))
+
+
+def _windows(n_channel: int) -> np.ndarray:
+    width = max(2, n_channel // 100)
+    out = np.zeros((n_channel, max(0, n_channel // width - 1)))
+    for i in range(1, out.shape[1]):
+        out[i * width : (i + 1) * width, i] = 1.0
+        out[(i - 1) * width : i * width, i] = -0.5
+        out[(i + 1) * width : (i + 2) * width, i] = -0.5
+    return out[:, 1:]

@@ -14,6 +14,7 @@ from xrfsr_dask.beams import coverage
 from xrfsr_dask.kernels.fit import channel_groups, chi_square_gaussian, chi_square_poisson
 from xrfsr_dask.options import as_attributes
 from xrfsr_dask.progress import Progress, ticking
+from xrfsr_dask.solver.joint.model import open_evidence
 from xrfsr_dask.solver.passes import seen_abundances
 from xrfsr_dask.solver.run import VERSIONS, Chunk, Plan
 from xrfsr_dask.solver.state import State, load_matrix, open_generation
@@ -27,7 +28,7 @@ from xrfsr_dask.store.arrays import (
     where,
     write_values,
 )
-from xrfsr_dask.store.results import new_result
+from xrfsr_dask.store.results import new_result, shard_of
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.tiling.grid import Rect
 
@@ -55,6 +56,8 @@ def finish(plan: Plan, state: State, executor: Executor, progress: Progress) -> 
         )
         _write_history(group.create_group("history"), state)
         _new_fit(group.create_group("fit"), plan)
+        if o.method == "joint":
+            _new_evidence(group, plan)
         place = Path(where(group))
         executor.map(partial(write_shard, plan, state.generation, place), plan.shards(), ticking(progress))
         executor.map(partial(fit_chunk, plan, state.generation, place), plan.chunks(), ticking(progress))
@@ -66,6 +69,8 @@ def write_shard(plan: Plan, generation: int, place: Path, shard: Rect) -> None:
     open_array(group, "abundance")[shard.slices] = read_finite(open_generation(plan, generation), shard.slices)
     p = plan.painting
     open_array(group, "coverage")[shard.slices] = coverage(p.patches, shard, p.shape, p.pitch_mm)
+    if plan.options.method == "joint":
+        open_array(group, "evidence")[shard.slices] = read_finite(open_evidence(plan), shard.slices)
 
 
 def fit_chunk(plan: Plan, generation: int, place: Path, chunk: Chunk) -> None:
@@ -93,6 +98,22 @@ def _new_fit(group: zarr.Group, plan: Plan) -> None:
             dims=("spot_y", "spot_x"),
             attrs={"units": "1", "long_name": "chi-square per degree of freedom of each spot"},
         )
+
+
+def _new_evidence(group: zarr.Group, plan: Plan) -> None:
+    side = shard_of(plan.cell, plan.atoms)
+    new_array(
+        group,
+        "evidence",
+        shape=plan.painting.shape,
+        dtype="f4",
+        chunks=(side, side),
+        dims=("y", "x"),
+        attrs={
+            "units": "1",
+            "long_name": "share of a pixel's uncertainty that the counts take away",
+        },
+    )
 
 
 def _write_history(group: zarr.Group, state: State) -> None:

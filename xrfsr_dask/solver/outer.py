@@ -11,12 +11,14 @@ from xrfsr_dask.errors import ResumeError
 from xrfsr_dask.kernels import dictionary as palm
 from xrfsr_dask.kernels.dictionary import Statistics
 from xrfsr_dask.progress import Progress, Silent, ticking
+from xrfsr_dask.solver import joint
 from xrfsr_dask.solver import state as states
 from xrfsr_dask.solver.finish import finish
 from xrfsr_dask.solver.passes import advance_tile, project_counts, sum_spots, sum_tile
 from xrfsr_dask.solver.run import Plan
 from xrfsr_dask.solver.start import start
 from xrfsr_dask.solver.state import State
+from xrfsr_dask.solver.visit import visit
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.tiling.sums import merge
 
@@ -56,18 +58,25 @@ def solve(
         if state is None and resume:
             raise ResumeError(f"there is no unfinished run '{plan.name}' in {plan.painting.path} to resume.")
         report.expect(task_count(plan, state))
-        state = state or start(plan, executor, report)
-        while state.iteration < plan.options.iterations:
-            if states.settled(state.history, plan.options.tolerance):
-                break
-            state = project(plan, state, executor, report)
-            state = update_abundances(plan, state, executor, report)  # (15)
-            sums = reduce_statistics(plan, state, executor, report)  # (M2)
-            state = update_dictionaries(plan, state, sums)  # (17), (19), (21)
-            report.note(f"iteration {state.iteration}, objective {state.history[-1]['objective']:.6g}")
+        road = joint.run if plan.options.method == "joint" else alternate
+        plan, state = road(plan, state, executor, report)
         finish(plan, state, executor, report)
         states.discard(plan)  # here, where no second run can have begun
     return state
+
+
+def alternate(plan: Plan, state: State | None, executor: Executor, progress: Progress) -> tuple[Plan, State]:
+    """Algorithm 1: abundances and dictionaries by turns, from the start (13) or from `state`."""
+    state = state or start(plan, executor, progress)
+    while state.iteration < plan.options.iterations:
+        if states.settled(state.history, plan.options.tolerance):
+            break
+        state = project(plan, state, executor, progress)
+        state = update_abundances(plan, state, executor, progress)  # (15)
+        sums = reduce_statistics(plan, state, executor, progress)  # (M2)
+        state = update_dictionaries(plan, state, sums)  # (17), (19), (21)
+        progress.note(f"iteration {state.iteration}, objective {state.history[-1]['objective']:.6g}")
+    return plan, state
 
 
 def project(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
@@ -81,27 +90,19 @@ def project(plan: Plan, state: State, executor: Executor, progress: Progress) ->
 
 def update_abundances(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
     """All abundance steps (15) of one iteration, a few in each visit to the tiles."""
-    for visit, steps in enumerate(plan.visits):
-        if state.passes > 1 + visit:
+    for number, steps in enumerate(plan.visits):
+        if state.passes > 1 + number:
             continue
-        _visit(plan, state, steps, executor, progress)
+        visit(
+            plan,
+            state.generation + 1,
+            partial(advance_tile, plan, state.generation, state.dictionary, steps),
+            executor,
+            progress,
+            origin=f"gen-{state.generation} dictionary-{state.dictionary} steps-{steps} tile-{plan.tile}",
+        )
         state = states.save(plan, state.moved(passes=state.passes + 1, generation=state.generation + 1))
     return state
-
-
-def _visit(plan: Plan, state: State, steps: int, executor: Executor, progress: Progress) -> None:
-    """One visit to every tile; those an interrupted visit finished are not done again."""
-    new = state.generation + 1
-    origin = f"gen-{state.generation} dictionary-{state.dictionary} steps-{steps} tile-{plan.tile}"
-    done = {receipt.tile for receipt in states.new_generation(plan, new, origin=origin)}
-    progress.advance(len(done))
-    tiles = [tile for tile in plan.tiles() if tuple(tile) not in done]
-
-    def finished(_: int, receipt: states.Receipt) -> None:
-        states.keep_receipt(plan, new, receipt)
-        progress.advance()
-
-    executor.map(partial(advance_tile, plan, state.generation, state.dictionary, steps), tiles, finished)
 
 
 def reduce_statistics(plan: Plan, state: State, executor: Executor, progress: Progress) -> Statistics:
@@ -143,6 +144,8 @@ def update_dictionaries(plan: Plan, state: State, sums: Statistics) -> State:
 
 def task_count(plan: Plan, state: State | None = None) -> int:
     """Tasks still ahead, if every iteration is needed."""
+    if plan.options.method == "joint":
+        return joint.task_count(plan, state)
     tiles, chunks, shards = len(plan.tiles()), len(plan.chunks()), len(plan.shards())
     project = chunks if plan.n_hidden else 0
     each = project + chunks + tiles * (len(plan.visits) + 1)

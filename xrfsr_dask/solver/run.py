@@ -12,6 +12,7 @@ import numpy as np
 
 from xrfsr_dask.beams import beam_of
 from xrfsr_dask.errors import MemoryBudgetError, OptionError, StoreError
+from xrfsr_dask.kernels.colour import CENTRES
 from xrfsr_dask.kernels.sampling import Beam, needed_bounds
 from xrfsr_dask.kernels.smoothness import SMOOTHNESS_MARGIN
 from xrfsr_dask.options import RunOptions, SolveOptions, as_attributes
@@ -29,6 +30,10 @@ VERSIONS = ("xrfsr_dask", "numpy", "numba", "zarr", "dask")
 """Packages whose versions are kept with every run and result."""
 
 _SEEN_BYTES = 64 * 2**20  # of abundances that a task on spots reads at a time
+NEAR_SPOTS = 900
+"""Spots that may speak about one block of `joint`, where patches overlap."""
+
+_OVERLAPS = 4  # patches that may lie over one another
 _HEADROOM = 1.25  # scaled counts stay below 1 / _HEADROOM, so that HR pixels brighter than any spot fit the box
 
 
@@ -50,6 +55,8 @@ class Plan:
     """Side of a cell, px."""
     tile: int
     """Side of a tile, px."""
+    layers: tuple[int, int] | None = None
+    """Visible and hidden endmembers where the data decide (`joint`), once they have; None: as options say."""
 
     @property
     def work(self) -> Path:
@@ -74,12 +81,23 @@ class Plan:
     @property
     def n_visible(self) -> int:
         """Visible endmembers; baseline #1 has none, so the photograph has no say."""
+        if self.layers:
+            return self.layers[0]
         return 0 if self.options.method == "baseline1" else self.options.atoms
 
     @property
     def n_hidden(self) -> int:
         """Hidden endmembers; baseline #2 has none, so the counts have no say in the abundances (37)."""
+        if self.layers:
+            return self.layers[1]
+        if self.options.method == "joint":
+            return self.options.hidden_atoms
         return 0 if self.options.method == "baseline2" else self.options.atoms
+
+    @property
+    def noise(self) -> str:
+        """``"poisson"`` where all patches hold counts, else ``"gaussian"``."""
+        return "poisson" if all(p.noise == "poisson" for p in self.painting.patches) else "gaussian"
 
     @property
     def atoms(self) -> int:
@@ -121,6 +139,9 @@ class Plan:
         """Bytes the largest task of the run needs with tiles of that side, px."""
         windows = [self.beam(patch).windows() for patch in self.painting.patches]
         shard = 4 * min(shard_of(self.cell, self.atoms), max(self.painting.shape)) ** 2 * self.atoms
+        if self.options.method == "joint":
+            whole = self._block_bytes() + 4 * self.atoms * tile**2
+            return max(whole + bytes_in_hand(4 * self.cell**2 * self.atoms), self._chunk_bytes(), 4 * shard)
         return max(self._tile_bytes(windows, tile), self._chunk_bytes(), 4 * shard)
 
     @property
@@ -161,6 +182,14 @@ class Plan:
                 own + in_hand + codes,
             )
         )
+
+    def _block_bytes(self) -> int:
+        """Covariances of the spots around one block, twice factored, and what joins them to its pixels."""
+        step = max(1.0, min(p.step_mm for p in self.painting.patches) / self.painting.pitch_mm)
+        at_once = min(len(self.painting.patches), _OVERLAPS)
+        near = min(NEAR_SPOTS, int((self.cell / step + 12) ** 2) * at_once)
+        pixels = (self.cell + 10 * step) ** 2
+        return int(40 * near**2 + pixels * (12 * near + 8 * CENTRES + 2000))
 
     def _chunk_bytes(self) -> int:
         """A chunk of counts and its float copies, the abundances or the photograph below it, the sums."""

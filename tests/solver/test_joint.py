@@ -1,0 +1,201 @@
+import numpy as np
+import pytest
+import xarray as xr
+from helpers import small_painting, small_patch, small_truth
+from solver.test_solve import plan, result_hash
+
+from xrfsr_dask.methods.cubic import cubic_region
+from xrfsr_dask.options import SolveOptions
+from xrfsr_dask.progress import Silent
+from xrfsr_dask.solver import solve
+from xrfsr_dask.solver.joint import model, stages
+from xrfsr_dask.solver.joint.scan import Scan
+from xrfsr_dask.store import create_painting, open_painting
+from xrfsr_dask.tiling.executor import LocalExecutor
+from xrfsr_dask.tiling.grid import Rect
+
+OPTIONS = SolveOptions(atoms=8, hidden_atoms=4, iterations=4, tolerance=0)
+
+
+def joint_plan(path, **kwargs):
+    return plan(path, options=OPTIONS, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("joint") / "p.zarr"
+    small_painting(path)
+    state = solve(joint_plan(path, tile=250), LocalExecutor(2))
+    tree = xr.open_datatree(path, engine="zarr", consolidated=False)
+    return path, state, tree["results/r"].to_dataset().load()
+
+
+def test_tiles_threads_and_the_order_of_adding_leave_no_trace(solved, tmp_path):
+    A, D, photo = small_truth()
+    path = tmp_path / "p.zarr"
+    create_painting(path, photo, width_mm=170.0, transfer="linear")
+    for name in "cab":
+        small_patch(path, name, A, D)
+    solve(joint_plan(path, tile=50), LocalExecutor(1))
+    assert result_hash(path) == result_hash(solved[0])
+
+
+def test_the_objective_never_rises(solved):
+    objective = [line["objective"] for line in solved[1].history]
+    assert len(objective) == OPTIONS.iterations
+    assert (np.diff(objective) <= 1e-6 * objective[0]).all()
+    assert objective[-1] < objective[0]
+
+
+def test_factors_are_non_negative_and_the_layers_apart(solved):
+    _, _, result = solved
+    assert float(result.abundance.min()) >= 0
+    assert float(result.endmember.min()) >= 0
+    layer = result.layer.values
+    assert (np.diff(layer) >= 0).all()
+    assert set(layer) <= {0, 1}
+    assert (layer == 0).sum() <= OPTIONS.atoms
+    assert (layer == 1).sum() <= OPTIONS.hidden_atoms
+
+
+def test_it_comes_nearer_to_the_truth_than_a_cubic_spline(solved):
+    path, _, result = solved
+    A, D, _ = small_truth()
+    painting = open_painting(path)
+    region = slice(20, 120), slice(20, 120)
+    cubic = cubic_region(painting, region)
+    joint = result.abundance.values[region] @ result.endmember.values
+    truth = A[region] @ D
+    error = [np.sqrt(np.nanmean((estimate - truth) ** 2)) for estimate in (joint, cubic)]
+    assert error[0] < 0.6 * error[1]
+
+
+def test_evidence_lies_between_nothing_and_all_and_fades_where_no_spot_is_near(solved):
+    _, _, result = solved
+    evidence = result.evidence.values
+    assert evidence.min() >= 0
+    assert evidence.max() <= 1
+    assert evidence[60, 60] > 0.02
+    assert evidence[229, 169] < 0.5 * evidence[60, 60]
+    assert np.isfinite(result.abundance.values).all()
+
+
+def test_counts_are_explained_up_to_their_noise(solved):
+    path, _, _ = solved
+    tree = xr.open_datatree(path, engine="zarr", consolidated=False)
+    for name in "abc":
+        chi = tree[f"results/r/fit/{name}/chi_square"].values
+        assert 0.7 < np.median(chi) < 1.3
+
+
+@pytest.mark.parametrize("stage", [3, 5])
+def test_a_run_that_stops_after_a_stage_goes_on_with_the_same_bits(solved, tmp_path, monkeypatch, stage):
+    path = tmp_path / "p.zarr"
+    small_painting(path)
+    save, count = stages.states.save, 0
+
+    def stopping(*args):
+        nonlocal count
+        state = save(*args)
+        count += 1
+        if count == stage:
+            raise KeyboardInterrupt
+        return state
+
+    monkeypatch.setattr(stages.states, "save", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        solve(joint_plan(path, tile=100), LocalExecutor(2))
+    monkeypatch.setattr(stages.states, "save", save)
+    solve(joint_plan(path, tile=100), LocalExecutor(2), resume=True)
+    assert result_hash(path) == result_hash(solved[0])
+
+
+def test_a_run_stopped_between_dictionary_steps_goes_on_with_the_same_bits(solved, tmp_path, monkeypatch):
+    path = tmp_path / "p.zarr"
+    small_painting(path)
+    improve = stages.improve_endmembers
+
+    def stopping(plan, state, *rest):
+        if state.iteration == 2:
+            raise KeyboardInterrupt
+        return improve(plan, state, *rest)
+
+    monkeypatch.setattr(stages, "improve_endmembers", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        solve(joint_plan(path), LocalExecutor(2))
+    monkeypatch.undo()
+    solve(joint_plan(path), LocalExecutor(2), resume=True)
+    assert result_hash(path) == result_hash(solved[0])
+
+
+def test_the_bar_is_told_of_exactly_as_many_tasks_as_there_are(tmp_path):
+    class Counting(Silent):
+        expected = done = 0
+
+        def expect(self, total):
+            self.expected = total
+
+        def advance(self, n=1):
+            self.done += n
+
+    path = tmp_path / "p.zarr"
+    small_painting(path, "a")
+    bar = Counting()
+    solve(joint_plan(path), LocalExecutor(2), progress=bar)
+    assert bar.done == bar.expected
+
+
+def test_every_spot_is_near_exactly_one_block_and_blocks_cover_the_painting(tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path)
+    scan = Scan(joint_plan(path))
+    seen = {name: np.zeros(n, int) for name, n in (("a", 36 * 30), ("b", 40 * 29), ("c", 400))}
+    area = np.zeros((230, 170), int)
+    for block in scan.all_blocks():
+        area[block.slices] += 1
+        for near in scan.near(block, 0):
+            seen[near.patch.name][near.spots] += 1
+    assert (area == 1).all()
+    assert all((count == 1).all() for count in seen.values())
+
+
+def test_a_wider_margin_never_loses_a_spot(tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path)
+    scan = Scan(joint_plan(path))
+    block = Rect(100, 150, 50, 100)
+    narrow, wide = scan.near(block, 1), scan.near(block, 4)
+    for near in narrow:
+        (other,) = [w for w in wide if w.patch.name == near.patch.name]
+        assert set(near.spots) < set(other.spots)
+
+
+def test_a_gain_is_taken_off(tmp_path):
+    results = []
+    for gain in (1.0, 4.0):
+        path = tmp_path / f"{gain}.zarr"
+        small_painting(path, "a", gain=gain)
+        solve(joint_plan(path), LocalExecutor(2))
+        tree = xr.open_datatree(path, engine="zarr", consolidated=False)
+        result = tree["results/r"].to_dataset()
+        results.append(result.abundance.values[50:100, 50:100] @ result.endmember.values)
+    low, high = (r.sum(axis=2).mean() for r in results)
+    assert abs(low / high - 1) < 0.02
+
+
+def test_the_model_is_kept_as_it_was(tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path, "a")
+    p = joint_plan(path)
+    p.work.mkdir(parents=True)
+    import zarr
+
+    zarr.create_group(str(p.work), zarr_format=3)
+    state, executor = stages.State(), LocalExecutor(2)
+    for stage in (stages.find_basis, stages.describe, stages.learn_field):
+        state = stage(p, state, executor, Silent())
+    spectra, field = model.load_spectra(p), model.load_field(p)
+    r = spectra.basis.shape[1]
+    np.testing.assert_allclose(spectra.basis.T @ spectra.basis, np.eye(r), atol=1e-9)
+    assert field.map.shape == (model.load_colours(p).n + 1, r)
+    assert not field.sharp

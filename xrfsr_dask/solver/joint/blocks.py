@@ -1,0 +1,146 @@
+"""Tasks on blocks and tiles of the HR grid: co-kriging from the spots around them, and what is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xrfsr_dask.kernels.cokriging import Law, classes_of, evidence, likelihoods, map_sums
+from xrfsr_dask.kernels.nonnegative import abundances
+from xrfsr_dask.kernels.sampling import Footprints, downsample
+from xrfsr_dask.solver.joint import model
+from xrfsr_dask.solver.joint.model import Spectra
+from xrfsr_dask.solver.joint.picture import Picture, footprints_inside, neighbours, pictured, pixels_of
+from xrfsr_dask.solver.joint.scan import Scan
+from xrfsr_dask.solver.run import NEAR_SPOTS, Plan
+from xrfsr_dask.solver.state import Receipt, load_matrix, open_generation, receipt_of
+from xrfsr_dask.store.arrays import write
+from xrfsr_dask.tiling.grid import Rect
+from xrfsr_dask.tiling.sums import Sums, quantised
+
+MARGINS = (6, 5, 4, 3, 2, 1)
+"""Steps around a block whose spots speak about it: the widest that keeps them to `NEAR_SPOTS`."""
+
+_SAMPLED_MARGINS = (3, 2, 1, 0)
+_SAMPLED_SPOTS = 300
+_SAMPLED_PIXELS = 240  # of each sampled block
+_HELD_OUT = 0.15  # share of spots
+_HELD = np.float32(0.3)  # weight of the hidden layer as first found, against that of the whole
+
+
+def sampled_likelihoods(plan: Plan, field: str, laws: tuple[Law, ...], block: Rect) -> np.ndarray | None:
+    """`likelihoods` of the spots around one block; None where there are none."""
+    scan = Scan(plan)
+    spots = neighbours(
+        plan, scan, scan.gathered(block, _SAMPLED_MARGINS, _SAMPLED_SPOTS), model.load_field(plan, field)
+    )
+    return None if spots is None else likelihoods(spots, laws)
+
+
+def block_map_sums(plan: Plan, field: str, bound: float, block: Rect) -> Sums:
+    """`map_sums` of the spots whose centre lies in one block, under the prior of a field."""
+    scan, prior = Scan(plan), model.load_field(plan, field).prior
+    classes = classes_of(prior)
+    spots = neighbours(plan, scan, scan.near(block, 0), None)
+    if spots is None:
+        m, r = model.load_colours(plan).n + 1, len(prior.scale)
+        return {"normal": np.zeros((len(classes), m, m)), "right": np.zeros((m, r))}
+    normal, right = map_sums(spots, prior, classes)
+    return {"normal": quantised(normal, bound), "right": quantised(right, bound)}
+
+
+def sampled_departures(plan: Plan, field: str, block: Rect) -> np.ndarray:
+    """Sum over the spots of one block of outer products (r, r) of departures from the map, in noise units."""
+    scan, found = Scan(plan), model.load_field(plan, field)
+    spots = neighbours(plan, scan, scan.near(block, 0), found)
+    if spots is None:
+        return np.zeros((len(found.middle),) * 2)
+    whitened = spots.scores / np.sqrt(spots.variance)
+    return np.asarray(whitened.T @ whitened)
+
+
+def held_out(plan: Plan, fields: tuple[str, ...], block: Rect) -> np.ndarray:
+    """How badly each field predicts spots of one block that it was not shown: mean squares over noise, (n,)."""
+    scan = Scan(plan)
+    near = scan.gathered(block, MARGINS, NEAR_SPOTS)
+    if not near:
+        return np.zeros(len(fields))
+    inside, footprints = footprints_inside(plan, near, block)
+    rng = np.random.default_rng([plan.options.seed, block.y0, block.x0])
+    tested = inside & (rng.random(len(inside)) < _HELD_OUT)
+    if not tested[inside].any():
+        return np.zeros(len(fields))
+    ends = np.cumsum([0, *(len(n.spots) for n in near)])
+    shown = [
+        n._replace(spots=n.spots[~tested[i:j]], centres=n.centres[~tested[i:j]])
+        for n, i, j in zip(near, ends[:-1], ends[1:], strict=True)
+    ]
+    shown = [n for n in shown if len(n.spots)]
+    test = neighbours(plan, scan, near, None)
+    assert test is not None
+    some = Footprints(footprints.origin[tested[inside]], footprints.weight[tested[inside]])
+    out = []
+    for name in fields:
+        whole = pictured(plan, scan, model.load_field(plan, name), shown, block).whole.reshape(*block.shape, -1)
+        error = (downsample(whole, some) - test.scores[tested]) ** 2 / test.variance[tested]
+        out.append(float(error.sum()))
+    return np.array(out)
+
+
+def sampled_pixels(plan: Plan, block: Rect) -> Picture | None:
+    """Scores of pixels spread over one block; None where no spot is near."""
+    scan, field = Scan(plan), model.load_field(plan)
+    near = scan.gathered(block, MARGINS, NEAR_SPOTS)
+    if not near:
+        return None
+    picture = pictured(plan, scan, field, near, block)
+    rng = np.random.default_rng([plan.options.seed, block.y0, block.x0])
+    picked = np.sort(rng.permutation(len(picture.whole))[:_SAMPLED_PIXELS])
+    return Picture(picture.whole[picked], picture.hidden[picked])
+
+
+@dataclass(frozen=True)
+class Mixer:
+    """Endmembers as the unmixing needs them, float32, in whitened space."""
+
+    products: np.ndarray
+    """(k, r): endmembers against the basis."""
+    gram: np.ndarray
+    """(k, k)"""
+    n_visible: int
+
+    def unmixed(self, picture: Picture) -> np.ndarray:
+        """Abundances (n, k) >= 0: hidden ones from what is hidden, then both from the whole, the hidden
+        held."""
+        v, G = self.n_visible, self.gram.copy()
+        Anv = abundances(picture.hidden @ self.products[v:].T, G[v:, v:])
+        C = picture.whole @ self.products.T
+        Av = abundances(C[:, :v] - Anv @ G[v:, :v], G[:v, :v])
+        C[:, v:] += _HELD * Anv @ G[v:, v:]
+        G[v:, v:] *= 1 + _HELD
+        return abundances(C, G, np.concatenate([Av, Anv], axis=1))
+
+
+def mixer(spectra: Spectra, Dv: np.ndarray, Dnv: np.ndarray) -> Mixer:
+    """From endmembers in counts at gain 1."""
+    W = np.concatenate([Dv, Dnv]) * spectra.whitening
+    return Mixer((W @ spectra.basis).astype(np.float32), (W @ W.T).astype(np.float32), len(Dv))
+
+
+def unmix_tile(plan: Plan, generation: int, dictionary: int, tile: Rect) -> Receipt:
+    """Abundances and evidence of one tile, block by block, written whole."""
+    scan, field, spectra = Scan(plan), model.load_field(plan), model.load_spectra(plan)
+    mix = mixer(spectra, *(plan.scale * load_matrix(plan, dictionary, name) for name in ("Dv", "Dnv")))
+    A = np.empty((*tile.shape, plan.atoms), np.float32)
+    sure = np.zeros(tile.shape, np.float32)
+    for block in scan.blocks(tile):
+        near = scan.gathered(block, MARGINS, NEAR_SPOTS)
+        at = block.within((tile.y0, tile.x0))
+        A[at] = mix.unmixed(pictured(plan, scan, field, near, block)).reshape(*block.shape, -1)
+        spots = neighbours(plan, scan, near, field)
+        if spots is not None:
+            sure[at] = evidence(spots, field.prior, *pixels_of(plan, scan, block)).reshape(block.shape)
+    write(model.open_evidence(plan), tile.slices, sure)
+    write(open_generation(plan, generation), tile.slices, A)
+    return receipt_of(tile, A)

@@ -1,0 +1,202 @@
+"""What `joint` has learned so far, kept in the run's work folder: small arrays that every task reads."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from xrfsr_dask.kernels.cokriging import Law, Prior
+from xrfsr_dask.kernels.colour import Colours
+from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.store.arrays import new_array, open_array, open_group, read_finite, write_values
+
+SPOT_ARRAYS = ("scores", "variance", "features", "seen")
+"""Per spot: scores in the basis, variance of their noise, S phi, and S A of the finished abundances."""
+
+FIELD = "field"
+"""Name of the field that was chosen."""
+
+_FOLDER = "joint"
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Whitened spectral space and the basis of the scores."""
+
+    whitening: np.ndarray
+    """float64 (n_channel,): counts at gain 1 -> unit noise."""
+    basis: np.ndarray
+    """float64 (n_channel, r), orthonormal; scores are ``(X / g * whitening) @ basis``."""
+
+    def scores(self, X: np.ndarray) -> np.ndarray:
+        """Scores (n, r) of counts at gain 1, (n, n_channel)."""
+        return X @ (self.basis * self.whitening[:, None]).astype(np.float32)
+
+    def variance(self, X: np.ndarray) -> np.ndarray:
+        """Variance (n, r) of the scores of Poisson counts X (n, n_channel)."""
+        return X @ np.square(self.basis * self.whitening[:, None]).astype(np.float32)
+
+    def unwhitened(self, Z: np.ndarray) -> np.ndarray:
+        """Counts (n, n_channel) of scores (n, r)."""
+        return Z @ (self.basis / self.whitening[:, None]).T
+
+
+@dataclass(frozen=True)
+class Field:
+    """The model (J1) with (J2): from colour and place to scores."""
+
+    map: np.ndarray
+    """float64 (m + 1, r): g, the last row a constant."""
+    prior: Prior
+    middle: np.ndarray
+    """float64 (r,): the usual level of what departs from the map: where nothing is hidden."""
+    directions: np.ndarray
+    """float64 (r, k), orthonormal: what departs from the map, strongest first, in deviations of the noise."""
+    sharp: bool = False
+    """Whether departures from the map are flat with edges (J3), and the map does not drift."""
+
+    def coloured(self, features: np.ndarray) -> np.ndarray:
+        """phi . g of pixels or spots, float32 (n, r)."""
+        return features @ self.map[:-1].astype(np.float32) + self.map[-1].astype(np.float32)
+
+
+def create(plan: Plan) -> None:
+    """An empty folder for the model; what an earlier attempt left is removed."""
+    zarr.create_group(str(plan.work / _FOLDER), zarr_format=3, overwrite=True).create_group("spots")
+
+
+def save_spectra(plan: Plan, spectra: Spectra, colours: Colours) -> None:
+    """Keep basis and colours, and make room for what is known of each spot."""
+    group = open_group(plan.work / _FOLDER, mode="r+")
+    _put(group, "whitening", spectra.whitening, ("energy",))
+    _put(group, "basis", spectra.basis, ("energy", "score"))
+    _put(group, "centres", colours.centres, ("centre", "band"))
+    _put(group, "transform", colours.transform, ("centre", "feature"))
+    r = spectra.basis.shape[1]
+    for name, n in (("scores", r), ("variance", r), ("features", colours.n)):
+        new_spots(plan, name, n)
+
+
+def load_spectra(plan: Plan) -> Spectra:
+    """As saved."""
+    return Spectra(_get(plan, "whitening"), _get(plan, "basis"))
+
+
+def load_colours(plan: Plan) -> Colours:
+    """As saved."""
+    return Colours(_get(plan, "centres"), _get(plan, "transform"))
+
+
+def save_candidates(plan: Plan, directions: np.ndarray) -> None:
+    """Keep candidate directions of the basis (n_channel, k), whitening included, for the tasks that try
+    them."""
+    _put(open_group(plan.work / _FOLDER, mode="r+"), "candidates", directions, ("energy", "candidate"))
+
+
+def load_candidates(plan: Plan) -> np.ndarray:
+    """As saved."""
+    return _get(plan, "candidates")
+
+
+def save_field(plan: Plan, name: str, field: Field) -> None:
+    """Keep map and prior of a field under a name."""
+    group = open_group(plan.work / _FOLDER, mode="r+").require_group(name)
+    _put(group, "map", field.map, ("feature_or_one", "score"))
+    _put(group, "middle", field.middle, ("score",))
+    _put(group, "share", field.prior.share, ("score",))
+    _put(group, "scale", field.prior.scale, ("score",))
+    _put(group, "directions", field.directions, ("score", "direction"))
+    group.attrs["sharp"] = field.sharp
+    group.attrs["law"] = dataclasses.asdict(field.prior.law)
+
+
+def load_field(plan: Plan, name: str = FIELD) -> Field:
+    """As saved; without a name, the one that was chosen."""
+    attrs: Any = dict(open_group(plan.work / _FOLDER / name).attrs)
+    share, scale, g, middle, directions = (
+        _get(plan, f"{name}/{part}") for part in ("share", "scale", "map", "middle", "directions")
+    )
+    return Field(g, Prior(Law(**attrs["law"]), share, scale), middle, directions, bool(attrs["sharp"]))
+
+
+def save_limits(plan: Plan, limits: dict[str, float]) -> None:
+    """Largest values met, which bound exact sums."""
+    open_group(plan.work / _FOLDER, mode="r+").attrs["limits"] = json.dumps(limits)
+
+
+def load_limits(plan: Plan) -> dict[str, float]:
+    """As saved."""
+    found: dict[str, float] = json.loads(str(open_group(plan.work / _FOLDER).attrs["limits"]))
+    return found
+
+
+def save_endmembers(plan: Plan, number: int, Dv: np.ndarray, Dnv: np.ndarray) -> None:
+    """Endmembers of both layers, scaled units, as dictionary `number`."""
+    group = zarr.create_group(str(plan.work / f"dictionary-{number:06d}"), zarr_format=3, overwrite=True)
+    for name, D in (("Dv", Dv), ("Dnv", Dnv)):
+        write_values(group, name, np.asarray(D, np.float64), ("atom", "energy"))
+
+
+def save_start(plan: Plan, D: np.ndarray) -> None:
+    """Keep the endmembers the dictionary steps begin with, (k, n_channel), scaled: they are held to them."""
+    _put(open_group(plan.work / _FOLDER, mode="r+"), "start", D, ("atom", "energy"))
+
+
+def load_start(plan: Plan) -> np.ndarray:
+    """As saved."""
+    return _get(plan, "start")
+
+
+def new_spots(plan: Plan, name: str, n: int) -> None:
+    """An empty (spot_y, spot_x, n) array for every patch, chunked like its counts."""
+    spots = open_group(plan.work / _FOLDER / "spots", mode="r+")
+    if name in spots:
+        del spots[name]
+    group = spots.create_group(name)
+    for patch in plan.painting.patches:
+        new_array(
+            group,
+            patch.name,
+            shape=(*patch.shape[:2], n),
+            dtype="f4",
+            chunks=(*patch.counts().chunks[:2], n),
+            dims=(f"{patch.name}_y", f"{patch.name}_x", "value"),
+        )
+
+
+def open_spots(plan: Plan, name: str, patch: str) -> zarr.Array:
+    """One of `SPOT_ARRAYS` of a patch."""
+    return open_array(open_group(_path(plan, name), mode="r+"), patch)
+
+
+def new_evidence(plan: Plan) -> None:
+    """An empty (y, x) map of evidence."""
+    group = open_group(plan.work / _FOLDER, mode="r+")
+    if "evidence" not in group:
+        chunks = (plan.cell, plan.cell)
+        new_array(group, "evidence", shape=plan.painting.shape, dtype="f4", chunks=chunks, dims=("y", "x"))
+
+
+def open_evidence(plan: Plan) -> zarr.Array:
+    """Evidence of every pixel, while a run is in progress."""
+    return open_array(open_group(plan.work / _FOLDER, mode="r+"), "evidence")
+
+
+def _path(plan: Plan, name: str) -> Path:
+    return plan.work / _FOLDER / "spots" / name
+
+
+def _put(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...]) -> None:
+    if name in group:
+        del group[name]
+    write_values(group, name, np.asarray(values), dims)
+
+
+def _get(plan: Plan, name: str) -> np.ndarray:
+    return read_finite(open_array(open_group(plan.work / _FOLDER), name))

@@ -1,0 +1,104 @@
+"""Blocks of the HR grid and the spots near them; geometry only.
+
+A *block* is a cell, or a part of one where a cell holds many spots. It is computed alone, from the stored spots
+around it, in one order of operations: so it has the same bits in any tile, and no halo of pixels is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from xrfsr_dask.beams import in_spots
+from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.store.patches import Patch, apply_transform
+from xrfsr_dask.tiling.grid import Rect, cells_of
+
+BLOCK_STEPS = 12
+"""A block is at most this many steps of the scan wide."""
+
+
+class Near(NamedTuple):
+    """Some spots of one patch."""
+
+    patch: Patch
+    spots: np.ndarray
+    """int (n,): flat, row-major."""
+    centres: np.ndarray
+    """float64 (n, 2): (y, x) in px."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Where the spots of all patches lie, in steps of the finest scan."""
+
+    plan: Plan
+
+    @cached_property
+    def step_px(self) -> float:
+        """HR px per step."""
+        painting = self.plan.painting
+        return max(1.0, min(patch.step_mm for patch in painting.patches) / painting.pitch_mm)
+
+    def blocks(self, tile: Rect) -> list[Rect]:
+        """Blocks of a tile, row by row of cells."""
+        parts = max(1, int(np.ceil(self.plan.cell / (BLOCK_STEPS * self.step_px))))
+        side = -(-self.plan.cell // parts)
+        return [block for cell in cells_of(tile, self.plan.cell) for block in cells_of(cell, side)]
+
+    def all_blocks(self) -> list[Rect]:
+        """Blocks of the whole painting."""
+        ny, nx = self.plan.painting.shape
+        cells = cells_of(Rect(0, ny, 0, nx), self.plan.cell)
+        return [block for cell in cells for block in self.blocks(cell)]
+
+    def near(self, block: Rect, margin: float) -> list[Near]:
+        """Spots whose centres lie in a block grown by `margin` steps: patch, flat indices, centres in px.
+
+        With a margin of 0 every spot of the painting is near exactly one block.
+        """
+        grown = margin * self.step_px
+        low = np.array([block.y0 - grown, block.x0 - grown])
+        high = np.array([block.y1 + grown, block.x1 + grown])
+        limit = np.array(self.plan.painting.shape) - 1e-6
+        out = []
+        for patch in self.plan.painting.patches:
+            index = _candidates(patch, low, high, self.plan.painting.pitch_mm, limit)
+            if len(index):
+                rows = np.stack(np.divmod(index, patch.shape[1]), axis=1)
+                centres = apply_transform(patch.transform, rows) / self.plan.painting.pitch_mm
+                held = np.clip(centres, 0.0, limit)
+                inside = ((held >= low) & (held < high)).all(axis=1)
+                if inside.any():
+                    out.append(Near(patch, index[inside], centres[inside]))
+        return out
+
+    def gathered(self, block: Rect, margins: tuple[int, ...], most: int) -> list[Near]:
+        """`near` with the widest margin that keeps the number of spots to `most`, else the narrowest."""
+        found: list[Near] = []
+        for margin in margins:
+            found = self.near(block, margin)
+            if sum(len(index) for _, index, _ in found) <= most:
+                break
+        return found
+
+
+def _candidates(
+    patch: Patch, low: np.ndarray, high: np.ndarray, pitch_mm: float, limit: np.ndarray
+) -> np.ndarray:
+    """Flat indices of a rectangle of spots that holds all whose centre may lie in the box; px.
+
+    A box at the edge of the painting takes in what lies beyond that edge.
+    """
+    ny, nx = patch.shape[:2]
+    ends = apply_transform(patch.transform, np.array([(y, x) for y in (0, ny) for x in (0, nx)])) / pitch_mm
+    low = np.where(low <= 0, np.minimum(low, ends.min(axis=0)), low)
+    high = np.where(high >= limit, np.maximum(high, ends.max(axis=0)), high)
+    corners = np.array([(y, x) for y in (low[0], high[0]) for x in (low[1], high[1])])
+    spots = in_spots(patch, corners * pitch_mm)
+    first = np.clip(np.floor(spots.min(axis=0)), 0, (ny, nx)).astype(int)
+    last = np.clip(np.ceil(spots.max(axis=0)) + 1, 0, (ny, nx)).astype(int)
+    return (np.arange(first[0], last[0])[:, None] * nx + np.arange(first[1], last[1])).ravel()

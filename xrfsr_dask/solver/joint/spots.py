@@ -1,0 +1,124 @@
+"""Tasks on spots: each reads one chunk of one patch's counts, and writes or returns little."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xrfsr_dask.kernels.dictionary import spot_statistics
+from xrfsr_dask.kernels.poisson import count_sums
+from xrfsr_dask.kernels.spectral import pair_sums
+from xrfsr_dask.solver.joint import model
+from xrfsr_dask.solver.passes import chunk_window, scaled_counts, seen_abundances
+from xrfsr_dask.solver.run import Chunk, Plan
+from xrfsr_dask.solver.state import load_matrix
+from xrfsr_dask.store.arrays import read_finite
+from xrfsr_dask.tiling.sums import Sums, quantised
+
+FOLDS = 5
+"""Parts of the spots that are left out in turn when the global map is tried."""
+
+_FOLD_SPOTS = 8  # side of the squares of spots that stay together
+_LEAST_VARIANCE = 0.05  # of the mean of a patch
+
+
+def counts_at_gain_one(plan: Plan, chunk: Chunk) -> np.ndarray:
+    """Counts of one chunk over the patch's relative gain, float32 (ny, nx, n_channel), counts."""
+    gain = plan.gain(plan.painting.patch(chunk.patch))
+    return scaled_counts(plan, chunk) * np.float32(plan.scale / gain)
+
+
+def largest_score(plan: Plan, chunk: Chunk) -> float:
+    """Largest score of a spot of one chunk in any candidate direction: bounds the sums of `candidate_pairs`."""
+    T = counts_at_gain_one(plan, chunk) @ model.load_candidates(plan).astype(np.float32)
+    return float(np.abs(T).max())
+
+
+def candidate_pairs(plan: Plan, bound: float, chunk: Chunk) -> Sums:
+    """`pair_sums` of the scores of the candidate directions."""
+    T = counts_at_gain_one(plan, chunk) @ model.load_candidates(plan).astype(np.float32)
+    p = pair_sums(T)
+    return {
+        "n": np.array(float(p.n)),
+        "first": quantised(p.first, bound),
+        "second": quantised(p.second, bound),
+        "n_pair": np.array(float(p.n_pair)),
+        "pair_first": quantised(p.pair_first, bound),
+        "pair_second": quantised(p.pair_second, bound),
+    }
+
+
+def describe_spots(plan: Plan, chunk: Chunk) -> dict[str, float]:
+    """Write scores, their variance and S phi of one chunk of spots; tell the extremes."""
+    spectra, colours = model.load_spectra(plan), model.load_colours(plan)
+    patch = plan.painting.patch(chunk.patch)
+    X = counts_at_gain_one(plan, chunk)
+    scores = spectra.scores(X)
+    if patch.noise == "poisson":
+        variance = spectra.variance(np.maximum(X, 0)) / np.float32(plan.gain(patch))
+        usual = spectra.variance(patch.mean_spectrum()[None].astype(np.float32)) / plan.gain(patch) ** 2
+        variance = np.maximum(variance, np.maximum(_LEAST_VARIANCE * usual, 1e-12))
+    else:
+        variance = np.full(scores.shape, 1.0 / plan.gain(patch) ** 2, np.float32)
+    window = chunk_window(plan, chunk)
+    phi = colours.features(plan.painting.photograph(window.slices))
+    features = window.downsample(phi).reshape(*X.shape[:2], -1)
+    for name, values in (("scores", scores), ("variance", variance), ("features", features)):
+        model.open_spots(plan, name, chunk.patch)[chunk.spots.slices] = values
+    return {
+        "score": float(np.abs(scores).max()),
+        "variance": float(variance.min()),
+        "certainty": float((np.square(scores).max(axis=(0, 1)) / variance.min(axis=(0, 1))).max()),
+    }
+
+
+def ridge_sums(plan: Plan, bound: float, chunk: Chunk) -> Sums:
+    """Normal equations of the global map for each fold: small squares of spots go to folds by turns."""
+    values = [
+        read_finite(model.open_spots(plan, name, chunk.patch), chunk.spots.slices)
+        for name in ("features", "scores", "variance")
+    ]
+    F, Z, variance = (v.reshape(-1, v.shape[2]).astype(np.float64) for v in values)
+    F = np.column_stack([F, np.ones(len(F))])
+    weight = 1.0 / variance.mean(axis=1)
+    fold = _folds(chunk)
+    out = {
+        "normal": np.zeros((FOLDS, F.shape[1], F.shape[1])),
+        "right": np.zeros((FOLDS, F.shape[1], Z.shape[1])),
+    }
+    out["square"] = np.zeros((FOLDS, Z.shape[1]))
+    for i in range(FOLDS):
+        at = fold == i
+        WF = F[at] * weight[at, None]
+        out["normal"][i], out["right"][i] = WF.T @ F[at], WF.T @ Z[at]
+        out["square"][i] = weight[at] @ np.square(Z[at])
+    return {name: quantised(value, bound) for name, value in out.items()}
+
+
+def _folds(chunk: Chunk) -> np.ndarray:
+    """Fold of each spot of a chunk, int (n_spot,): squares of 8 x 8 spots, of fewer in a small scan."""
+    s = chunk.spots
+    side = max(1, min(_FOLD_SPOTS, min(s.y1, s.x1) // 3))
+    y, x = np.mgrid[s.y0 : s.y1, s.x0 : s.x1] // side
+    return ((2 * y + x + sum(map(ord, chunk.patch))) % FOLDS).ravel()
+
+
+def see_spots(plan: Plan, generation: int, chunk: Chunk) -> None:
+    """Write S A of one chunk of spots, gain included: what the dictionary steps know of the abundances."""
+    SA = seen_abundances(plan, generation, chunk)
+    SA *= np.float32(plan.gain(plan.painting.patch(chunk.patch)))
+    model.open_spots(plan, "seen", chunk.patch)[chunk.spots.slices] = SA.reshape(*chunk.spots.shape, -1)
+
+
+def dictionary_sums(plan: Plan, dictionary: int, noise: str, bound: float, chunk: Chunk) -> Sums:
+    """What the next dictionary step needs of one chunk of counts, in scaled units."""
+    X = scaled_counts(plan, chunk)
+    X = X.reshape(-1, X.shape[2])
+    SA = read_finite(model.open_spots(plan, "seen", chunk.patch), chunk.spots.slices).reshape(len(X), -1)
+    if noise == "gaussian":
+        P, Q, xx = spot_statistics(SA, X)
+        found = {"P": P, "Q": Q, "xx": np.array(xx)}
+    else:
+        D = np.concatenate([load_matrix(plan, dictionary, name) for name in ("Dv", "Dnv")]).astype(np.float32)
+        s = count_sums(SA, X, D)
+        found = {"pull": s.pull, "seen": s.seen, "deviance": np.array(s.deviance)}
+    return {name: quantised(value, bound) for name, value in found.items()}

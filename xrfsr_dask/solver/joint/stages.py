@@ -1,0 +1,401 @@
+"""The road of `joint`, stage by stage: basis, spots, field, endmembers, abundances, dictionary steps.
+
+Each stage maps or reduces small tasks over chunks of counts, blocks or tiles, and ends in a checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+
+import numpy as np
+
+from xrfsr_dask.kernels.cokriging import LAWS, Law, Prior, best_prior, class_scale, classes_of, likeliest
+from xrfsr_dask.kernels.colour import learn_colours
+from xrfsr_dask.kernels.dictionary import minimise_in_box
+from xrfsr_dask.kernels.poisson import CountSums, poisson_step, prior_loss
+from xrfsr_dask.kernels.spectral import (
+    Pairs,
+    choose_basis,
+    gaussian_whitening,
+    leading_directions,
+    poisson_whitening,
+)
+from xrfsr_dask.progress import Progress, ticking
+from xrfsr_dask.result.lines import candidate_lines
+from xrfsr_dask.solver import state as states
+from xrfsr_dask.solver.joint import model
+from xrfsr_dask.solver.joint.blocks import (
+    block_map_sums,
+    held_out,
+    sampled_departures,
+    sampled_likelihoods,
+    sampled_pixels,
+    unmix_tile,
+)
+from xrfsr_dask.solver.joint.layers import layered_endmembers
+from xrfsr_dask.solver.joint.model import Field, Spectra
+from xrfsr_dask.solver.joint.scan import Scan
+from xrfsr_dask.solver.joint.spots import (
+    FOLDS,
+    candidate_pairs,
+    describe_spots,
+    dictionary_sums,
+    largest_score,
+    ridge_sums,
+    see_spots,
+)
+from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.solver.start import sample_spots
+from xrfsr_dask.solver.state import State
+from xrfsr_dask.solver.visit import visit
+from xrfsr_dask.tiling.executor import Executor
+from xrfsr_dask.tiling.grid import Rect
+from xrfsr_dask.tiling.sums import merge
+
+_TRIED = "tried"  # name of a field that is being learned
+_COLOUR_PIXELS = 8000  # of the photograph, sampled for centres of colours
+_LAWS_AGAIN = 4  # laws tried again once the map is fitted
+_PRIOR_BLOCKS = 8  # sampled for the likelihood
+_PIXEL_BLOCKS = 24  # sampled for spectra of pixels
+_RIDGES = 10.0 ** np.arange(-2.0, 6.01, 0.5)
+_CLEARLY = 0.5  # edges are taken where they leave less than this share of the error of a smooth field
+_SHARP_DIRECTIONS = 4
+_STRONG = 1e-5  # share of the strongest direction's departure
+_HOLD = 20.0  # abundance that the start of an endmember is worth
+
+
+def run(plan: Plan, state: State | None, executor: Executor, progress: Progress) -> tuple[Plan, State]:
+    """From the counts to abundances and endmembers, going on from `state` where there is one.
+
+    Returns
+    -------
+    Plan, State
+        The plan with the number of endmembers of each layer as chosen, and the state to finish.
+    """
+    state = state or State()
+    for number, stage in enumerate((find_basis, describe, learn_field, find_endmembers, unmix, see), 1):
+        if state.passes < number:
+            plan = with_layers(plan, state)
+            state = states.save(plan, stage(plan, state, executor, progress).moved(passes=number))
+    plan = with_layers(plan, state)
+    start = model.load_start(plan)
+    while state.iteration < plan.options.iterations:
+        if states.settled(state.history, plan.options.tolerance):
+            break
+        state = improve_endmembers(plan, state, start, executor, progress)
+    return plan, state
+
+
+def task_count(plan: Plan, state: State | None = None) -> int:
+    """Tasks still ahead, if every iteration is needed."""
+    tiles, chunks, shards = len(plan.tiles()), len(plan.chunks()), len(plan.shards())
+    blocks = len(Scan(plan).all_blocks())
+    drawn, pictures = (len(_sampled_blocks(plan, most)) for most in (_PRIOR_BLOCKS, _PIXEL_BLOCKS))
+    each = [2 * chunks, chunks, chunks + 2 * blocks + 4 * drawn, pictures, tiles, chunks]
+    done = state or State()
+    iterations = chunks * (plan.options.iterations - done.iteration)
+    return sum(each[done.passes :]) + iterations + shards + chunks
+
+
+def with_layers(plan: Plan, state: State) -> Plan:
+    """The plan with the endmembers that were chosen; as it is before they are."""
+    if state.passes < 4:
+        return plan
+    n_v, n_nv = (len(states.load_matrix(plan, state.dictionary, name)) for name in ("Dv", "Dnv"))
+    return dataclasses.replace(plan, layers=(n_v, n_nv))
+
+
+# Stages
+
+
+def find_basis(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
+    """Whitening, and the directions of spectral space that carry a picture; colours of the photograph."""
+    model.create(plan)
+    _, X = sample_spots(plan)
+    X *= np.float32(plan.scale)
+    mean = _mean_spectrum(plan)
+    whitening = poisson_whitening(mean) if plan.noise == "poisson" else gaussian_whitening(X)
+    X *= whitening.astype(np.float32)
+    leading, strength = leading_directions(X, seed=plan.options.seed)
+    del X
+    W = np.column_stack(
+        [mean * whitening, leading, candidate_lines(plan.painting.energy_kev) / whitening[:, None]]
+    )
+    W /= np.maximum(np.linalg.norm(W, axis=0), 1e-30)
+    chunks = plan.chunks()
+    model.save_candidates(plan, W * whitening[:, None])
+    largest = max(executor.map(partial(largest_score, plan), chunks, ticking(progress)))
+    bound = max(1.0, 4.0 * largest**2 * _n_spots(plan))
+    sums = executor.reduce(partial(candidate_pairs, plan, bound), chunks, merge, ticking(progress))
+    basis = choose_basis(W, strength, Pairs(**sums), len(strength))
+    colours = learn_colours(_sampled_colours(plan), seed=plan.options.seed)
+    model.save_spectra(plan, Spectra(whitening, basis), colours)
+    return state
+
+
+def describe(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
+    """Scores, their noise and S phi of every spot."""
+    told = executor.map(partial(describe_spots, plan), plan.chunks(), ticking(progress))
+    model.save_limits(
+        plan,
+        {
+            "score": max(t["score"] for t in told),
+            "variance": min(t["variance"] for t in told),
+            "certainty": max(t["certainty"] for t in told),
+        },
+    )
+    return state
+
+
+def learn_field(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
+    """The model (J1): the global map, and the prior (J2) under which the spots are most likely."""
+    limits, n = model.load_limits(plan), _n_spots(plan)
+    bound = max(1.0, 8.0 * n * max(1.0, limits["score"]) ** 2 / min(1.0, limits["variance"]))
+    sums = executor.reduce(partial(ridge_sums, plan, bound), plan.chunks(), merge, ticking(progress))
+    ridges, g = ridge_by_folds(sums["normal"], sums["right"], sums["square"])
+    # A ridge weighs the map against residuals of unit variance; what follows knows their true size.
+    ridges = ridges / residual_variance(sums["normal"], sums["right"], sums["square"], g)
+    r = g.shape[1]
+    sampled = _sampled_blocks(plan, _PRIOR_BLOCKS)
+    first = Field(g, Prior(LAWS[0], np.ones(r), np.ones(r)), np.zeros(r), np.zeros((r, 0)))
+    table = _likelihoods(plan, first, LAWS, sampled, executor, progress)
+    laws = likeliest(table, LAWS, _LAWS_AGAIN)
+    usual = _usual_variance(plan)
+    drifting = _mapped(plan, first, best_prior(table, LAWS, usual), ridges, executor, progress)
+    again = _likelihoods(plan, drifting, laws, sampled, executor, progress)
+    drifting = dataclasses.replace(drifting, prior=best_prior(again, laws, usual))
+    sharp = _mapped(plan, first, best_prior(table[:, :1], LAWS, usual), ridges, executor, progress)
+    sharp = _sharpened(plan, sharp, sampled, executor, progress)
+    for name, field in (("drifting", drifting), ("sharp", sharp)):
+        model.save_field(plan, name, field)
+    told = executor.map(partial(held_out, plan, ("drifting", "sharp")), sampled, ticking(progress))
+    smooth_error, sharp_error = np.sum(told, axis=0)
+    model.save_field(plan, model.FIELD, sharp if sharp_error < _CLEARLY * smooth_error else drifting)
+    return state
+
+
+def find_endmembers(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
+    """Non-negative endmembers of both layers among the spectra of sampled pixels."""
+    spectra, field = model.load_spectra(plan), model.load_field(plan)
+    sampled = _sampled_blocks(plan, _PIXEL_BLOCKS)
+    pictures = [
+        p for p in executor.map(partial(sampled_pixels, plan), sampled, ticking(progress)) if p is not None
+    ]
+    whole = np.concatenate([p.whole for p in pictures])
+    hidden = np.concatenate([p.hidden for p in pictures])
+    middle = np.median(hidden, axis=0).astype(np.float64)
+    model.save_field(plan, model.FIELD, dataclasses.replace(field, middle=middle))
+    Dv, Dnv = layered_endmembers(
+        spectra,
+        whole,
+        hidden - middle.astype(np.float32),
+        n_visible=plan.options.atoms,
+        n_hidden=plan.options.hidden_atoms,
+    )
+    model.save_endmembers(plan, 0, Dv / plan.scale, Dnv / plan.scale)
+    model.save_start(plan, np.concatenate([Dv, Dnv]) / plan.scale)
+    return state
+
+
+def unmix(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
+    """Abundances of every pixel, tile by tile."""
+    model.new_evidence(plan)
+    task = partial(unmix_tile, plan, 1, state.dictionary)
+    visit(plan, 1, task, executor, progress, origin=f"joint tile-{plan.tile}")
+    return state.moved(generation=1)
+
+
+def see(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
+    """S A of every spot, for the dictionary steps."""
+    model.new_spots(plan, "seen", plan.atoms)
+    executor.map(partial(see_spots, plan, state.generation), plan.chunks(), ticking(progress))
+    return state
+
+
+def improve_endmembers(
+    plan: Plan, state: State, start: np.ndarray, executor: Executor, progress: Progress
+) -> State:
+    """One dictionary step with its checkpoint; `start` are the endmembers chosen among pixels."""
+    bound = 64.0 * _n_spots(plan) * len(plan.painting.energy_kev)
+    sums = executor.reduce(
+        partial(dictionary_sums, plan, state.dictionary, plan.noise, bound),
+        plan.chunks(),
+        merge,
+        ticking(progress),
+    )
+    D = _endmembers(plan, state.dictionary)
+    if plan.noise == "gaussian":
+        D, data, prior = _least_squares_step(sums, D, start)
+    else:
+        data, prior = float(sums["deviance"]), prior_loss(D, start, hold=_HOLD)
+        D = poisson_step(CountSums(sums["pull"], sums["seen"], data), start, hold=_HOLD)
+    n_v, number = plan.n_visible, state.dictionary + 1
+    model.save_endmembers(plan, number, D[:n_v], D[n_v:])
+    line = {"objective": data + prior, "data": data, "prior": prior}
+    progress.note(f"iteration {state.iteration + 1}, objective {line['objective']:.6g}")
+    return states.save(
+        plan, state.moved(iteration=state.iteration + 1, dictionary=number, history=[*state.history, line])
+    )
+
+
+# The small sums
+
+
+def ridge_by_folds(normal: np.ndarray, right: np.ndarray, square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ridge of each score that predicts spots left out best, and the map fitted with it.
+
+    Parameters
+    ----------
+    normal : float64 (fold, m + 1, m + 1)
+    right : float64 (fold, m + 1, r)
+    square : float64 (fold, r)
+        Sums of weighted squares of the scores.
+
+    Returns
+    -------
+    ridges : float64 (r,)
+        Infinite where no map beats a constant.
+    g : float64 (m + 1, r)
+    """
+    N, R = normal.sum(axis=0), right.sum(axis=0)
+    tried = [*_RIDGES, np.inf]
+    errors = np.zeros((len(tried), R.shape[1]))
+    for fold in range(FOLDS):
+        if normal[fold, -1, -1] == 0 or normal[fold, -1, -1] == N[-1, -1]:
+            continue
+        for i, ridge in enumerate(tried):
+            g = _solved(N - normal[fold], R - right[fold], ridge)
+            errors[i] += square[fold] - 2 * (g * right[fold]).sum(axis=0) + (g * (normal[fold] @ g)).sum(axis=0)
+    best = np.where(errors.any(axis=0), errors.argmin(axis=0), len(tried) - 1)
+    g = np.empty_like(R)
+    for i in np.unique(best):
+        g[:, best == i] = _solved(N, R[:, best == i], tried[i])
+    return np.asarray(tried)[best], g
+
+
+def residual_variance(normal: np.ndarray, right: np.ndarray, square: np.ndarray, g: np.ndarray) -> np.ndarray:
+    """Weighted mean square (r,) of what a map leaves, for the sums of `ridge_by_folds`."""
+    N, R = normal.sum(axis=0), right.sum(axis=0)
+    left = square.sum(axis=0) - 2 * (g * R).sum(axis=0) + (g * (N @ g)).sum(axis=0)
+    return np.maximum(left / max(N[-1, -1], 1e-30), 1e-12)
+
+
+def _ridged(
+    normal: np.ndarray, right: np.ndarray, classes: list[np.ndarray], scales: np.ndarray, ridges: np.ndarray
+) -> np.ndarray:
+    """Map (m + 1, r) from `map_sums` of all spots, each score with its own ridge."""
+    g = np.empty_like(right)
+    for N, scores, scale in zip(normal, classes, scales, strict=True):
+        for ridge in np.unique(ridges[scores]):
+            at = scores[ridges[scores] == ridge]
+            g[:, at] = _solved(N, right[:, at], scale * ridge)
+    return g
+
+
+def _solved(N: np.ndarray, R: np.ndarray, ridge: float) -> np.ndarray:
+    """Map (m + 1, r) of a ridge on all but the constant; only the constant where the ridge is infinite."""
+    if np.isinf(ridge):
+        g = np.zeros_like(R)
+        g[-1] = R[-1] / max(N[-1, -1], 1e-30)
+        return g
+    penalty = np.full(len(N), ridge)
+    penalty[-1] = 1e-9 * ridge
+    return np.linalg.solve(N + np.diag(penalty), R)
+
+
+def _likelihoods(
+    plan: Plan,
+    field: Field,
+    laws: tuple[Law, ...],
+    blocks: list[Rect],
+    executor: Executor,
+    progress: Progress,
+) -> np.ndarray:
+    """Log likelihoods under all laws, shares and scales, summed over sampled blocks in their order."""
+    model.save_field(plan, _TRIED, field)
+    tables = executor.map(partial(sampled_likelihoods, plan, _TRIED, laws), blocks, ticking(progress))
+    return np.asarray(np.sum([table for table in tables if table is not None], axis=0))
+
+
+def _mapped(
+    plan: Plan, field: Field, prior: Prior, ridges: np.ndarray, executor: Executor, progress: Progress
+) -> Field:
+    """The field under a prior, its global map fitted by generalised least squares."""
+    field = dataclasses.replace(field, prior=prior)
+    model.save_field(plan, _TRIED, field)
+    limits, classes = model.load_limits(plan), classes_of(prior)
+    scales = np.array([class_scale(prior, scores) for scores in classes])
+    # No entry of K^-1 exceeds 1 / (least noise): what map_sums adds up for one class stays within this.
+    bound = 4.0 * _n_spots(plan) * max(1.0, float(scales.max())) * max(1.0, limits["score"])
+    bound /= min(1.0, limits["variance"])
+    task = partial(block_map_sums, plan, _TRIED, bound)
+    sums = executor.reduce(task, Scan(plan).all_blocks(), merge, ticking(progress))
+    return dataclasses.replace(field, map=_ridged(sums["normal"], sums["right"], classes, scales, ridges))
+
+
+def _sharpened(plan: Plan, field: Field, blocks: list[Rect], executor: Executor, progress: Progress) -> Field:
+    """The field with edges: the directions in which spots depart from the map by more than noise."""
+    model.save_field(plan, _TRIED, field)
+    found = executor.map(partial(sampled_departures, plan, _TRIED), blocks, ticking(progress))
+    values, vectors = np.linalg.eigh(np.sum(found, axis=0))
+    strong = values > _STRONG * max(float(values[-1]), 1e-30)
+    directions = vectors[:, strong][:, ::-1][:, :_SHARP_DIRECTIONS]
+    return dataclasses.replace(field, sharp=True, directions=directions)
+
+
+def _usual_variance(plan: Plan) -> np.ndarray:
+    """Noise variance (r,) of the scores of an average spot."""
+    spectra = model.load_spectra(plan)
+    if plan.noise == "gaussian":
+        return np.ones(spectra.basis.shape[1])
+    return spectra.variance(_mean_spectrum(plan)[None].astype(np.float32))[0].astype(np.float64)
+
+
+def _least_squares_step(
+    sums: dict[str, np.ndarray], D: np.ndarray, start: np.ndarray
+) -> tuple[np.ndarray, float, float]:
+    """Endmembers >= 0 by least squares, held to the start; with the objective before the step."""
+    hold = _HOLD / max(1, len(D))
+    G, Q = sums["P"] + hold * np.eye(len(D)), sums["Q"] + hold * start
+    data = float(sums["xx"] - 2 * np.vdot(sums["Q"], D) + np.vdot(sums["P"], D @ D.T))
+    prior = float(hold * np.square(D - start).sum())
+    return minimise_in_box(D, G, Q, gamma=1.01, steps=50, upper=np.inf), data, prior
+
+
+def _endmembers(plan: Plan, number: int) -> np.ndarray:
+    """Both layers of a dictionary, float64 (k, n_channel), scaled."""
+    return np.concatenate([states.load_matrix(plan, number, name) for name in ("Dv", "Dnv")])
+
+
+def _mean_spectrum(plan: Plan) -> np.ndarray:
+    """Mean counts per spot at relative gain 1, float64 (n_channel,)."""
+    patches = plan.painting.patches
+    n = [patch.shape[0] * patch.shape[1] for patch in patches]
+    total = sum(k * patch.mean_spectrum() / plan.gain(patch) for k, patch in zip(n, patches, strict=True))
+    return np.asarray(total) / sum(n)
+
+
+def _n_spots(plan: Plan) -> int:
+    return sum(patch.shape[0] * patch.shape[1] for patch in plan.painting.patches)
+
+
+def _sampled_blocks(plan: Plan, most: int) -> list[Rect]:
+    """Blocks drawn at random among those that hold spots, in their order on the painting."""
+    scan = Scan(plan)
+    blocks = [block for block in scan.all_blocks() if scan.near(block, 0)]
+    rng = np.random.default_rng([plan.options.seed, most])
+    return [blocks[i] for i in np.sort(rng.permutation(len(blocks))[:most])]
+
+
+def _sampled_colours(plan: Plan) -> np.ndarray:
+    """Pixels (n, n_band) of the photograph in linear light, spread over cells drawn at random."""
+    cells = Scan(plan).all_blocks()
+    rng = np.random.default_rng(plan.options.seed)
+    cells = [cells[i] for i in np.sort(rng.permutation(len(cells))[:160])]
+    each = -(-_COLOUR_PIXELS // len(cells))
+    out = []
+    for cell in cells:
+        pixels = plan.painting.photograph(cell.slices).reshape(-1, plan.painting.n_band)
+        out.append(pixels[np.sort(rng.permutation(len(pixels))[:each])])
+    return np.concatenate(out)
