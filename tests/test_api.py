@@ -4,7 +4,7 @@ import xarray as xr
 from helpers import small_painting, small_truth
 
 import xrfsr_dask as xs
-from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.errors import InputError, MemoryBudgetError, OptionError
 
 QUICK = {"atoms": 8, "iterations": 8, "prox": "simplex"}
 
@@ -85,6 +85,47 @@ def test_what_does_not_fit_is_refused_in_one_sentence(change, error, words):
     with pytest.raises(error, match=words) as caught:
         xs.fuse(given.pop("counts"), given.pop("rgb"), **given)
     assert "\n" not in str(caught.value)
+
+
+def test_compare_runs_methods_of_both_kinds_and_judges_them():
+    counts, rgb, _ = scene(3)
+    A, D, _ = small_truth(n_channel=40)
+    A = A[:39, :33]
+    labels = (np.arange(39)[:, None] > 20) * np.ones((1, 33), int)
+    found = xs.compare(
+        counts,
+        rgb,
+        factor=3,
+        methods=("cubic", "palette", "paper"),
+        truth=(A, D),
+        labels=labels,
+        regions=("above", "below"),
+        atoms=8,
+    )
+    assert list(found) == ["cubic", "palette", "paper"]
+    for one in found.values():
+        assert [row["region"] for row in one.figures] == ["whole", "above", "below"]
+        assert one.estimate.rows(slice(3, 5)).shape == (2, 33, 40)
+    by_hand = np.sqrt(np.mean((found["cubic"].estimate.rows(slice(None)) - A @ D) ** 2))
+    assert found["cubic"].figures[0]["rmse"] == pytest.approx(by_hand, rel=1e-5)
+    assert found["palette"].figures[0]["rmse"] < found["cubic"].figures[0]["rmse"]
+
+
+def test_compare_without_a_truth_gives_no_figures():
+    counts, rgb, _ = scene(3)
+    assert xs.compare(counts, rgb, factor=3, methods=("cubic",))["cubic"].figures == []
+
+
+def test_compare_refuses_what_it_cannot_do():
+    counts, rgb, truth = scene(3)
+    with pytest.raises(OptionError, match="unknown method 'magic'; choose among: cubic, gsomp"):
+        xs.compare(counts, rgb, factor=3, methods=("magic",))
+    with pytest.raises(InputError, match=r"a truth of 39 x 33 px and 40 channels is needed"):
+        xs.compare(counts, rgb, factor=3, methods=("cubic",), truth=(truth, np.eye(3)))
+    with pytest.raises(MemoryBudgetError, match="method 'palette' .* needs"):
+        xs.compare(counts, rgb, factor=3, methods=("palette",), memory=1000)
+    with pytest.raises(InputError, match=r"a Poisson count is .*, below zero"):
+        xs.compare(counts - 100.0, rgb, factor=3, methods=("cubic",))
 
 
 @pytest.mark.filterwarnings("default")

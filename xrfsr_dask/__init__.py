@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "fuse": "xrfsr_dask.api",
+    "compare": "xrfsr_dask.api",
     "super_resolve": "xrfsr_dask.api",
     "open_result": "xrfsr_dask.result",
     "open_painting": "xrfsr_dask.store",
@@ -21,7 +22,7 @@ _HOMES = {
     "XrfsrError": "xrfsr_dask.errors",
 }
 
-__all__ = ["fuse", "super_resolve", "open_result", "open_painting", "create_painting", "XrfsrError"]
+__all__ = ["fuse", "compare", "super_resolve", "open_result", "open_painting", "create_painting", "XrfsrError"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,9 +13,13 @@ import numpy as np
 from xrfsr_dask.commands.fuse import solve_arrays
 from xrfsr_dask.commands.solve import solve_painting
 from xrfsr_dask.errors import InputError, OptionError
-from xrfsr_dask.options import RunOptions, SolveOptions
+from xrfsr_dask.methods import super_resolve as run
+from xrfsr_dask.methods.protocol import Estimate, Factors, Scene
+from xrfsr_dask.metrics import WHOLE, added, row_sums
+from xrfsr_dask.options import EVALUATED, METHODS, RunOptions, SolveOptions
 from xrfsr_dask.progress import Bar, Silent
 from xrfsr_dask.result import open_result
+from xrfsr_dask.store.painting import linear_light
 from xrfsr_dask.store.patches import Noise
 
 if TYPE_CHECKING:
@@ -153,14 +160,121 @@ def super_resolve(
         seed=seed,
     )
     resources = RunOptions(tile=tile, memory=memory, workers=workers)
-    run = {"name": name, "options": options, "resources": resources, "client": client}
+    call = {"name": name, "options": options, "resources": resources, "client": client}
     flags = {"resume": resume, "restart": restart}
     if progress:
         with Bar("solve") as bar:
-            done = solve_painting(path, **run, **flags, progress=bar)  # type: ignore[arg-type]
+            done = solve_painting(path, **call, **flags, progress=bar)  # type: ignore[arg-type]
     else:
-        done = solve_painting(path, **run, **flags, progress=Silent())  # type: ignore[arg-type]
+        done = solve_painting(path, **call, **flags, progress=Silent())  # type: ignore[arg-type]
     return open_result(path, str(done["result"]))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One method's answer to a scene."""
+
+    estimate: Estimate
+    """The HR cube, in counts per measured spot: ``estimate.rows(slice)`` gives rows of pixels."""
+    seconds: float
+    """How long it took."""
+    figures: list[dict[str, Any]]
+    """RMSE, PSNR and SAM, whole and per region, as `metrics.Sums.table`; empty without a truth."""
+
+
+def compare(
+    counts: np.ndarray,
+    rgb: np.ndarray,
+    *,
+    factor: int,
+    methods: Sequence[str] = ("cubic", "guided", "palette"),
+    truth: tuple[np.ndarray, np.ndarray] | None = None,
+    labels: np.ndarray | None = None,
+    regions: Sequence[str] = (WHOLE,),
+    noise: Noise = "poisson",
+    atoms: int = 50,
+    seed: int = 0,
+    memory: int = 2**30,
+    workers: int | None = None,
+) -> dict[str, Compared]:
+    """Super-resolve one aligned scan by several methods, and judge them where the truth is known.
+
+    Parameters
+    ----------
+    counts, rgb, factor, noise
+        As for `fuse`.
+    methods : sequence of str
+        Of `xrfsr_dask.options.EVALUATED`; ``("all",)`` for all.
+    truth : (abundance, endmember), optional
+        Factors (ny, nx, k) and (k, n_channel) of the true HR cube, counts per measured spot.
+    labels : int array of shape (ny, nx), optional
+        Region of each HR pixel, an index into `regions`; negative: not judged.
+    regions : sequence of str
+        Names of the regions.
+    atoms, seed
+        Of every method; those that choose from the data take this many atoms at most.
+    memory : int
+        Bytes a method may need; one that needs more is refused before it begins.
+    workers : int, optional
+        Threads of the methods that run on the engine.
+
+    Returns
+    -------
+    dict of str to Compared
+
+    Examples
+    --------
+    >>> found = xs.compare(counts, rgb, factor=5, methods=("cubic", "hysure"), truth=(A, D))  # doctest: +SKIP
+    >>> found["hysure"].figures[0]["psnr_db"]                                                # doctest: +SKIP
+    """
+    names = EVALUATED if "all" in methods else tuple(methods)
+    unknown = [name for name in names if name not in EVALUATED]
+    if unknown:
+        raise OptionError(f"unknown method '{unknown[0]}'; choose among: {', '.join(EVALUATED)}, all.")
+    storable, image, transfer = _checked(counts, rgb, factor)
+    given = {"truth": truth, "labels": labels, "regions": regions}
+    scene = Scene(storable.astype(np.float32), linear_light(image, transfer), factor, noise)
+    out = {}
+    for name in names:
+        began = time.perf_counter()
+        estimate: Estimate
+        if name in METHODS:
+            options = {"method": name, "atoms": atoms, "seed": seed, "workers": workers, "memory": memory}
+            ds = fuse(counts, rgb, factor=factor, noise=noise, **options)  # type: ignore[arg-type]
+            estimate = Factors(ds.abundance.values, ds.endmember.values, nonnegative=False)
+        else:
+            estimate = run(name, scene, atoms=atoms, seed=seed, memory=memory)
+        seconds = time.perf_counter() - began
+        out[name] = Compared(estimate, seconds, _figures(estimate, **given))  # type: ignore[arg-type]
+    return out
+
+
+def _figures(
+    estimate: Estimate,
+    truth: tuple[np.ndarray, np.ndarray] | None,
+    labels: np.ndarray | None,
+    regions: Sequence[str],
+) -> list[dict[str, Any]]:
+    """RMSE, PSNR and SAM, a few rows of pixels at a time."""
+    if truth is None:
+        return []
+    A, D = truth
+    ny, nx, n_channel = estimate.shape
+    if A.shape[:2] != (ny, nx) or A.shape[2] != len(D) or D.shape[1] != n_channel:
+        raise InputError(
+            f"a truth of {ny} x {nx} px and {n_channel} channels is needed, got factors {A.shape}, {D.shape}."
+        )
+    where = np.zeros((ny, nx), np.int64) if labels is None else np.asarray(labels)
+    parts = [slice(y, min(y + 16, ny)) for y in range(0, ny, 16)]
+    return added(
+        row_sums(
+            estimate.rows(part).reshape(-1, n_channel),
+            (A[part] @ D).reshape(-1, n_channel),
+            where[part].ravel(),
+            regions,
+        )
+        for part in parts
+    ).table()
 
 
 def _checked(counts: np.ndarray, rgb: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray, str]:

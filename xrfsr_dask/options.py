@@ -16,6 +16,9 @@ from xrfsr_dask.errors import OptionError
 METHODS = ("joint", "paper", "baseline1", "baseline2")
 """Methods that run on the engine, over a whole painting."""
 
+IN_MEMORY = ("cubic", "gsomp", "csusr", "nssr", "hysure", "cnmf", "guided", "palette")
+"""Methods to compare with: one aligned scan in memory, a module of `methods` each."""
+
 
 def as_attributes(options: Any) -> dict[str, Any]:
     """The fields of an options dataclass as a JSON-able dictionary, to be saved with a result."""
@@ -179,8 +182,8 @@ class AddOptions:
         )
 
 
-EVALUATED = ("cubic", "baseline1", "baseline2", "paper")
-"""Methods that `xrfsr evaluate` can compare."""
+EVALUATED = (*IN_MEMORY, *METHODS)
+"""Methods that `xrfsr evaluate` and `compare` can run."""
 
 
 @dataclass(frozen=True, kw_only=True)

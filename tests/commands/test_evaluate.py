@@ -6,8 +6,8 @@ from helpers import SHARED, small_truth
 from PIL import Image
 
 from xrfsr_dask.commands.evaluate import evaluate
-from xrfsr_dask.errors import InputError, OptionError
-from xrfsr_dask.options import EvaluateOptions, RunOptions, SolveOptions
+from xrfsr_dask.errors import InputError, MemoryBudgetError, OptionError
+from xrfsr_dask.options import EVALUATED, EvaluateOptions, RunOptions, SolveOptions
 
 QUICK = SolveOptions(atoms=8, iterations=4, prox="simplex")
 
@@ -23,7 +23,7 @@ def scan(tmp_path):
     return tmp_path
 
 
-def run(folder, photo="photo.png", scan="scan.npy", **changes):
+def run(folder, photo="photo.png", scan="scan.npy", resources=None, **changes):
     options = EvaluateOptions(**({"factor": 5, "elements": ("Ca", "K")} | changes))
     return evaluate(
         folder / scan,
@@ -31,7 +31,7 @@ def run(folder, photo="photo.png", scan="scan.npy", **changes):
         out=folder / "out",
         options=options,
         solve=QUICK,
-        resources=RunOptions(workers=2),
+        resources=resources or RunOptions(workers=2),
         calibration="0.0,0.04",
     )
 
@@ -52,8 +52,18 @@ def test_a_scan_is_split_solved_and_judged(scan):
 
 def test_all_methods_are_compared_when_asked(scan):
     found = run(scan, methods=("all",))
-    assert [row["method"] for row in found["metrics"]] == ["cubic", "baseline1", "baseline2", "paper"]
+    assert [row["method"] for row in found["metrics"]] == list(EVALUATED)
     assert all(np.isfinite(row["psnr_db"]) for row in found["metrics"])
+
+
+def test_a_method_that_does_not_fit_is_left_out_of_all_and_refused_by_name(scan, monkeypatch):
+    monkeypatch.setattr("xrfsr_dask.commands.evaluate.EVALUATED", ("cubic", "nssr"))
+    little = RunOptions(workers=1, memory=3_000_000)
+    found = run(scan, methods=("all",), resources=little)
+    assert [row["method"] for row in found["metrics"]] == ["cubic"]
+    assert found["notes"][-1].startswith("left out: method 'nssr' holds a scene in memory and needs ")
+    with pytest.raises(MemoryBudgetError, match=r"method 'nssr' .* the limit is 3 MB"):
+        run(scan, methods=("nssr",), resources=little)
 
 
 def test_the_split_depends_on_the_seed_and_on_nothing_else(scan):
@@ -85,9 +95,7 @@ def test_fractions_of_counts_cannot_be_split(scan):
 
 
 def test_unknown_methods_are_refused():
-    with pytest.raises(
-        OptionError, match="unknown method 'magic'; choose among: cubic, baseline1, baseline2, paper, all"
-    ):
+    with pytest.raises(OptionError, match=f"unknown method 'magic'; choose among: {', '.join(EVALUATED)}, all"):
         EvaluateOptions(factor=2, methods=("magic",))
 
 

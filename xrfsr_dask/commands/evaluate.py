@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,15 @@ import numpy as np
 from xrfsr_dask.commands.fuse import solve_arrays
 from xrfsr_dask.commands.halves import Halves, binned, prepare
 from xrfsr_dask.commands.output import check_folder
-from xrfsr_dask.errors import InputError
-from xrfsr_dask.methods.cubic import upsample_cubic
+from xrfsr_dask.errors import InputError, MemoryBudgetError
+from xrfsr_dask.methods import super_resolve
+from xrfsr_dask.methods.protocol import Scene
 from xrfsr_dask.metrics import WHOLE, added, correlation, row_sums
 from xrfsr_dask.options import EVALUATED, METHODS, EvaluateOptions, RunOptions, SolveOptions
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.readers import open_scan, read_calibration
 from xrfsr_dask.result import best_line, line_weights
+from xrfsr_dask.store.painting import linear_light
 from xrfsr_dask.view import figures, table
 from xrfsr_dask.view.panels import Panel, displayed
 
@@ -56,7 +57,7 @@ def evaluate(
         Folder for ``evaluate.txt``, ``.csv``, ``.json`` and ``.png``; made where it is missing.
     options : EvaluateOptions
     solve, resources : SolveOptions, RunOptions
-        For the methods that run on the engine.
+        For the methods that run on the engine; the others take the number of atoms, the seed and the memory.
     inside, calibration : str, optional
         As for `xrfsr add`.
 
@@ -64,6 +65,8 @@ def evaluate(
     ------
     InputError
         The photograph has another grid, there is no embedded image, or the scan is smaller than one bin.
+    MemoryBudgetError
+        A method asked for by name does not fit; with ``"all"``, it is left out and a note says so.
     """
     check_folder(Path(out))
     given = None if calibration is None else read_calibration(calibration)
@@ -71,10 +74,17 @@ def evaluate(
     halves = prepare(scan, photo, given, factor=options.factor, seed=options.seed)
     lines = _lines(options.elements or scan.elements, halves.energy_kev, asked=bool(options.elements))
     names = EVALUATED if "all" in options.methods else options.methods
-    metrics, maps = {}, {}
+    metrics, maps, left_out = {}, {}, []
     for name in names:
-        rows = _METHODS[name](halves, options.factor, solve, resources, progress)
-        metrics[name], maps[name] = _compared(rows, halves, lines)
+        try:
+            rows = _rows(name, halves, options.factor, solve, resources, progress)
+        except MemoryBudgetError as error:
+            if "all" not in options.methods:
+                raise
+            left_out.append(f"left out: {error}")
+        else:
+            metrics[name], maps[name] = _compared(rows, halves, lines)
+    names = tuple(metrics)
     maps["reference"] = _maps_of(lambda part: halves.reference[part], halves, lines)
     correlations = _correlations(maps, lines, options.map_bin)
     found: dict[str, Any] = {
@@ -82,7 +92,7 @@ def evaluate(
         "factor": options.factor,
         "seed": options.seed,
         "counts_per_spot": round(float(halves.reference.sum(axis=2, dtype=np.float64).mean()), 2),
-        "notes": [*scan.notes, *halves.notes],
+        "notes": [*scan.notes, *halves.notes, *left_out],
         "metrics": table.metric_rows(metrics),
         "correlation": correlations,
     }
@@ -115,12 +125,7 @@ def _lines(elements: tuple[str, ...], energy: np.ndarray, *, asked: bool) -> dic
 # Methods: a binned half -> expected counts of each HR pixel
 
 
-def _cubic(halves: Halves, factor: int, *_: Any) -> Rows:
-    cube = upsample_cubic(halves.low, factor)
-    return lambda part: cube[part] / np.float32(factor**2)
-
-
-def _engine(
+def _rows(
     method: str,
     halves: Halves,
     factor: int,
@@ -128,24 +133,25 @@ def _engine(
     resources: RunOptions,
     progress: Progress | None,
 ) -> Rows:
-    ds = solve_arrays(
-        halves.low,
-        halves.image,
-        transfer=halves.transfer,
-        energy_kev=halves.energy_kev,
-        noise="poisson",
-        step_mm=factor * halves.step_mm,
-        options=replace(solve, method=method),
-        resources=resources,
-        progress=progress,
-    )
-    abundance, endmember = ds.abundance.values, ds.endmember.values / np.float32(factor**2)
-    return lambda part: abundance[part] @ endmember
-
-
-_METHODS: dict[str, Callable[..., Rows]] = {"cubic": _cubic} | {
-    name: partial(_engine, name) for name in METHODS
-}
+    """Run one method; what it gives per measured (binned) spot is shared out among the spots of a bin."""
+    share = np.float32(1 / factor**2)
+    if method in METHODS:
+        ds = solve_arrays(
+            halves.low,
+            halves.image,
+            transfer=halves.transfer,
+            energy_kev=halves.energy_kev,
+            noise="poisson",
+            step_mm=factor * halves.step_mm,
+            options=replace(solve, method=method),
+            resources=resources,
+            progress=progress,
+        )
+        abundance, endmember = ds.abundance.values, ds.endmember.values * share
+        return lambda part: abundance[part] @ endmember
+    scene = Scene(halves.low, linear_light(halves.image, halves.transfer), factor, "poisson")
+    estimate = super_resolve(method, scene, atoms=solve.atoms, seed=solve.seed, memory=resources.memory)
+    return lambda part: estimate.rows(part) * share
 
 
 # Comparison

@@ -7,12 +7,15 @@ swings below zero beside bright spots: such values are set to 0 for Poisson patc
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.ndimage import spline_filter1d
 from scipy.sparse import csr_array
 
 from xrfsr_dask.beams import centres_mm, in_spots, within
 from xrfsr_dask.errors import InputError
+from xrfsr_dask.methods.protocol import Scene, bytes_for, require_memory
 from xrfsr_dask.store import Painting, Patch
 from xrfsr_dask.store.arrays import read
 
@@ -69,15 +72,54 @@ def upsample_cubic(counts: np.ndarray, factor: int, *, nonnegative: bool = True)
     float32 array of shape (factor * ny, factor * nx, n_channel) or without the last axis
     """
     ny, nx = counts.shape[:2]
-    rows = (np.arange(factor * ny) + 0.5) / factor - 0.5
-    columns = (np.arange(factor * nx) + 0.5) / factor - 0.5
-    coefficients = spline_coefficients(counts).reshape(ny * nx, -1)
-    out = np.empty((factor * ny, factor * nx, coefficients.shape[1]), np.float32)
-    for row in range(factor * ny):  # a row at a time: 16 weights for each pixel of the whole would be many
-        out[row] = spline_weights(np.full(len(columns), rows[row]), columns, (ny, nx)) @ coefficients
-    if nonnegative:
-        np.maximum(out, 0.0, out=out)
+    spline = Spline(spline_coefficients(counts.reshape(ny, nx, -1)), factor, nonnegative)
+    out = spline.rows(slice(None))
     return out.reshape(*out.shape[:2], *counts.shape[2:])
+
+
+@dataclass(frozen=True)
+class Spline:
+    """Cubic splines through the spots of an aligned scan, read off where they are looked at."""
+
+    coefficients: np.ndarray
+    """float32 (ny, nx, n_channel), as `spline_coefficients` gives them."""
+    factor: int
+    """HR pixels per spot along each axis."""
+    nonnegative: bool
+    """Whether values below zero are set to 0."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(ny, nx, n_channel) of the HR cube."""
+        ny, nx, n_channel = self.coefficients.shape
+        return self.factor * ny, self.factor * nx, n_channel
+
+    def rows(self, part: slice) -> np.ndarray:
+        """float32 (ny, nx, n_channel): the cube's rows of pixels in `part`, counts per measured spot."""
+        ny, nx, n_channel = self.coefficients.shape
+        wanted = np.arange(self.factor * ny)[part]
+        rows = (wanted + 0.5) / self.factor - 0.5
+        columns = (np.arange(self.factor * nx) + 0.5) / self.factor - 0.5
+        flat = self.coefficients.reshape(ny * nx, n_channel)
+        out = np.empty((len(rows), len(columns), n_channel), np.float32)
+        for one, row in zip(out, rows, strict=True):  # 16 weights for each pixel of the whole would be many
+            one[:] = spline_weights(np.full(len(columns), row), columns, (ny, nx)) @ flat
+        return np.maximum(out, 0.0, out=out) if self.nonnegative else out
+
+
+def super_resolve(scene: Scene, *, atoms: int = 0, seed: int = 0, memory: int) -> Spline:
+    """Splines of the counts; `atoms` and `seed` are not used: no model, nothing drawn.
+
+    Parameters
+    ----------
+    scene : Scene
+    atoms, seed : int
+        For one signature with the other methods.
+    memory : int
+        Bytes this may need.
+    """
+    require_memory("cubic", scene, bytes_for(scene, per_pixel=0, per_spot=3 * scene.n_channel), memory)
+    return Spline(spline_coefficients(scene.counts), scene.factor, scene.noise == "poisson")
 
 
 def cubic_region(
