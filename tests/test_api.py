@@ -122,7 +122,7 @@ def test_compare_refuses_what_it_cannot_do():
         xs.compare(counts, rgb, factor=3, methods=("magic",))
     with pytest.raises(InputError, match=r"a truth of 39 x 33 px and 40 channels is needed"):
         xs.compare(counts, rgb, factor=3, methods=("cubic",), truth=(truth, np.eye(3)))
-    with pytest.raises(MemoryBudgetError, match="method 'palette' .* needs"):
+    with pytest.raises(MemoryBudgetError, match=r"method 'palette' .* needs"):
         xs.compare(counts, rgb, factor=3, methods=("palette",), memory=1000)
     with pytest.raises(InputError, match=r"a Poisson count is .*, below zero"):
         xs.compare(counts - 100.0, rgb, factor=3, methods=("cubic",))

@@ -1,4 +1,4 @@
-"""What every comparison method owes: a sane answer on any scene, and a refusal before work that would not fit."""
+"""What every comparison method owes: a sane answer on any scene, and a word before work that does not fit."""
 
 import tracemalloc
 
