@@ -16,6 +16,7 @@ from xrfsr_dask.commands.fuse import solve_arrays
 from xrfsr_dask.commands.halves import Halves, binned, prepare
 from xrfsr_dask.commands.output import check_folder
 from xrfsr_dask.errors import InputError, MemoryBudgetError
+from xrfsr_dask.kernels.fit import channel_groups, chi_square_poisson
 from xrfsr_dask.methods import super_resolve
 from xrfsr_dask.methods.protocol import Scene
 from xrfsr_dask.metrics import WHOLE, added, correlation, row_sums
@@ -84,6 +85,7 @@ def evaluate(
             left_out.append(f"left out: {error}")
         else:
             metrics[name], maps[name] = _compared(rows, halves, lines)
+            metrics[name][0]["chi_square"] = _chi_square(rows, halves, options.factor)
     names = tuple(metrics)
     maps["reference"] = _maps_of(lambda part: halves.reference[part], halves, lines)
     correlations = _correlations(maps, lines, options.map_bin)
@@ -170,6 +172,16 @@ def _compared(
     return sums.table(), _maps_of(rows, halves, lines)
 
 
+def _chi_square(rows: Rows, halves: Halves, factor: int) -> float:
+    """Mean chi-square per spot: the estimate as the binned spots would see it, against the given counts."""
+    groups = channel_groups(halves.low.mean(axis=(0, 1)))
+    n_channel, found = len(halves.energy_kev), []
+    for row, counts in enumerate(halves.low):
+        model = binned(rows(slice(row * factor, (row + 1) * factor)), factor)
+        found.append(chi_square_poisson(counts, model.reshape(-1, n_channel), groups))
+    return float(np.mean(found))
+
+
 def _maps_of(rows: Rows, halves: Halves, lines: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Net counts (ny, nx) of every line."""
     if not lines:
@@ -209,7 +221,8 @@ def _text(found: dict[str, Any], options: EvaluateOptions) -> str:
     parts = [
         *found["notes"],
         f"against the other half of the counts, per spot; its noise ({per_spot:g} counts in a spot) is in the\n"
-        "RMSE, PSNR and SAM of every method alike:",
+        "RMSE, PSNR and SAM of every method alike; chi-square is against the counts that were given,\n"
+        "1 where only noise is left:",
         table.as_text(found["metrics"]),
     ]
     if found["correlation"]:

@@ -19,10 +19,11 @@ HEADINGS = {
     "rmse": "RMSE (counts)",
     "psnr_db": "PSNR (dB)",
     "sam_deg": "SAM (deg)",
+    "chi_square": "chi-square",
 }
 """Heading of each known column; another column is headed by its own name."""
 
-_DECIMALS = {"psnr_db": 2, "sam_deg": 2}
+_DECIMALS = {"psnr_db": 2, "sam_deg": 2, "chi_square": 2}
 _DIGITS = 4  # of the smallest entry, in a column that has no fixed number of decimals
 _GAP = "–"
 
