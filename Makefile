@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-all bench lint clean
+.PHONY: demo test test-all bench experiments lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -32,6 +32,10 @@ test-all: lint
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+# Hours on two cores; what is done is kept in experiments/, so an interrupted series goes on.
+experiments: $(READY)
+	$(BIN)/python -m benchmarks.experiments
 
 clean:
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

@@ -15,7 +15,7 @@ from xrfsr_dask.commands.solve import solve_painting
 from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.methods import super_resolve as run
 from xrfsr_dask.methods.protocol import Estimate, Factors, Scene
-from xrfsr_dask.metrics import WHOLE, added, row_sums
+from xrfsr_dask.metrics import WHOLE, Sums, added, row_sums
 from xrfsr_dask.options import EVALUATED, METHODS, RunOptions, SolveOptions
 from xrfsr_dask.progress import Bar, Silent
 from xrfsr_dask.result import open_result
@@ -178,8 +178,15 @@ class Compared:
     """The HR cube, in counts per measured spot: ``estimate.rows(slice)`` gives rows of pixels."""
     seconds: float
     """How long it took."""
-    figures: list[dict[str, Any]]
-    """RMSE, PSNR and SAM, whole and per region, as `metrics.Sums.table`; empty without a truth."""
+    sums: Sums | None
+    """What the figures are made of; ``sums.psnr_per_channel()`` is the paper's Fig. 6. None without a truth."""
+    dataset: xr.Dataset | None = None
+    """The layers apart, as `fuse` gives them, of a method that runs on the engine."""
+
+    @property
+    def figures(self) -> list[dict[str, Any]]:
+        """RMSE, PSNR and SAM, whole and per region, as `metrics.Sums.table`; empty without a truth."""
+        return self.sums.table() if self.sums else []
 
 
 def compare(
@@ -191,6 +198,7 @@ def compare(
     truth: tuple[np.ndarray, np.ndarray] | None = None,
     labels: np.ndarray | None = None,
     regions: Sequence[str] = (WHOLE,),
+    energy: np.ndarray | None = None,
     noise: Noise = "poisson",
     atoms: int = 50,
     seed: int = 0,
@@ -201,7 +209,7 @@ def compare(
 
     Parameters
     ----------
-    counts, rgb, factor, noise
+    counts, rgb, factor, energy, noise
         As for `fuse`.
     methods : sequence of str
         Of `xrfsr_dask.options.EVALUATED`; ``("all",)`` for all.
@@ -232,32 +240,31 @@ def compare(
     if unknown:
         raise OptionError(f"unknown method '{unknown[0]}'; choose among: {', '.join(EVALUATED)}, all.")
     storable, image, transfer = _checked(counts, rgb, factor)
-    given = {"truth": truth, "labels": labels, "regions": regions}
     scene = Scene(storable.astype(np.float32), linear_light(image, transfer), factor, noise)
     out = {}
     for name in names:
         began = time.perf_counter()
         estimate: Estimate
+        ds = None
         if name in METHODS:
             options = {"method": name, "atoms": atoms, "seed": seed, "workers": workers, "memory": memory}
-            ds = fuse(counts, rgb, factor=factor, noise=noise, **options)  # type: ignore[arg-type]
+            ds = fuse(counts, rgb, factor=factor, energy=energy, noise=noise, **options)  # type: ignore[arg-type]
             estimate = Factors(ds.abundance.values, ds.endmember.values, nonnegative=False)
         else:
             estimate = run(name, scene, atoms=atoms, seed=seed, memory=memory)
         seconds = time.perf_counter() - began
-        out[name] = Compared(estimate, seconds, _figures(estimate, **given))  # type: ignore[arg-type]
+        sums = None if truth is None else _against(estimate, truth, labels, regions)
+        out[name] = Compared(estimate, seconds, sums, ds)
     return out
 
 
-def _figures(
+def _against(
     estimate: Estimate,
-    truth: tuple[np.ndarray, np.ndarray] | None,
+    truth: tuple[np.ndarray, np.ndarray],
     labels: np.ndarray | None,
     regions: Sequence[str],
-) -> list[dict[str, Any]]:
-    """RMSE, PSNR and SAM, a few rows of pixels at a time."""
-    if truth is None:
-        return []
+) -> Sums:
+    """Sums of all differences, a few rows of pixels at a time."""
     A, D = truth
     ny, nx, n_channel = estimate.shape
     if A.shape[:2] != (ny, nx) or A.shape[2] != len(D) or D.shape[1] != n_channel:
@@ -274,7 +281,7 @@ def _figures(
             regions,
         )
         for part in parts
-    ).table()
+    )
 
 
 def _checked(counts: np.ndarray, rgb: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray, str]:
