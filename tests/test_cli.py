@@ -60,7 +60,7 @@ def test_new_add_solve_info_and_check_are_a_road(bench, capsys):
     assert main(["info", "p.zarr", "--json"]) == 0
     info = json.loads(capsys.readouterr().out)
     assert [p["name"] for p in info["patches"]] == ["p01", "p02"]
-    assert [r["name"] for r in info["results"]] == ["paper"]
+    assert [r["name"] for r in info["results"]] == ["joint"]
     assert main(["info", "p.zarr"]) == 0
     assert "8 x 10 spots, 32 channels 0.000 to 3.100 keV" in capsys.readouterr().out
     assert main(["check", "p.zarr"]) == 0
@@ -98,7 +98,7 @@ def test_bad_solves_are_refused(bench, capsys):
     refused(capsys, [*solve, "--atoms", "0"], "atoms must lie between 1 and 1000, got 0")
     refused(capsys, [*solve, "--name", "../../x"], "cannot be the name of a result")
     refused(capsys, [*solve, "--name", "truth"], "'truth' is kept for the known truth of a phantom")
-    refused(capsys, [*solve, "--resume"], "no unfinished run 'paper'")
+    refused(capsys, [*solve, "--resume"], "no unfinished run 'joint'")
     refused(
         capsys, [*solve, "--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler answers at tcp://127.0.0.1:1"
     )
@@ -149,7 +149,7 @@ def test_ctrl_c_ends_a_solve_soon_and_the_same_command_goes_on(tmp_path):
     path = tmp_path / "p.zarr"
     small_painting(path)
     command = [sys.executable, "-m", "xrfsr_dask", "solve", str(path), "--atoms", "10", "--tolerance", "0"]
-    command += ["--iterations", "25", "--tile", "50"]
+    command += ["--iterations", "25", "--tile", "50", "--method", "paper"]
     run = subprocess.Popen(
         command,
         stderr=subprocess.PIPE,

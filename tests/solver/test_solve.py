@@ -224,7 +224,7 @@ def test_what_cannot_work_is_refused_and_the_store_left_alone(solved, tmp_path):
         ({"smoothness": float("nan")}, "smoothness must be >= 0, got nan"),
         ({"gamma": 1.0}, "gamma must be more than 1"),
         ({"steps": 0}, "steps must be at least 1"),
-        ({"method": "magic"}, "unknown method 'magic'; choose one of: paper, baseline1"),
+        ({"method": "magic"}, "unknown method 'magic'; choose one of: joint, paper, baseline1"),
         ({"prox": "none"}, "prox must be 'paper' or 'simplex'"),
     ],
 )
