@@ -26,6 +26,10 @@ def test_fuse_takes_any_factor_and_gives_a_labelled_lazy_cube(factor):
     assert {"visible"} <= set(ds.layer.values) <= {"visible", "hidden"}
     np.testing.assert_allclose(ds.energy, energy)
     np.testing.assert_allclose(ds.coverage, 1.0, atol=1e-5)
+    assert ds.chi_square.shape == counts.shape[:2]
+    assert 0.3 < float(ds.chi_square.median()) < 1.7
+    assert ds.evidence.shape == truth.shape[:2]
+    assert 0 <= float(ds.evidence.min()) <= float(ds.evidence.max()) <= 1
     assert float(ds.cube.mean()) == pytest.approx(counts.mean(), rel=0.1)
 
 

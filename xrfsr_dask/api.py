@@ -74,7 +74,8 @@ def fuse(
     -------
     xarray.Dataset
         ``abundance``, ``endmember``, ``layer``, ``coverage`` and the lazy ``cube (y, x, energy)`` in counts
-        per measured spot, as `open_result` gives them.
+        per measured spot, as `open_result` gives them; ``chi_square (spot_y, spot_x)``, 1 where only noise is
+        left; with `joint`, ``evidence (y, x)``: how much of each pixel rests on counts.
 
     Raises
     ------

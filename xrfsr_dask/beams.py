@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from xrfsr_dask.kernels.sampling import Beam, Bounds, Footprints, downsample, downsample_adjoint, touching
+from xrfsr_dask.kernels.sampling import (
+    FWHM_PER_SIGMA,
+    Beam,
+    Bounds,
+    Footprints,
+    downsample,
+    downsample_adjoint,
+    touching,
+)
 from xrfsr_dask.store import Painting, Patch
 from xrfsr_dask.store.patches import apply_transform
 
@@ -21,6 +30,12 @@ def beam_of(patch: Patch, shape: tuple[int, int], pitch_mm: float) -> Beam:
     spot_mm = patch.step_mm if patch.spot_mm is None else patch.spot_mm
     size = spot_mm / pitch_mm if patch.footprint == "gaussian" else spot_mm / patch.step_mm
     return Beam(to_px, patch.shape[:2], shape, patch.footprint, size)
+
+
+def square_side_mm(patch: Patch) -> float:
+    """Side of the square whose standard deviation is that of a spot of `patch`, mm."""
+    spot_mm = patch.step_mm if patch.spot_mm is None else patch.spot_mm
+    return spot_mm * math.sqrt(12.0) / FWHM_PER_SIGMA if patch.footprint == "gaussian" else spot_mm
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.experiments.ablations import ablation_table
 from benchmarks.experiments.adverse import adverse_table
 from benchmarks.experiments.layers import layer_table
 from benchmarks.experiments.pictures import draw
@@ -17,7 +18,7 @@ from benchmarks.experiments.road import road_table
 from benchmarks.experiments.scenes import SCENES
 from benchmarks.experiments.tables import table
 
-NAMES = ("chart", "painting", "layers", "road", "adverse", "real", "pictures")
+NAMES = ("chart", "painting", "layers", "road", "adverse", "ablations", "real", "pictures")
 
 
 def main() -> None:
@@ -36,6 +37,7 @@ def main() -> None:
         "layers": lambda: layer_table(given.work, given.docs),
         "road": lambda: road_table(given.work),
         "adverse": lambda: adverse_table(given.work),
+        "ablations": lambda: ablation_table(given.work),
         "real": lambda: "\n\n".join(f"### {name}\n\n{real_table(given.work, name)}" for name in MAPS),
         "pictures": lambda: "\n\n".join(
             f"![{path.stem}]({path.name})" for name in SCENES for path in draw(given.work, given.docs, name)

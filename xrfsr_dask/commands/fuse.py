@@ -13,12 +13,13 @@ from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.result import from_factors, open_result
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, placement
+from xrfsr_dask.store.arrays import open_array, open_group, read_finite
 from xrfsr_dask.store.patches import CHUNK_SPOTS, Noise
 
 if TYPE_CHECKING:
     import xarray as xr
 
-_SOURCE = "array in memory"
+_SOURCE, _PATCH = "array in memory", "scan"
 
 
 def solve_arrays(
@@ -50,7 +51,8 @@ def solve_arrays(
     Returns
     -------
     xarray.Dataset
-        As `from_factors` makes it; nothing of the store is left.
+        As `from_factors` makes it, with ``evidence (y, x)`` where the method has it and ``chi_square (spot_y,
+        spot_x)``; nothing of the store is left.
     """
     spec = PatchSpec(
         shape=(counts.shape[0], counts.shape[1], counts.shape[2]),
@@ -65,14 +67,15 @@ def solve_arrays(
         width_mm = counts.shape[1] * step_mm
         create_painting(path, image, width_mm=width_mm, transfer=transfer, source=_SOURCE)
         rows = ((r, counts[r : r + CHUNK_SPOTS]) for r in range(0, len(counts), CHUNK_SPOTS))
-        add_patch(path, "scan", spec, rows)
+        add_patch(path, _PATCH, spec, rows)
         solve_painting(path, options=options, resources=resources, progress=progress)
-        return _loaded(open_result(path))
+        return _loaded(path)
 
 
-def _loaded(ds: xr.Dataset) -> xr.Dataset:
-    """The same result with its factors in memory, so that its store may go."""
-    return from_factors(
+def _loaded(path: Path) -> xr.Dataset:
+    """The result with its factors in memory, so that its store may go, and how well it explains each spot."""
+    ds = open_result(path)
+    out = from_factors(
         abundance=ds.abundance.values,
         endmember=ds.endmember.values,
         layer=ds.layer.values,
@@ -82,3 +85,8 @@ def _loaded(ds: xr.Dataset) -> xr.Dataset:
         coverage=ds.coverage.values,
         attrs=dict(ds.attrs),
     )
+    if "evidence" in ds:
+        out["evidence"] = ds.evidence.load()
+    fit = open_array(open_group(path / "results" / ds.attrs["result"] / "fit" / _PATCH), "chi_square")
+    out["chi_square"] = ("spot_y", "spot_x"), read_finite(fit), dict(fit.attrs)
+    return out

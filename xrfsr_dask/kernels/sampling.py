@@ -20,7 +20,7 @@ Bounds = tuple[int, int, int, int]
 
 _SNAP = 6  # decimals of a pixel: corners this close to a pixel's edge lie on it
 _GAUSSIAN_REACH = 3.0  # standard deviations
-_FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Beam:
         origin = np.minimum(bounds[index][:, [0, 2]], size - (wy, wx)).astype(np.int32)
         weight = np.zeros((len(index), wy, wx), np.float32)
         if self.kind == "gaussian":
-            sigma = self.size / _FWHM_PER_SIGMA
+            sigma = self.size / FWHM_PER_SIGMA
             _gaussian_weights(origin, self.centres()[index], sigma, bounds[index], weight)
         else:
             _box_weights(origin, self._outline()[index], weight)
@@ -73,7 +73,7 @@ class Beam:
     def _outline(self) -> np.ndarray:
         """Four corners around each spot, (n_spot, 4, 2) px: the box itself, or what the Gaussian reaches."""
         if self.kind == "gaussian":
-            reach = _GAUSSIAN_REACH * self.size / _FWHM_PER_SIGMA
+            reach = _GAUSSIAN_REACH * self.size / FWHM_PER_SIGMA
             around = reach * np.array([(-1, -1), (-1, 1), (1, 1), (1, -1)])
             corners = self.centres()[:, None, :] + around
         else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from xrfsr_dask.kernels.cokriging import Law, classes_of, evidence, likelihoods, map_sums
 from xrfsr_dask.kernels.nonnegative import abundances
+from xrfsr_dask.kernels.ridge import MapSums
 from xrfsr_dask.kernels.sampling import Footprints, downsample
 from xrfsr_dask.solver.joint import model
 from xrfsr_dask.solver.joint.model import Spectra
@@ -29,25 +31,41 @@ _HELD_OUT = 0.15  # share of spots
 _HELD = np.float32(0.3)  # weight of the hidden layer as first found, against that of the whole
 
 
-def sampled_likelihoods(plan: Plan, field: str, laws: tuple[Law, ...], block: Rect) -> np.ndarray | None:
+class MapBounds(NamedTuple):
+    """What no sum of `block_map_sums` exceeds over the whole painting."""
+
+    normal: float
+    right: float
+    square: float
+
+
+def sampled_likelihoods(
+    plan: Plan, field: str, laws: tuple[tuple[Law, ...], tuple[Law, ...]], block: Rect
+) -> np.ndarray | None:
     """`likelihoods` of the spots around one block; None where there are none."""
     scan = Scan(plan)
     spots = neighbours(
         plan, scan, scan.gathered(block, _SAMPLED_MARGINS, _SAMPLED_SPOTS), model.load_field(plan, field)
     )
-    return None if spots is None else likelihoods(spots, laws)
+    return None if spots is None else likelihoods(spots, *laws)
 
 
-def block_map_sums(plan: Plan, field: str, bound: float, block: Rect) -> Sums:
+def block_map_sums(plan: Plan, field: str, bounds: MapBounds, block: Rect) -> Sums:
     """`map_sums` of the spots whose centre lies in one block, under the prior of a field."""
     scan, prior = Scan(plan), model.load_field(plan, field).prior
     classes = classes_of(prior)
     spots = neighbours(plan, scan, scan.near(block, 0), None)
     if spots is None:
         m, r = model.load_colours(plan).n + 1, len(prior.scale)
-        return {"normal": np.zeros((len(classes), m, m)), "right": np.zeros((m, r))}
-    normal, right = map_sums(spots, prior, classes)
-    return {"normal": quantised(normal, bound), "right": quantised(right, bound)}
+        found = MapSums(np.zeros((len(classes), m, m)), np.zeros((m, r)), np.zeros(r), 0.0)
+    else:
+        found = map_sums(spots, prior, classes)
+    return {
+        "normal": quantised(found.normal, bounds.normal),
+        "right": quantised(found.right, bounds.right),
+        "square": quantised(found.square, bounds.square),
+        "n": np.array(found.n),
+    }
 
 
 def sampled_departures(plan: Plan, field: str, block: Rect) -> np.ndarray:

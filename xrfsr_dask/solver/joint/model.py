@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +112,7 @@ def save_field(plan: Plan, name: str, field: Field) -> None:
     _put(group, "scale", field.prior.scale, ("score",))
     _put(group, "directions", field.directions, ("score", "direction"))
     group.attrs["sharp"] = field.sharp
-    group.attrs["law"] = dataclasses.asdict(field.prior.law)
+    group.attrs["drift"], group.attrs["hidden"] = list(field.prior.drift), list(map(list, field.prior.hidden))
 
 
 def load_field(plan: Plan, name: str = FIELD) -> Field:
@@ -122,7 +121,8 @@ def load_field(plan: Plan, name: str = FIELD) -> Field:
     share, scale, g, middle, directions = (
         _get(plan, f"{name}/{part}") for part in ("share", "scale", "map", "middle", "directions")
     )
-    return Field(g, Prior(Law(**attrs["law"]), share, scale), middle, directions, bool(attrs["sharp"]))
+    drift, hidden = Law(*attrs["drift"]), tuple(Law(*law) for law in attrs["hidden"])
+    return Field(g, Prior(drift, hidden, share, scale), middle, directions, bool(attrs["sharp"]))
 
 
 def save_limits(plan: Plan, limits: dict[str, float]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrfsr_dask.beams import centres_mm
-from xrfsr_dask.kernels.cokriging import Kriging, Neighbours
+from xrfsr_dask.kernels.cokriging import Neighbours, krige, krige_blind
 from xrfsr_dask.kernels.edges import sharpened
 from xrfsr_dask.kernels.sampling import Footprints
 from xrfsr_dask.solver.joint import model
@@ -45,6 +45,7 @@ def neighbours(plan: Plan, scan: Scan, found: Sequence[Near], field: Field | Non
         features=features,
         scores=scores,
         variance=np.concatenate(parts["variance"]).astype(np.float64),
+        size=scan.spot_steps,
     )
 
 
@@ -75,9 +76,8 @@ def pictured(plan: Plan, scan: Scan, field: Field, near: Sequence[Near], block: 
     coloured = field.coloured(features)
     if spots is None:
         return Picture(coloured, np.zeros_like(coloured))
-    e = Kriging(spots, field.prior).at(places, features)
-    blind = Kriging(spots, field.prior.blind()).at(places, features)
-    return Picture(coloured + e.drift + e.hidden, blind.hidden - field.middle.astype(np.float32))
+    e = krige(spots, field.prior, places, features)
+    return Picture(coloured + e.drift + e.hidden, e.blind - field.middle.astype(np.float32))
 
 
 def _sharp(
@@ -86,7 +86,7 @@ def _sharp(
     """Departures from the global map with edges (J3), sought on the block and around it."""
     area = block.grown(round(_SHARP_MARGIN * scan.step_px), plan.painting.shape)
     places, features = pixels_of(plan, scan, area)
-    smooth = Kriging(spots, field.prior.blind()).at(places, features).hidden
+    smooth = krige_blind(spots, field.prior, places)
     unit = np.sqrt(spots.variance.mean(axis=0))
     directions = field.directions
     start = ((smooth / unit) @ directions).reshape(*area.shape, -1)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xrfsr_dask.beams import in_spots
+from xrfsr_dask.beams import in_spots, square_side_mm
 from xrfsr_dask.solver.run import Plan
 from xrfsr_dask.store.patches import Patch, apply_transform
 from xrfsr_dask.tiling.grid import Rect, cells_of
@@ -42,6 +42,12 @@ class Scan:
         """HR px per step."""
         painting = self.plan.painting
         return max(1.0, min(patch.step_mm for patch in painting.patches) / painting.pitch_mm)
+
+    @cached_property
+    def spot_steps(self) -> float:
+        """Side of a square spot as wide as the average one, steps."""
+        sides = [square_side_mm(patch) for patch in self.plan.painting.patches]
+        return float(np.mean(sides)) / (self.step_px * self.plan.painting.pitch_mm)
 
     def blocks(self, tile: Rect) -> list[Rect]:
         """Blocks of a tile, row by row of cells."""

@@ -10,10 +10,11 @@ from functools import partial
 
 import numpy as np
 
-from xrfsr_dask.kernels.cokriging import LAWS, Law, Prior, best_prior, class_scale, classes_of, likeliest
+from xrfsr_dask.kernels.cokriging import DRIFTS, HIDDENS, Law, Prior, best_prior, classes_of, likeliest
 from xrfsr_dask.kernels.colour import learn_colours
 from xrfsr_dask.kernels.dictionary import minimise_in_box
 from xrfsr_dask.kernels.poisson import CountSums, poisson_step, prior_loss
+from xrfsr_dask.kernels.ridge import MapSums, ridge_by_evidence, ridge_by_folds
 from xrfsr_dask.kernels.spectral import (
     Pairs,
     choose_basis,
@@ -26,6 +27,7 @@ from xrfsr_dask.result.lines import candidate_lines
 from xrfsr_dask.solver import state as states
 from xrfsr_dask.solver.joint import model
 from xrfsr_dask.solver.joint.blocks import (
+    MapBounds,
     block_map_sums,
     held_out,
     sampled_departures,
@@ -37,7 +39,6 @@ from xrfsr_dask.solver.joint.layers import layered_endmembers
 from xrfsr_dask.solver.joint.model import Field, Spectra
 from xrfsr_dask.solver.joint.scan import Scan
 from xrfsr_dask.solver.joint.spots import (
-    FOLDS,
     candidate_pairs,
     describe_spots,
     dictionary_sums,
@@ -55,10 +56,8 @@ from xrfsr_dask.tiling.sums import merge
 
 _TRIED = "tried"  # name of a field that is being learned
 _COLOUR_PIXELS = 8000  # of the photograph, sampled for centres of colours
-_LAWS_AGAIN = 4  # laws tried again once the map is fitted
 _PRIOR_BLOCKS = 8  # sampled for the likelihood
 _PIXEL_BLOCKS = 24  # sampled for spectra of pixels
-_RIDGES = 10.0 ** np.arange(-2.0, 6.01, 0.5)
 _CLEARLY = 0.5  # edges are taken where they leave less than this share of the error of a smooth field
 _SHARP_DIRECTIONS = 4
 _STRONG = 1e-5  # share of the strongest direction's departure
@@ -153,19 +152,17 @@ def learn_field(plan: Plan, state: State, executor: Executor, progress: Progress
     limits, n = model.load_limits(plan), _n_spots(plan)
     bound = max(1.0, 8.0 * n * max(1.0, limits["score"]) ** 2 / min(1.0, limits["variance"]))
     sums = executor.reduce(partial(ridge_sums, plan, bound), plan.chunks(), merge, ticking(progress))
-    ridges, g = ridge_by_folds(sums["normal"], sums["right"], sums["square"])
-    # A ridge weighs the map against residuals of unit variance; what follows knows their true size.
-    ridges = ridges / residual_variance(sums["normal"], sums["right"], sums["square"], g)
+    g = ridge_by_folds(sums["normal"], sums["right"], sums["square"])
     r = g.shape[1]
     sampled = _sampled_blocks(plan, _PRIOR_BLOCKS)
-    first = Field(g, Prior(LAWS[0], np.ones(r), np.ones(r)), np.zeros(r), np.zeros((r, 0)))
-    table = _likelihoods(plan, first, LAWS, sampled, executor, progress)
-    laws = likeliest(table, LAWS, _LAWS_AGAIN)
+    first = Field(g, Prior(DRIFTS[0], HIDDENS[:1] * r, np.ones(r), np.ones(r)), np.zeros(r), np.zeros((r, 0)))
+    table = _likelihoods(plan, first, (DRIFTS[:1], HIDDENS), sampled, executor, progress)
+    laws = DRIFTS, likeliest(table, HIDDENS)
     usual = _usual_variance(plan)
-    drifting = _mapped(plan, first, best_prior(table, LAWS, usual), ridges, executor, progress)
+    drifting = _mapped(plan, first, best_prior(table, DRIFTS[:1], HIDDENS, usual), executor, progress)
     again = _likelihoods(plan, drifting, laws, sampled, executor, progress)
-    drifting = dataclasses.replace(drifting, prior=best_prior(again, laws, usual))
-    sharp = _mapped(plan, first, best_prior(table[:, :1], LAWS, usual), ridges, executor, progress)
+    drifting = dataclasses.replace(drifting, prior=best_prior(again, *laws, usual))
+    sharp = _mapped(plan, first, best_prior(table[:, :, :1], DRIFTS[:1], HIDDENS, usual), executor, progress)
     sharp = _sharpened(plan, sharp, sampled, executor, progress)
     for name, field in (("drifting", drifting), ("sharp", sharp)):
         model.save_field(plan, name, field)
@@ -242,72 +239,10 @@ def improve_endmembers(
 # The small sums
 
 
-def ridge_by_folds(normal: np.ndarray, right: np.ndarray, square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ridge of each score that predicts spots left out best, and the map fitted with it.
-
-    Parameters
-    ----------
-    normal : float64 (fold, m + 1, m + 1)
-    right : float64 (fold, m + 1, r)
-    square : float64 (fold, r)
-        Sums of weighted squares of the scores.
-
-    Returns
-    -------
-    ridges : float64 (r,)
-        Infinite where no map beats a constant.
-    g : float64 (m + 1, r)
-    """
-    N, R = normal.sum(axis=0), right.sum(axis=0)
-    tried = [*_RIDGES, np.inf]
-    errors = np.zeros((len(tried), R.shape[1]))
-    for fold in range(FOLDS):
-        if normal[fold, -1, -1] == 0 or normal[fold, -1, -1] == N[-1, -1]:
-            continue
-        for i, ridge in enumerate(tried):
-            g = _solved(N - normal[fold], R - right[fold], ridge)
-            errors[i] += square[fold] - 2 * (g * right[fold]).sum(axis=0) + (g * (normal[fold] @ g)).sum(axis=0)
-    best = np.where(errors.any(axis=0), errors.argmin(axis=0), len(tried) - 1)
-    g = np.empty_like(R)
-    for i in np.unique(best):
-        g[:, best == i] = _solved(N, R[:, best == i], tried[i])
-    return np.asarray(tried)[best], g
-
-
-def residual_variance(normal: np.ndarray, right: np.ndarray, square: np.ndarray, g: np.ndarray) -> np.ndarray:
-    """Weighted mean square (r,) of what a map leaves, for the sums of `ridge_by_folds`."""
-    N, R = normal.sum(axis=0), right.sum(axis=0)
-    left = square.sum(axis=0) - 2 * (g * R).sum(axis=0) + (g * (N @ g)).sum(axis=0)
-    return np.maximum(left / max(N[-1, -1], 1e-30), 1e-12)
-
-
-def _ridged(
-    normal: np.ndarray, right: np.ndarray, classes: list[np.ndarray], scales: np.ndarray, ridges: np.ndarray
-) -> np.ndarray:
-    """Map (m + 1, r) from `map_sums` of all spots, each score with its own ridge."""
-    g = np.empty_like(right)
-    for N, scores, scale in zip(normal, classes, scales, strict=True):
-        for ridge in np.unique(ridges[scores]):
-            at = scores[ridges[scores] == ridge]
-            g[:, at] = _solved(N, right[:, at], scale * ridge)
-    return g
-
-
-def _solved(N: np.ndarray, R: np.ndarray, ridge: float) -> np.ndarray:
-    """Map (m + 1, r) of a ridge on all but the constant; only the constant where the ridge is infinite."""
-    if np.isinf(ridge):
-        g = np.zeros_like(R)
-        g[-1] = R[-1] / max(N[-1, -1], 1e-30)
-        return g
-    penalty = np.full(len(N), ridge)
-    penalty[-1] = 1e-9 * ridge
-    return np.linalg.solve(N + np.diag(penalty), R)
-
-
 def _likelihoods(
     plan: Plan,
     field: Field,
-    laws: tuple[Law, ...],
+    laws: tuple[tuple[Law, ...], tuple[Law, ...]],
     blocks: list[Rect],
     executor: Executor,
     progress: Progress,
@@ -318,20 +253,21 @@ def _likelihoods(
     return np.asarray(np.sum([table for table in tables if table is not None], axis=0))
 
 
-def _mapped(
-    plan: Plan, field: Field, prior: Prior, ridges: np.ndarray, executor: Executor, progress: Progress
-) -> Field:
+def _mapped(plan: Plan, field: Field, prior: Prior, executor: Executor, progress: Progress) -> Field:
     """The field under a prior, its global map fitted by generalised least squares."""
     field = dataclasses.replace(field, prior=prior)
     model.save_field(plan, _TRIED, field)
-    limits, classes = model.load_limits(plan), classes_of(prior)
-    scales = np.array([class_scale(prior, scores) for scores in classes])
-    # No entry of K^-1 exceeds 1 / (least noise): what map_sums adds up for one class stays within this.
-    bound = 4.0 * _n_spots(plan) * max(1.0, float(scales.max())) * max(1.0, limits["score"])
-    bound /= min(1.0, limits["variance"])
-    task = partial(block_map_sums, plan, _TRIED, bound)
+    limits, n, classes = model.load_limits(plan), _n_spots(plan), classes_of(prior)
+    least = min(1.0, limits["variance"])  # no entry of K^-1 exceeds 1 / (least noise)
+    bounds = MapBounds(
+        normal=4.0 * n / least,
+        right=4.0 * n * max(1.0, limits["score"]) / least,
+        square=4.0 * n * max(1.0, limits["score"]) ** 2 / least,
+    )
+    task = partial(block_map_sums, plan, _TRIED, bounds)
     sums = executor.reduce(task, Scan(plan).all_blocks(), merge, ticking(progress))
-    return dataclasses.replace(field, map=_ridged(sums["normal"], sums["right"], classes, scales, ridges))
+    found = MapSums(sums["normal"], sums["right"], sums["square"], float(sums["n"]))
+    return dataclasses.replace(field, map=ridge_by_evidence(found, classes))
 
 
 def _sharpened(plan: Plan, field: Field, blocks: list[Rect], executor: Executor, progress: Progress) -> Field:
