@@ -90,13 +90,11 @@ def product(A: np.ndarray, D: np.ndarray) -> np.ndarray:
     """
     n, n_atom = A.shape
     out = np.empty((n, D.shape[1]), np.float32)
-    width = max(1, _ONE_THREAD // (_LEAST_ROWS * max(1, n_atom)))
+    width = max(1, _ONE_THREAD // (_LEAST_ROWS * n_atom))
     for first in range(0, D.shape[1], width):
         columns = slice(first, min(first + width, D.shape[1]))
         wide = columns.stop - first
-        most = (
-            _ONE_THREAD // (wide * max(1, n_atom)) if wide > 1 else (_ONE_THREAD_VECTOR - 1) // max(1, n_atom)
-        )
+        most = _ONE_THREAD // (wide * n_atom) if wide > 1 else (_ONE_THREAD_VECTOR - 1) // n_atom
         rows = max(1, min(most, n))
         whole = n // rows * rows
         stack = A[:whole].reshape(-1, rows, n_atom)
