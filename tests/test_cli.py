@@ -327,7 +327,7 @@ def test_a_signal_while_importing_or_ending_is_one_sentence_or_none(bench, name,
     assert ("photograph" in done.stdout) == (status == 0)
 
 
-def test_a_full_disk_is_told_with_the_store(bench, capsys, monkeypatch):
+def test_a_full_disk_is_told_with_patch_and_store(bench, capsys, monkeypatch):
     import errno
 
     from xrfsr_dask.store import adding
@@ -339,5 +339,5 @@ def test_a_full_disk_is_told_with_the_store(bench, capsys, monkeypatch):
     refused(
         capsys,
         ["add", "p.zarr", "scan.npy", "--name", "q", *PLACE],
-        "the disk is full (p.zarr); free some space",
+        "the disk is full: patch 'q' (scan.npy) was not added to p.zarr; free some space and repeat.",
     )
