@@ -244,6 +244,12 @@ def test_bad_counts_are_named_by_the_channel_of_the_file_when_rebinned(store, va
         ({"calibration": "-0.9,0.01"}, InputError, "spans -0.9000 to.*patch 'old'.*--resample"),
         ({"calibration": "5,0.01", "resample": True}, InputError, "no energy in common; check the calibration"),
         ({"inside": "a"}, InputError, "--inside 'a' is for HDF5"),
+        (
+            {"step_mm": 2e-6},
+            InputError,
+            "spots lie 2e-06 mm apart, 2e-06 px of the photograph; 0.01 to 80 px can",
+        ),
+        ({"step_mm": 1e5, "at_mm": (-5e4, -5e4)}, InputError, "reaches outside the photograph"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_and_the_store_is_as_it_was(store, more, kind, words):
@@ -267,6 +273,21 @@ def test_another_number_of_channels_is_refused_unless_rebinned(store):
 def test_a_place_is_checked_before_a_count_is_read(store, monkeypatch):
     monkeypatch.setattr("xrfsr_dask.readers.protocol.Scan.blocks", lambda *_: pytest.fail("counts were read"))
     refused(InputError, "outside the photograph", store, saved(store), options(step_mm=30.0))
+
+
+def test_one_spot_larger_than_the_painting_is_refused(store):
+    scan = saved(store, CUBE[:1, :1])
+    words = r"spots lie 1e\+05 mm apart, 1e\+05 px of the photograph; 0.01 to 80 px can be. Check --step-mm"
+    refused(InputError, words, store, scan, options(step_mm=1e5, at_mm=(-5e4 + 20, -5e4 + 20)))
+
+
+@pytest.mark.parametrize(
+    "matrix", ["1e-7 0 9 0 1 9", "1 0 9 0 1e-7 9", ".5 .499999 9 .5 .5 9", "1e-7 0 9 0 1e-7 9"]
+)
+def test_rows_or_columns_that_lie_on_each_other_are_refused(store, tmp_path, matrix):
+    (tmp_path / "t.txt").write_text(matrix)
+    given = AddOptions(transform_file=str(tmp_path / "t.txt"), calibration=KEV)
+    refused(InputError, r"px of the photograph; 0\.01 to 80 px can be", store, saved(store), given)
 
 
 @pytest.mark.parametrize("text", ["1 0 0 1", "1 0 0 0 1 0 0 0 0", "1 0 500 0 1 0 0 0 1"])
@@ -332,6 +353,8 @@ def test_what_is_no_store_is_refused(tmp_path):
         ({"transform_file": "t.txt", "rotation_deg": 1.0}, "leave out --at"),
         ({"at_mm": (0, float("nan"))}, "--at and --rotation must be finite"),
         ({"at_mm": (0, 0), "step_mm": 0.0}, "step_mm must be more than 0, got 0.0"),
+        ({"at_mm": (0, 0), "step_mm": 1e-9}, "step_mm must lie between 1e-6 and 1e6 mm, got 1e-09"),
+        ({"at_mm": (0, 0), "step_mm": 1e300}, r"step_mm must lie between 1e-6 and 1e6 mm, got 1e\+300"),
         ({"at_mm": (0, 0), "spot_mm": -1.0}, "spot_mm must be more than 0"),
         ({"at_mm": (0, 0), "gain": float("inf")}, "gain must be more than 0"),
         ({"at_mm": (0, 0), "dwell_s": 0.0}, "dwell_s must be more than 0"),

@@ -238,6 +238,18 @@ def test_what_is_not_a_painting_is_refused(tmp_path, store):
 
 
 @pytest.mark.parametrize(
+    ("found", "told"), [("1", '"1"'), (True, "true"), (None, "null"), (0, "0"), (1.0, "1.0")]
+)
+def test_a_version_that_is_none_is_told_with_what_was_expected(store, found, told):
+    meta = json.loads((store / "zarr.json").read_text())
+    meta["attributes"]["format_version"] = found
+    (store / "zarr.json").write_text(json.dumps(meta))
+    words = f"p.zarr is damaged: its format_version is {told}, a whole number from 1 to 1 was expected"
+    with pytest.raises(DamagedStoreError, match=words):
+        open_painting(store)
+
+
+@pytest.mark.parametrize(
     ("image", "words"),
     [
         (np.zeros((4, 4, 2), "u1"), r"shape \(4, 4, 2\)"),

@@ -28,6 +28,7 @@ from xrfsr_dask.store.patches import (
 Pieces = Iterable[tuple[int | tuple[int, int], np.ndarray]]
 """(first row, or first row and column) -> counts; see `add_patch`."""
 
+_LEAST_STEP_PX = 0.01  # more than ten thousand spots in a pixel are another unit, not a finer scan
 _AXES_AGREE = 0.1  # of a channel: what two patches' energies may differ by, anywhere
 _LEAST, _MOST = 1e-30, 1e30  # of the largest count: its inverse and its square sums must be numbers too
 
@@ -107,6 +108,27 @@ def _check_spec(name: str, spec: PatchSpec, shape: tuple[int, int], pitch_mm: fl
                 f"{what} reaches outside the photograph: spot (row {row:.0f}, column {column:.0f}) lies at "
                 f"x {x:.2f}, y {y:.2f} mm, the photograph is {size_mm[1]:.2f} x {size_mm[0]:.2f} mm; "
                 "check --at, --step-mm, --rotation and the photograph's width."
+            )
+    _check_step(what, apply_transform(spec.transform, outer[:, :2]), spec.shape, shape, pitch_mm)
+
+
+def _check_step(
+    what: str, outline: np.ndarray, shape: tuple[int, int, int], photo: tuple[int, int], pitch_mm: float
+) -> None:
+    """Refuse spots that lie too close or too far apart to be spots of this photograph."""
+    top_left, top_right, low_left, low_right = outline
+    ny, nx = shape[:2]
+    along_x = np.linalg.norm([top_right - top_left, low_right - low_left], axis=1) / nx
+    along_y = np.linalg.norm([low_left - top_left, low_right - top_right], axis=1) / ny
+    (a, b), (c, d) = low_right - top_left, low_left - top_right
+    longest = max(*along_x, *along_y)
+    across = abs(a * d - b * c) / 2 / (ny * nx) / longest if longest else 0.0  # between rows, or columns
+    for step_mm in (min(*along_x, *along_y, across), longest):
+        if not _LEAST_STEP_PX * pitch_mm <= step_mm <= max(photo) * pitch_mm:
+            raise InputError(
+                f"{what}: its neighbouring spots lie {step_mm:.4g} mm apart, {step_mm / pitch_mm:.4g} px of "
+                f"the photograph; {_LEAST_STEP_PX:g} to {max(photo)} px can be. Check --step-mm "
+                "(or the transform) and the photograph's width."
             )
 
 
