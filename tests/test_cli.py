@@ -102,7 +102,9 @@ def test_bad_solves_are_refused(bench, capsys):
     refused(
         capsys, [*solve, "--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler answers at tcp://127.0.0.1:1"
     )
-    refused(capsys, [*solve, "--scheduler", "tcp://192.0.2.7:8786"], "is not encrypted and not on this machine")
+    for plain in ("tcp://192.0.2.7:8786", "ws://192.0.2.7:8786", "ucx://192.0.2.7:13337", "any://192.0.2.7:1"):
+        refused(capsys, [*solve, "--scheduler", plain], f"{plain} is not encrypted and not on this machine")
+    refused(capsys, [*solve, "--scheduler", "http://127.0.0.1:8787"], "is the address of a web page")
     refused(capsys, [*solve, "--magic"], "unrecognized arguments: --magic", status=2)
     refused(capsys, [*solve, "--memory", "lots"], "'lots' is not an amount of memory", status=2)
     refused(capsys, ["solve", "absent.zarr"], "absent.zarr does not exist; create it with `xrfsr new`")
@@ -135,6 +137,27 @@ def test_bad_photographs_are_refused(bench, capsys):
     refused(capsys, [*new, "text.png"], "text.png", store="q.zarr")
     refused(capsys, ["new", "p.zarr", "--width-mm", "50", "--rgb", "photo.png"], "p.zarr already exists")
     assert not (bench / "q.zarr").exists()
+
+
+def test_an_empty_name_of_a_store_is_refused(bench, capsys):
+    before = sorted(bench.iterdir())
+    words = "the name of the store is empty; give a path such as painting.zarr"
+    refused(capsys, ["new", "", "--rgb", "photo.png", "--width-mm", "50"], words)
+    refused(capsys, ["add", "", "scan.npy", *PLACE], words)
+    refused(capsys, ["solve", ""], words)
+    refused(capsys, ["info", ""], words)
+    refused(capsys, ["check", ""], words)
+    refused(capsys, ["demo", ""], "the name of the folder for output is empty")
+    evaluate = ["evaluate", "scan.npy", "--photo", "photo.png", "--factor", "2"]
+    refused(capsys, [*evaluate, "--out", ""], "the name of the folder for output is empty")
+    assert sorted(bench.iterdir()) == before
+
+
+def test_options_are_taken_by_their_whole_names_only(bench, capsys):
+    refused(capsys, ["solve", "p.zarr", "--iter", "2"], "unrecognized arguments: --iter", status=2)
+    refused(capsys, ["add", "p.zarr", "scan.npy", *PLACE, "--res"], "unrecognized arguments: --res", status=2)
+    refused(capsys, ["info", "p.zarr", "--js"], "unrecognized arguments: --js", status=2)
+    refused(capsys, ["--vers"], "the following arguments are required: COMMAND", status=2)
 
 
 def test_an_alpha_channel_is_dropped_and_said(bench, capsys):
@@ -327,7 +350,40 @@ def test_a_signal_while_importing_or_ending_is_one_sentence_or_none(bench, name,
     assert ("photograph" in done.stdout) == (status == 0)
 
 
-def test_a_full_disk_is_told_with_the_store(bench, capsys, monkeypatch):
+EARLY = """
+import os, sys
+sys.argv = ["xrfsr", "info", "p.zarr"]
+
+class Importing:
+    def find_spec(self, name, *_):
+        if name == "xrfsr_dask.interrupts":
+            os.kill(os.getpid(), {signal:d})
+
+if {importing}:
+    sys.meta_path.insert(0, Importing())
+from xrfsr_dask.__main__ import main  # as the launcher does
+if not {importing}:
+    os.kill(os.getpid(), {signal:d})
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("importing", [True, False])
+def test_a_signal_before_the_command_begins_is_one_sentence(bench, name, importing):
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY.format(signal=getattr(signal, name), importing=importing)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert done.returncode == 1
+    assert done.stderr == "xrfsr: interrupted before the work began; nothing was changed.\n"
+
+
+def test_a_full_disk_is_told_with_patch_and_store(bench, capsys, monkeypatch):
     import errno
 
     from xrfsr_dask.store import adding
@@ -339,5 +395,5 @@ def test_a_full_disk_is_told_with_the_store(bench, capsys, monkeypatch):
     refused(
         capsys,
         ["add", "p.zarr", "scan.npy", "--name", "q", *PLACE],
-        "the disk is full (p.zarr); free some space",
+        "the disk is full: patch 'q' (scan.npy) was not added to p.zarr; free some space and repeat.",
     )

@@ -17,7 +17,7 @@ from helpers import small_painting, small_truth
 from xrfsr_dask.beams import spot_window
 from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError, StoreError
 from xrfsr_dask.result import from_factors, line_kev, line_weights, open_result, roi_weights
-from xrfsr_dask.result.lowrank import LowRank, lazy_cube
+from xrfsr_dask.result.lowrank import LowRank, lazy_cube, product
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import new_array, staged
 from xrfsr_dask.store.results import new_result
@@ -337,3 +337,40 @@ def test_the_store_is_readable_with_plain_xarray(store, brute):
     plain = tree["results/truth"].to_dataset()
     product = plain.abundance[120, 40] @ plain.endmember
     np.testing.assert_allclose(product, brute[120, 40], rtol=1e-5)
+
+
+ONE_THREAD = """
+import os, sys, threading, time
+import numpy as np
+from threadpoolctl import threadpool_limits
+from xrfsr_dask.result.lowrank import LowRank
+
+threadpool_limits(2, user_api="blas")
+rng = np.random.default_rng(0)
+cube = LowRank(rng.random((100, 100, 50), np.float32), rng.random((50, 1024), np.float32))
+cube[..., 0]
+time.sleep(0.3)  # until threads that were woken at the start sleep again
+process, own = time.process_time(), time.thread_time()
+for _ in range(200):
+    cube[..., 636]
+for _ in range(40):
+    cube[..., 600:640]
+for _ in range(4):
+    cube[...]
+own = time.thread_time() - own
+print((time.process_time() - process) / own)
+"""
+
+
+def test_a_piece_of_the_cube_is_multiplied_by_the_thread_that_asks():
+    """BLAS threads beside those of Dask would fight for the cores: all of the time is the caller's own."""
+    run = subprocess.run([sys.executable, "-c", ONE_THREAD], capture_output=True, text=True, check=True)
+    assert float(run.stdout) < 1.1
+
+
+@pytest.mark.parametrize(("n", "n_atom", "n_channel"), [(1, 1, 1), (7, 200, 83), (403, 50, 1), (1001, 62, 700)])
+def test_a_product_in_pieces_is_the_product(n, n_atom, n_channel):
+    rng = np.random.default_rng(n)
+    A, D = rng.random((n, n_atom), np.float32), rng.random((n_atom, n_channel), np.float32)
+    np.testing.assert_allclose(product(A, D), A.astype(float) @ D, rtol=1e-5)
+    np.testing.assert_allclose(product(A[::2], D), A[::2].astype(float) @ D, rtol=1e-5)

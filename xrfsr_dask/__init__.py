@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+TYPE_CHECKING = False  # importing `typing` takes longer than all else here, and signals are not heard yet
+if TYPE_CHECKING:
+    from typing import Any
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,8 @@ __all__ = ["fuse", "compare", "super_resolve", "open_result", "open_painting", "
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for, so that importing the package stays cheap."""
     if name in _HOMES:
+        import importlib
+
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'xrfsr_dask' has no attribute '{name}'")
 

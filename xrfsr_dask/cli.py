@@ -52,14 +52,13 @@ def _run(words: Sequence[str]) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            place = error.filename or next(
-                (getattr(args, n) for n in _PLACES if hasattr(args, n)), "while writing"
-            )
-            return _fail(f"the disk is full ({place}); free some space and repeat.")
+        place = next((found for name in _PLACES if (found := getattr(args, name, None))), error.filename)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _fail(f"the disk is full ({place or 'while writing'}); free some space and repeat.")
+        place = error.filename or place
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return _fail(f"{error.filename}: not allowed to write or read here ({error.strerror}).")
-        return _fail(f"{error.filename or type(error).__name__}: {error.strerror or error}; check the path.")
+            return _fail(f"{place}: not allowed to write or read here ({error.strerror}).")
+        return _fail(f"{place or type(error).__name__}: {error.strerror or error}; check the path.")
     except Exception as error:
         if interrupts.heard:  # within an import, which made something else of it
             return _fail(_INTERRUPTED)
@@ -103,7 +102,10 @@ def _printable(text: str) -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one sentence what is wrong with the words it was given."""
+    """Takes options by their whole names only, and says in one sentence what is wrong with the words."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {_printable(message)}; see `{self.prog} --help`.\n")

@@ -20,6 +20,9 @@ from xrfsr_dask.tiling.budget import HEAP_VARIABLES, one_heap
 from xrfsr_dask.tiling.executor import ClientExecutor, Executor, LocalExecutor
 
 _CONNECT_S = 10
+_ENCRYPTED = ("tls", "wss")
+_THIS_PROCESS = ("inproc",)
+_PAGES = ("http", "https")
 _MARGIN = 400 * 2**20  # bytes: interpreter, imports and compiled kernels of one worker
 
 
@@ -64,7 +67,7 @@ def _connected(address: str) -> Iterator[Any]:
         client = _within(2 * _CONNECT_S, lambda: Client(address, timeout=_CONNECT_S, set_as_default=False))
     except Exception as error:
         hint = "start one with `dask scheduler`, or check the address."
-        if address.startswith("tls://"):
+        if address.startswith(tuple(f"{name}://" for name in _ENCRYPTED)):
             hint = "check the address, and that Dask's TLS certificates are configured (distributed.comm.tls)."
         raise ClusterError(
             f"no Dask scheduler answers at {address} ({type(error).__name__}); {hint}"
@@ -148,12 +151,22 @@ def _quiet() -> Iterator[None]:
 
 
 def _refuse_unencrypted(address: str) -> None:
-    """A plain tcp:// scheduler runs whatever reaches it; only loopback is accepted without TLS."""
+    """A scheduler runs whatever reaches it: without TLS only loopback is accepted, whatever the protocol.
+
+    Of Dask's protocols (`distributed.comm.registry`) tls:// and wss:// are encrypted and inproc:// stays in
+    this process; tcp://, ws://, ucx:// and what others register are taken to be in plain.
+    """
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
-    if parts.scheme != "tcp" or parts.hostname is None:
+    if parts.scheme in _PAGES:
+        raise OptionError(
+            f"{address} is the address of a web page, such as a dashboard; a scheduler's is like "
+            "tls://host:8786 or tcp://127.0.0.1:8786."
+        )
+    if parts.scheme in (*_ENCRYPTED, *_THIS_PROCESS) or parts.hostname is None:
         return
     try:
-        loopback = ipaddress.ip_address(socket.gethostbyname(parts.hostname)).is_loopback
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(parts.hostname, None)}
+        loopback = all(ipaddress.ip_address(one.partition("%")[0]).is_loopback for one in found)
     except OSError as error:
         raise ClusterError(
             f"the scheduler's host '{parts.hostname}' is not known; check the address."
@@ -161,5 +174,5 @@ def _refuse_unencrypted(address: str) -> None:
     if not loopback:
         raise OptionError(
             f"{address} is not encrypted and not on this machine: whoever reaches it can run code there. "
-            "Use a tls:// scheduler."
+            "Use a tls:// or wss:// scheduler."
         )

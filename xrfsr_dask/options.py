@@ -174,6 +174,10 @@ class AddOptions:
                 f"{field} must be more than 0, got {value}.",
             )
         require(
+            self.step_mm is None or 1e-6 <= self.step_mm <= 1e6,
+            f"step_mm must lie between 1e-6 and 1e6 mm, got {self.step_mm}.",
+        )
+        require(
             self.footprint in ("box", "gaussian"),
             f"footprint must be 'box' or 'gaussian', got '{self.footprint}'.",
         )

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from helpers import SHARED, tree_bytes
 from xrfsr_dask.commands.add import add, notes_of
 from xrfsr_dask.errors import InputError, OptionError, StoreError, XrfsrError
 from xrfsr_dask.options import AddOptions
+from xrfsr_dask.readers import Scan
 from xrfsr_dask.store import create_painting, open_painting
 from xrfsr_dask.store.arrays import open_group
 
@@ -242,6 +244,12 @@ def test_bad_counts_are_named_by_the_channel_of_the_file_when_rebinned(store, va
         ({"calibration": "-0.9,0.01"}, InputError, "spans -0.9000 to.*patch 'old'.*--resample"),
         ({"calibration": "5,0.01", "resample": True}, InputError, "no energy in common; check the calibration"),
         ({"inside": "a"}, InputError, "--inside 'a' is for HDF5"),
+        (
+            {"step_mm": 2e-6},
+            InputError,
+            "spots lie 2e-06 mm apart, 2e-06 px of the photograph; 0.01 to 80 px can",
+        ),
+        ({"step_mm": 1e5, "at_mm": (-5e4, -5e4)}, InputError, "reaches outside the photograph"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_and_the_store_is_as_it_was(store, more, kind, words):
@@ -265,6 +273,21 @@ def test_another_number_of_channels_is_refused_unless_rebinned(store):
 def test_a_place_is_checked_before_a_count_is_read(store, monkeypatch):
     monkeypatch.setattr("xrfsr_dask.readers.protocol.Scan.blocks", lambda *_: pytest.fail("counts were read"))
     refused(InputError, "outside the photograph", store, saved(store), options(step_mm=30.0))
+
+
+def test_one_spot_larger_than_the_painting_is_refused(store):
+    scan = saved(store, CUBE[:1, :1])
+    words = r"spots lie 1e\+05 mm apart, 1e\+05 px of the photograph; 0.01 to 80 px can be. Check --step-mm"
+    refused(InputError, words, store, scan, options(step_mm=1e5, at_mm=(-5e4 + 20, -5e4 + 20)))
+
+
+@pytest.mark.parametrize(
+    "matrix", ["1e-7 0 9 0 1 9", "1 0 9 0 1e-7 9", ".5 .499999 9 .5 .5 9", "1e-7 0 9 0 1e-7 9"]
+)
+def test_rows_or_columns_that_lie_on_each_other_are_refused(store, tmp_path, matrix):
+    (tmp_path / "t.txt").write_text(matrix)
+    given = AddOptions(transform_file=str(tmp_path / "t.txt"), calibration=KEV)
+    refused(InputError, r"px of the photograph; 0\.01 to 80 px can be", store, saved(store), given)
 
 
 @pytest.mark.parametrize("text", ["1 0 0 1", "1 0 0 0 1 0 0 0 0", "1 0 500 0 1 0 0 0 1"])
@@ -304,6 +327,19 @@ def test_a_scan_that_is_interrupted_leaves_nothing(store):
     assert tree_bytes(Path(store)) == before
 
 
+def test_a_wide_scan_is_added_piece_by_piece_and_told_by_rows(store, monkeypatch):
+    monkeypatch.setattr("xrfsr_dask.readers.protocol.Scan.pieces", partialmethod(Scan.pieces, most_bytes=1))
+    cube = np.random.default_rng(0).integers(0, 60, (40, 75, 16)).astype("u2")
+    told = Counter()
+    patch = add(store, saved(store, cube), options(at_mm=(1, 1), step_mm=0.5), progress=told)
+    np.testing.assert_array_equal(patch.counts()[:], cube)
+    assert told.told == [("of", 40), 32, 8]
+    with_nan = cube.astype("f4")
+    with_nan[35, 70, 7] = np.nan
+    words = "row 35, column 70, channel 7 is not finite"
+    refused(InputError, words, store, saved(store, with_nan), options(at_mm=(1, 1), step_mm=0.5))
+
+
 def test_what_is_no_store_is_refused(tmp_path):
     with pytest.raises(StoreError, match=r"none\.zarr does not exist"):
         add(tmp_path / "none.zarr", tmp_path / "scan.npy", options())
@@ -317,6 +353,8 @@ def test_what_is_no_store_is_refused(tmp_path):
         ({"transform_file": "t.txt", "rotation_deg": 1.0}, "leave out --at"),
         ({"at_mm": (0, float("nan"))}, "--at and --rotation must be finite"),
         ({"at_mm": (0, 0), "step_mm": 0.0}, "step_mm must be more than 0, got 0.0"),
+        ({"at_mm": (0, 0), "step_mm": 1e-9}, "step_mm must lie between 1e-6 and 1e6 mm, got 1e-09"),
+        ({"at_mm": (0, 0), "step_mm": 1e300}, r"step_mm must lie between 1e-6 and 1e6 mm, got 1e\+300"),
         ({"at_mm": (0, 0), "spot_mm": -1.0}, "spot_mm must be more than 0"),
         ({"at_mm": (0, 0), "gain": float("inf")}, "gain must be more than 0"),
         ({"at_mm": (0, 0), "dwell_s": 0.0}, "dwell_s must be more than 0"),
@@ -331,38 +369,55 @@ def test_options_that_cannot_be_are_refused_by_their_words(more, words):
 
 LARGE = """
 import resource, sys
-from pathlib import Path
 from xrfsr_dask.commands.add import add
 from xrfsr_dask.options import AddOptions
-options = AddOptions(at_mm=(0, 0), step_mm=0.01, calibration="-0.96,0.01")
-add(sys.argv[1], sys.argv[2], options)
+place = {"at_mm": (0, 0), "step_mm": 0.02}
+add(sys.argv[1], sys.argv[2], AddOptions(calibration="-0.96,0.02", **place))
 warm = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-add(sys.argv[1], sys.argv[3], options)
+add(sys.argv[1], sys.argv[3], AddOptions(calibration="-0.96,0.01", resample=True, **place))
 print(warm, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+def sparse(path, shape, dtype, record):
+    """A scan whose numbers are a hole in the file: all counts 0, no disk."""
+    ny, nx, n_channel = shape
+    if path.suffix == ".npy":
+        header = {"descr": np.dtype(dtype).str, "fortran_order": record == "image", "shape": shape}
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_2_0(file, header)
+            file.truncate(file.tell() + ny * nx * n_channel * np.dtype(dtype).itemsize)
+        return path
+    keys = {"width": nx, "height": ny, "depth": n_channel, "offset": 0, "data-length": np.dtype(dtype).itemsize}
+    keys |= {"data-type": "unsigned", "byte-order": "little-endian", "record-by": record}
+    path.write_text("".join(f"{key}\t{value}\n" for key, value in keys.items()))
+    with path.with_suffix(".raw").open("wb") as file:
+        file.truncate(ny * nx * n_channel * np.dtype(dtype).itemsize)
+    return path
+
+
+def grown(store, small, large):
+    """MB by which the peak of a process rises when it adds the second scan, resampled, after the first."""
+    code = [sys.executable, "-c", LARGE, store, str(small), str(large)]
+    out = subprocess.run(code, capture_output=True, text=True, check=True)
+    warm, peak = (int(kib) / 1024 for kib in out.stdout.split())
+    assert len(open_painting(store).patches) == 2
+    return peak - warm
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".rpl", ".npy"])
+@pytest.mark.parametrize("record", ["vector", "image"])
+def test_memory_does_not_grow_with_the_width_of_a_scan(store, tmp_path, record, suffix):
+    """32 rows of this scan are 960 MB, and as much again when they are resampled."""
+    small = sparse(tmp_path / f"small{suffix}", (8, 8, 2048), "u4", record)
+    large = sparse(tmp_path / f"large{suffix}", (40, 1830, 4096), "u4", record)
+    assert grown(store, small, large) < 300
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("record", ["vector", "image"])
-def test_two_gigabytes_are_added_in_the_memory_of_a_few_blocks(store, tmp_path, record):
-    """Peak memory of a scan of 2 GB against that of one block of the same width, in a process of its own."""
-    for name, rows in (("small", 32), ("large", 2560)):
-        keys = {
-            "width": 100,
-            "height": rows,
-            "depth": 4096,
-            "offset": 0,
-            "data-length": 2,
-            "data-type": "unsigned",
-        }
-        keys |= {"byte-order": "little-endian", "record-by": record}
-        (tmp_path / f"{name}.rpl").write_text("".join(f"{key}\t{value}\n" for key, value in keys.items()))
-        with (tmp_path / f"{name}.raw").open("wb") as file:
-            file.truncate(100 * rows * 4096 * 2)
-    scans = [str(tmp_path / f"{name}.rpl") for name in ("small", "large")]
-    out = subprocess.run(
-        [sys.executable, "-c", LARGE, store, *scans], capture_output=True, text=True, check=True
-    )
-    small, large = (int(kib) / 1024 for kib in out.stdout.split())
-    assert large < small + 200
-    assert len(open_painting(store).patches) == 2
+def test_memory_does_not_grow_with_the_rows_of_a_scan(store, tmp_path, record):
+    small = sparse(tmp_path / "small.rpl", (8, 8, 2048), "u2", record)
+    large = sparse(tmp_path / "large.rpl", (2560, 100, 4096), "u2", record)
+    assert grown(store, small, large) < 300

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from xrfsr_dask.kernels.fit import channel_groups, chi_square_gaussian, chi_square_poisson
 
@@ -22,6 +23,16 @@ def test_every_group_holds_counts_enough_or_is_the_whole():
     groups = channel_groups(mean)
     assert np.add.reduceat(mean, groups).min() >= 5
     assert list(channel_groups(np.full(10, 0.1))) == [0]
+
+
+@pytest.mark.parametrize("dtype", ["u2", "u4", "f4"])
+@pytest.mark.parametrize("n_channel", [2, 300])
+def test_counts_of_any_type_have_the_chi_square_of_real_numbers(dtype, n_channel):
+    """Unsigned counts fall as well as rise, and lie below the model as well as above."""
+    rng = np.random.default_rng(0)
+    X, model = (rng.poisson(40, (20, n_channel)).astype(dtype) for _ in range(2))
+    found = chi_square_gaussian(X, model)
+    np.testing.assert_allclose(found, chi_square_gaussian(X.astype(float), model.astype(float)), rtol=1e-5)
 
 
 def test_gaussian_noise_about_its_mean_has_chi_square_one_at_any_level():

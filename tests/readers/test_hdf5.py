@@ -145,7 +145,7 @@ def test_a_compressed_cube_is_read_by_rows(path, chunks):
     with h5py.File(path, "w") as file:
         file.create_dataset("c", data=CUBE, chunks=chunks, compression="gzip")
     scan = open_scan(path)
-    np.testing.assert_array_equal(scan.read_rows(2, 5), CUBE[2:5])
+    np.testing.assert_array_equal(scan.read(slice(2, 5), slice(None)), CUBE[2:5])
 
 
 def test_a_damaged_file_is_refused(path):
@@ -167,6 +167,6 @@ def test_a_chunk_that_cannot_be_decompressed_names_the_rows(path):
         data = file.create_dataset("c", data=CUBE, chunks=(2, 5, 9), compression="gzip")
         data.id.write_direct_chunk((2, 0, 0), b"not gzip")
     scan = open_scan(path)
-    np.testing.assert_array_equal(scan.read_rows(0, 2), CUBE[:2])
+    np.testing.assert_array_equal(scan.read(slice(0, 2), slice(None)), CUBE[:2])
     with pytest.raises(InputError, match=r"scan\.h5:/c, rows 2 to 4, cannot be read"):
-        scan.read_rows(2, 4)
+        scan.read(slice(2, 4), slice(None))

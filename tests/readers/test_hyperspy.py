@@ -69,7 +69,7 @@ def test_a_zipped_zspy_is_read(tmp_path):
 
 def test_one_map_of_several_is_chosen_by_its_title(tmp_path):
     path = write_zspy(tmp_path / "scan.zspy", "one", "two")
-    np.testing.assert_array_equal(open_scan(path, inside="two").read_rows(0, 6), CUBE + 1)
+    np.testing.assert_array_equal(open_scan(path, inside="two").read(slice(0, 6), slice(None)), CUBE + 1)
     with pytest.raises(InputError, match=r"'one' \(6, 5, 8\), 'two' \(6, 5, 8\)"):
         open_scan(path)
 
@@ -78,9 +78,9 @@ def test_a_chunk_that_cannot_be_decompressed_is_named(tmp_path):
     path = write_zspy(tmp_path / "scan.zspy", "map")
     (path / "Experiments" / "map" / "data" / "1.0.0").write_bytes(b"damaged")
     scan = open_scan(path)
-    np.testing.assert_array_equal(scan.read_rows(0, 2), CUBE[:2])
+    np.testing.assert_array_equal(scan.read(slice(0, 2), slice(None)), CUBE[:2])
     with pytest.raises(InputError, match=r"scan\.zspy/Experiments/map/data cannot be read"):
-        scan.read_rows(2, 4)
+        scan.read(slice(2, 4), slice(None))
 
 
 @pytest.mark.parametrize("suffix", [".hspy", ".zspy"])

@@ -31,6 +31,14 @@ def test_a_truncated_file_is_refused(tmp_path):
         open_scan(tmp_path / "cube.npy")
 
 
+def test_a_file_with_more_bytes_than_its_header_says_is_refused(tmp_path):
+    np.save(tmp_path / "cube.npy", np.zeros((9, 9, 9)))
+    with (tmp_path / "cube.npy").open("ab") as file:
+        file.write(bytes(8))
+    with pytest.raises(InputError, match=r"cube\.npy has 5968 bytes, but its header describes 5960 bytes"):
+        open_scan(tmp_path / "cube.npy")
+
+
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "cube.npy").write_bytes(b"")
     with pytest.raises(InputError, match=r"cube\.npy of 0 bytes cannot be read"):

@@ -55,7 +55,7 @@ def test_every_suffix_has_a_reader_in_rosettasciio():
 
 def test_a_scan_without_data_is_refused():
     with pytest.raises(InputError, match=r"empty\.h5 has no data: its shape \(y, x, channel\) is \(0, 3, 4\)"):
-        Scan(source="empty.h5", shape=(0, 3, 4), dtype=np.dtype("u2"), read_rows=lambda a, b: np.zeros(0))
+        Scan(source="empty.h5", shape=(0, 3, 4), dtype=np.dtype("u2"), read=lambda a, b: np.zeros(0))
 
 
 def test_importing_the_readers_imports_no_heavy_package():

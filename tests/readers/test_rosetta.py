@@ -45,7 +45,8 @@ def test_the_real_eds_map_has_its_axes_image_and_elements():
     first, block = next(scan.blocks(32))
     assert (first, block.shape) == (0, (32, 256, 2048))
     silicon = scan.energy_kev.searchsorted([1.70, 1.78])
-    assert scan.read_rows(100, 164)[..., slice(*silicon)].mean() > 5 * scan.read_rows(100, 164).mean()
+    counts = scan.read(slice(100, 164), slice(None))
+    assert counts[..., slice(*silicon)].mean() > 5 * counts.mean()
 
 
 @pytest.mark.skipif(not SEM.is_file(), reason="needs the real map of ../shared/data/sem_eds")
@@ -74,7 +75,7 @@ def reader(monkeypatch, tmp_path):
 
 def test_one_map_of_several_is_chosen_by_its_title(reader):
     one, two = signal(CUBE, "one"), signal(CUBE + 1, "two")
-    np.testing.assert_array_equal(reader(one, two, inside="two").read_rows(0, 6), CUBE + 1)
+    np.testing.assert_array_equal(reader(one, two, inside="two").read(slice(0, 6), slice(None)), CUBE + 1)
     with pytest.raises(InputError, match=r"'one' \(6, 5, 8\), 'two' \(6, 5, 8\). Choose one by --inside TITLE"):
         reader(one, two)
     with pytest.raises(InputError, match="'three' was asked for"):
@@ -93,7 +94,7 @@ def test_units_of_length_and_energy_become_mm_and_kev(reader):
 def test_an_energy_axis_in_front_is_moved_to_the_end(reader):
     moved = signal(CUBE) | {"data": CUBE.transpose(2, 0, 1)}
     moved["axes"] = [moved["axes"][i] for i in (2, 0, 1)]
-    np.testing.assert_array_equal(reader(moved).read_rows(0, 6), CUBE)
+    np.testing.assert_array_equal(reader(moved).read(slice(0, 6), slice(None)), CUBE)
 
 
 def test_an_energy_axis_without_unit_is_no_calibration(reader):

@@ -149,6 +149,72 @@ def test_patches_must_agree_on_energy(store):
     )
 
 
+def test_small_steps_between_energy_axes_do_not_add_up(store):
+    """No two patches differ by more than a tenth of a channel, in whatever order they came."""
+    axis = 0.1 + 0.01 * np.arange(16)
+    add_patch(store, "b", spec(energy_kev=axis), rows(COUNTS))
+    add_patch(store, "c", spec(energy_kev=axis + 0.0009), rows(COUNTS))
+    add_patch(store, "a", spec(energy_kev=axis - 0.00009), rows(COUNTS))
+    off = r"patch 'd' \(scan.rpl\).*patch 'a'.*is off by 0.0019 keV, more than 0.1 channel.*--resample"
+    refused(store, InputError, off, name="d", energy_kev=axis + 0.0018)
+    refused(store, InputError, r"patch 'c'.*channel \d+ is off by 0.0011", name="d", energy_kev=axis - 0.0002)
+    bent = axis + 0.0011 * (np.arange(16) == 5)
+    refused(store, InputError, r"patch 'a'.*channel 5 is off", name="d", energy_kev=bent)
+
+
+def test_a_long_axis_of_real_numbers_agrees_with_itself(store):
+    axis = -0.95550444 + 0.009999 * np.arange(4096)
+    counts = np.zeros((1, 2, 4096), "u2")
+    for name, kev in (("a", axis), ("b", axis.astype("f4").astype(float))):
+        add_patch(store, name, spec(shape=counts.shape, energy_kev=kev), rows(counts))
+
+
+def test_a_patch_is_the_same_however_it_is_cut(store):
+    """Real numbers, whose sums depend on the order of adding."""
+    counts = np.random.default_rng(0).random((40, 75, 8), np.float32)
+    place = {"transform": placement(at_mm=(1, 1), step_mm=1), "energy_kev": 0.1 + 0.01 * np.arange(8)}
+    given = spec(shape=counts.shape, dtype="f4", **place)
+
+    def cut(wide):
+        for row in (0, 32):
+            for column in range(0, 75, wide):
+                yield (row, column), counts[row : row + 32, column : column + wide]
+
+    whole = add_patch(store, "whole", given, rows(counts))
+    for name, wide in (("narrow", 32), ("wide", 64)):
+        patch = add_patch(store, name, given, cut(wide))
+        np.testing.assert_array_equal(read(patch.counts()), counts)
+        assert patch.mean_spectrum().tobytes() == whole.mean_spectrum().tobytes()
+        assert (patch.max_counts, patch.total_counts) == (whole.max_counts, whole.total_counts)
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        [(0, 0, 40)],  # no whole chunks
+        [(0, 0, 32), (0, 64, 11)],  # a gap
+        [(0, 0, 64), (0, 64, 12)],  # too wide
+        [(0, 0, 32), (32, 0, 32)],  # the next rows too early
+        [(0, 32, 43)],  # not from the left
+        [(0, 0, 0)],
+    ],
+)
+def test_pieces_that_do_not_fit_are_refused(store, corners):
+    shape = (40, 75, 8)
+    pieces = (((y, x), np.zeros((min(32, 40 - y), wide, 8), "u2")) for y, x, wide in corners)
+    place = {"transform": placement(at_mm=(1, 1), step_mm=1), "energy_kev": 0.1 + 0.01 * np.arange(8)}
+    before = tree_bytes(store)
+    with pytest.raises(InputError, match=r"patch 'p01' \(scan.rpl\): rows 0 to 32 of 40 were expected"):
+        add_patch(store, "p01", spec(shape=shape, **place), pieces)
+    assert tree_bytes(store) == before
+
+
+def test_a_patch_that_ends_early_is_refused(store):
+    pieces = [((0, 0), np.zeros((8, 6, 16), "u2"))][:0]
+    with pytest.raises(InputError, match="ends after 0 of 8 rows"):
+        add_patch(store, "p01", spec(), pieces)
+
+
 def test_what_is_not_a_painting_is_refused(tmp_path, store):
     import zarr
 
@@ -168,6 +234,18 @@ def test_what_is_not_a_painting_is_refused(tmp_path, store):
     meta["attributes"]["format_version"] = 99
     (store / "zarr.json").write_text(json.dumps(meta))
     with pytest.raises(StoreError, match="written in store format 99, this version reads up to 1; update"):
+        open_painting(store)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"), [("1", '"1"'), (True, "true"), (None, "null"), (0, "0"), (1.0, "1.0")]
+)
+def test_a_version_that_is_none_is_told_with_what_was_expected(store, found, told):
+    meta = json.loads((store / "zarr.json").read_text())
+    meta["attributes"]["format_version"] = found
+    (store / "zarr.json").write_text(json.dumps(meta))
+    words = f"p.zarr is damaged: its format_version is {told}, a whole number from 1 to 1 was expected"
+    with pytest.raises(DamagedStoreError, match=words):
         open_painting(store)
 
 

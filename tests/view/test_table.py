@@ -71,3 +71,12 @@ def test_tables_of_methods_stand_beside_each_other_by_region():
         (region, method) for region in ("whole", "elsewhere", "hidden") for method in ("cubic", "paper")
     ]
     assert [round(row["rmse"], 9) for row in rows] == [2.0, 1.0] * 3
+
+
+def test_csv_has_full_precision_for_numbers_of_every_type_and_nothing_for_gaps():
+    values = [1 / 3, np.float32(1 / 3), np.float64(2 / 3), float("nan"), np.int64(7), None, float("inf")]
+    text = as_csv([{"rmse": value} for value in values]).splitlines()
+    assert text[0] == "rmse"
+    assert [float(word) for word in text[1:4]] == [1 / 3, float(np.float32(1 / 3)), 2 / 3]
+    assert text[2] == "0.3333333432674408"
+    assert text[4:] == ['""', "7", '""', "inf"]

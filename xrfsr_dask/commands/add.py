@@ -24,8 +24,11 @@ from xrfsr_dask.readers import (
 )
 from xrfsr_dask.store import Painting, Patch, PatchSpec, add_patch, open_painting, placement
 from xrfsr_dask.store.adding import check_block
-from xrfsr_dask.store.arrays import open_group
+from xrfsr_dask.store.arrays import FULL, open_group
 from xrfsr_dask.store.patches import CHUNK_SPOTS, check_name
+
+Piece = tuple[tuple[int, int], np.ndarray]
+"""(first row, first column) and counts (rows, columns, n_channel)."""
 
 _LARGEST = int(np.iinfo(np.uint32).max)
 
@@ -44,12 +47,19 @@ def add(
     options : AddOptions
         Name, place, calibration, beam.
     progress : Progress, optional
-        Told the number of rows, then of every block of rows that is written.
+        Told the number of rows, then of rows as they are written whole.
 
     Returns
     -------
     Patch
         `notes_of` tells what had to be assumed about it and what of it was dropped.
+
+    Raises
+    ------
+    StoreError
+        The name is taken, or the disk is full; the store is as it was.
+    InputError, OptionError
+        As `open_scan` and `add_patch` refuse it.
     """
     painting = open_painting(store)
     name = _free_name(painting, options.name)
@@ -62,8 +72,16 @@ def add(
     spec = _spec(scan, options, transform, energy)
     if rebin is not None:
         spec = _rebinned(spec, rebin, painting.energy_kev)
-    blocks = _counted(_blocks(name, scan, spec, rebin), scan.shape[0], progress)
-    return add_patch(painting.path, name, spec, blocks)
+    pieces = _counted(_pieces(name, scan, spec, rebin), scan.shape, progress)
+    try:
+        return add_patch(painting.path, name, spec, pieces)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise StoreError(
+            f"the disk is full: patch '{name}' ({scan.source}) was not added to {store}; free some space and "
+            "repeat."
+        ) from error
 
 
 def notes_of(patch: Patch) -> tuple[str, ...]:
@@ -148,19 +166,17 @@ def _stored_type(dtype: np.dtype[Any], noise: str) -> np.dtype[Any]:
     return np.dtype("u2" if dtype.itemsize <= 2 else "u4")
 
 
-def _blocks(
-    name: str, scan: Scan, spec: PatchSpec, rebin: Rebinning | None
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Blocks as they are stored; what rebinning drops is noted in `spec.extra` after the last."""
+def _pieces(name: str, scan: Scan, spec: PatchSpec, rebin: Rebinning | None) -> Iterator[Piece]:
+    """Pieces as they are stored; what rebinning drops is noted in `spec.extra` after the last."""
     dropped = 0.0
-    for first_row, block in scan.blocks(CHUNK_SPOTS):
-        _check_fits(scan, spec, first_row, block)
+    for corner, piece in scan.pieces(CHUNK_SPOTS):
+        _check_fits(scan, spec, corner, piece)
         if rebin is None:
-            yield first_row, _as_single(block)
+            yield corner, _as_single(piece)
             continue
-        check_block(name, spec, first_row, block)
-        dropped += rebin.dropped(block)
-        yield first_row, rebin.apply(block)
+        check_block(name, spec, corner, piece)
+        dropped += rebin.dropped(piece)
+        yield corner, rebin.apply(piece)
     if rebin is not None:
         spec.extra["resampled"]["dropped_counts"] = dropped
         spec.extra["notes"] += _rebin_notes(scan, rebin, dropped)
@@ -177,13 +193,13 @@ def _rebin_notes(scan: Scan, rebin: Rebinning, dropped: float) -> list[str]:
     return notes
 
 
-def _check_fits(scan: Scan, spec: PatchSpec, first_row: int, block: np.ndarray) -> None:
+def _check_fits(scan: Scan, spec: PatchSpec, corner: tuple[int, int], block: np.ndarray) -> None:
     """64-bit counts are stored with 32."""
     if block.dtype.itemsize < 8 or spec.dtype.kind == "f" or block.max() <= _LARGEST:
         return
     y, x, channel = np.argwhere(block > _LARGEST)[0]
     raise InputError(
-        f"{scan.source}: the count at row {first_row + y}, column {x}, channel {channel} is "
+        f"{scan.source}: the count at row {corner[0] + y}, column {corner[1] + x}, channel {channel} is "
         f"{block[y, x, channel]}; at most {_LARGEST} can be stored; is the file's byte order right?"
     )
 
@@ -197,12 +213,13 @@ def _as_single(block: np.ndarray) -> np.ndarray:
 
 
 def _counted(
-    blocks: Iterator[tuple[int, np.ndarray]], n_row: int, progress: Progress | None
-) -> Iterator[tuple[int, np.ndarray]]:
-    """The blocks, each reported once it is written."""
+    pieces: Iterator[Piece], shape: tuple[int, int, int], progress: Progress | None
+) -> Iterator[Piece]:
+    """The pieces, each row reported once all its pieces are written."""
+    ny, nx, _ = shape
     if progress is not None:
-        progress.expect(n_row)
-    for first_row, block in blocks:
-        yield first_row, block
-        if progress is not None:
-            progress.advance(len(block))
+        progress.expect(ny)
+    for corner, piece in pieces:
+        yield corner, piece
+        if progress is not None and corner[1] + piece.shape[1] == nx:
+            progress.advance(len(piece))

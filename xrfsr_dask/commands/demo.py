@@ -12,7 +12,7 @@ from scipy.ndimage import uniform_filter
 
 from xrfsr_dask.cluster import executor_for
 from xrfsr_dask.commands.judge import CUBIC, judge
-from xrfsr_dask.commands.output import check_folder
+from xrfsr_dask.commands.output import check_pictures, output_folder, report_in
 from xrfsr_dask.commands.solve import solve_painting
 from xrfsr_dask.errors import InputError, MemoryBudgetError, StoreError
 from xrfsr_dask.options import BedroomOptions, RunOptions, SolveOptions, as_attributes
@@ -65,12 +65,27 @@ def demo(
     options, resources, progress
         As for `solve_painting`.
     """
-    bar, root = progress or Silent(), Path(folder)
+    bar = progress or Silent()
     scene = BedroomOptions.bedroom(seed=seed) if size == "bedroom" else BedroomOptions.small(seed=seed)
     image = None if photo is None else _colour_picture(photo, scene.shape)
-    check_folder(root)
+    check_pictures()
     check_resources(scene, options, resources)
-    root.mkdir(parents=True, exist_ok=True)
+    methods = [options.method]
+    if size != "bedroom" and options.method != PAPER:
+        methods.insert(0, PAPER)
+    with output_folder(folder) as root:
+        return _in_folder(root, scene, image, methods, options, resources, bar)
+
+
+def _in_folder(
+    root: Path,
+    scene: BedroomOptions,
+    image: np.ndarray | None,
+    methods: list[str],
+    options: SolveOptions,
+    resources: RunOptions,
+    bar: Progress,
+) -> dict[str, Any]:
     path = root / "painting.zarr"
     bar.note("painting")
     if path.exists():
@@ -78,22 +93,20 @@ def demo(
     else:
         write_painting(path, scene, photo=image, progress=bar)
     solved = _solved(path, options, resources, bar)
-    compared = [CUBIC, options.method]
-    if size != "bedroom" and options.method != PAPER:
-        _solved(path, replace(options, method=PAPER), resources, bar)
-        compared.insert(1, PAPER)
+    for other in methods[:-1]:
+        _solved(path, replace(options, method=other), resources, bar)
     bar.note("comparing with the truth")
     with executor_for(resources) as executor:
-        tables = judge(path, compared, executor, bar)
+        tables = judge(path, [CUBIC, *methods], executor, bar)
     rows = table.metric_rows(tables)
     report = root / "report"
-    report.mkdir(exist_ok=True)
-    figures.save(overview(open_painting(path), options.method), report / "overview.png")
     text = "counts per spot against the truth, where spots were measured:\n" + table.as_text(rows)
-    (report / "metrics.txt").write_text(text + "\n")
-    (report / "metrics.csv").write_text(table.as_csv(rows))
     found = {"store": str(path), "report": str(report), "solve": solved, "metrics": rows}
-    (report / "metrics.json").write_text(table.as_json(found) + "\n")
+    with report_in(report) as folder:
+        figures.save(overview(open_painting(path), options.method), folder / "overview.png")
+        (folder / "metrics.txt").write_text(text + "\n")
+        (folder / "metrics.csv").write_text(table.as_csv(rows))
+        (folder / "metrics.json").write_text(table.as_json(found) + "\n")
     return found | {"text": f"{text}\n\n{path}\n{report / 'overview.png'}"}
 
 

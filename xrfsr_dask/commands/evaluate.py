@@ -14,7 +14,7 @@ import numpy as np
 
 from xrfsr_dask.commands.fuse import solve_arrays
 from xrfsr_dask.commands.halves import Halves, binned, prepare
-from xrfsr_dask.commands.output import check_folder
+from xrfsr_dask.commands.output import check_pictures, output_folder, report_in
 from xrfsr_dask.errors import InputError, MemoryBudgetError
 from xrfsr_dask.kernels.fit import channel_groups, chi_square_poisson
 from xrfsr_dask.methods import super_resolve
@@ -69,7 +69,22 @@ def evaluate(
     MemoryBudgetError
         A method asked for by name does not fit; with ``"all"``, it is left out and a note says so.
     """
-    check_folder(Path(out))
+    check_pictures()
+    with output_folder(out) as folder:
+        return _in_folder(folder, scan_path, photo, options, solve, resources, (inside, calibration), progress)
+
+
+def _in_folder(
+    out: Path,
+    scan_path: str | Path,
+    photo: str,
+    options: EvaluateOptions,
+    solve: SolveOptions,
+    resources: RunOptions,
+    about: tuple[str | None, str | None],
+    progress: Progress | None,
+) -> dict[str, Any]:
+    inside, calibration = about
     given = None if calibration is None else read_calibration(calibration)
     scan = open_scan(scan_path, inside=inside)
     halves = prepare(scan, photo, given, factor=options.factor, seed=options.seed)
@@ -98,14 +113,13 @@ def evaluate(
         "metrics": table.metric_rows(metrics),
         "correlation": correlations,
     }
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    found["text"] = _text(found, options)
-    (folder / "evaluate.txt").write_text(f"{found['text']}\n")
-    (folder / "evaluate.csv").write_text(table.as_csv(correlations))
-    (folder / "evaluate.json").write_text(table.as_json({k: v for k, v in found.items() if k != "text"}) + "\n")
-    if lines:
-        figures.save(_figure(halves, maps, lines, names, options), folder / "evaluate.png")
+    as_json, found["text"] = table.as_json(found), _text(found, options)
+    with report_in(out) as folder:
+        (folder / "evaluate.txt").write_text(f"{found['text']}\n")
+        (folder / "evaluate.csv").write_text(table.as_csv(correlations))
+        (folder / "evaluate.json").write_text(as_json + "\n")
+        if lines:
+            figures.save(_figure(halves, maps, lines, names, options), folder / "evaluate.png")
     return found
 
 

@@ -52,12 +52,13 @@ def chi_square_gaussian(X: np.ndarray, model: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    X, model : arrays of shape (n_spot, n_channel)
+    X, model : arrays of shape (n_spot, n_channel), counts of any type
 
     Returns
     -------
     float32 array of shape (n_spot,)
     """
+    X = np.asarray(X, np.result_type(X, np.float32))  # differences of unsigned counts wrap round
     rough = np.diff(X, n=2, axis=1) if X.shape[1] > 2 else X - X.mean(axis=1, keepdims=True)
     sigma = 1.4826 * float(np.median(np.abs(rough))) / np.sqrt(6.0)
     return (np.mean((X - model) ** 2, axis=1) / max(sigma, 1e-12) ** 2).astype(np.float32)

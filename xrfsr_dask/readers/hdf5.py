@@ -1,4 +1,4 @@
-"""Cubes in HDF5 and NeXus files, by their path inside the file, read a few rows at a time.
+"""Cubes in HDF5 and NeXus files, by their path inside the file, read some rows and columns at a time.
 
 Which axis is which: names written after the path, ``entry/data[energy,y,x]``, come first; then NeXus
 (`axes`, `interpretation`) and HDF5's dimension labels; then a one-dimensional dataset called "energy"
@@ -50,24 +50,25 @@ def _scan(path: Path, cube: h5py.Dataset, named: list[str] | None) -> Scan:
         source=f"{path}:{cube.name}",
         shape=(ny, nx, n_channel),
         dtype=cube.dtype,
-        read_rows=partial(_read_rows, path, cube.name, axes),
+        read=partial(_read, path, cube.name, axes),
         energy_kev=None if energy is None else _kev(*energy),
         calibration="" if energy is None else f"energy axis beside {cube.name}",
         step_mm=step_in_mm([step for step in steps if step is not None]),
     )
 
 
-def _read_rows(path: Path, name: str, axes: Axes, first: int, stop: int) -> np.ndarray:
+def _read(path: Path, name: str, axes: Axes, rows: slice, columns: slice) -> np.ndarray:
     import h5py
 
     region = [slice(None)] * 3
-    region[axes[0]] = slice(first, stop)
+    region[axes[0]], region[axes[1]] = rows, columns
     try:
         with h5py.File(path, "r") as file:
             return np.ascontiguousarray(file[name][tuple(region)].transpose(axes))
     except OSError as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path}:{name}, rows {first} to {stop}, cannot be read ({reason}).") from error
+        at = f"rows {rows.start} to {rows.stop}"
+        raise InputError(f"{path}:{name}, {at}, cannot be read ({reason}).") from error
 
 
 def _split(inside: str | None) -> tuple[str | None, list[str] | None]:

@@ -1,4 +1,4 @@
-"""HyperSpy's own files, .hspy (HDF5) and .zspy (Zarr, a folder or a zip), read a few rows at a time.
+"""HyperSpy's own files, .hspy (HDF5) and .zspy (Zarr, a folder or a zip), read some rows and columns at a time.
 
 Both hold groups ``Experiments/<title>`` of one array ``data`` and a group ``axis-N`` for each dimension,
 whose attributes describe it. Read without rosettasciio, whose .zspy reader needs Zarr before 3.

@@ -6,19 +6,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xrfsr_dask.errors import InputError
+from xrfsr_dask.readers.numbers import Numbers
 from xrfsr_dask.readers.protocol import Scan, kev_per_unit, linear_axis, step_in_mm
 
 _TYPES = {"signed": "i", "unsigned": "u", "float": "f"}
 _ORDERS = {"big-endian": ">", "little-endian": "<", "dont-care": "<"}
 _RECORDS = ("vector", "image", "dont-care")
-_IMAGES = 64  # images turned into spectra at once: a cache line holds as many channels
 _SIZES = ("width", "height", "depth", "offset", "data-length")
 
 
@@ -40,6 +39,13 @@ class _Layout:
         ny, nx, n_channel = self.shape
         return self.offset + ny * nx * n_channel * self.dtype.itemsize
 
+    def numbers(self, raw: Path) -> Numbers:
+        """The numbers of a .raw file that lie like this."""
+        ny, nx, n_channel = self.shape
+        if self.by_image:
+            return Numbers(raw, self.dtype, self.offset, (n_channel, ny, nx), (1, 2, 0))
+        return Numbers(raw, self.dtype, self.offset, self.shape, (0, 1, 2))
+
 
 def open_lispix(path: Path) -> Scan:
     """Open a ``.rpl`` header (or its ``.raw``) and the file beside it; their sizes are compared at once."""
@@ -60,34 +66,13 @@ def open_lispix(path: Path) -> Scan:
         source=str(path),
         shape=layout.shape,
         dtype=layout.dtype,
-        read_rows=partial(_read_rows, raw, layout),
+        read=layout.numbers(raw).read,
         energy_kev=energy,
         calibration=calibration,
         step_mm=_step(header, keys),
         notes=_assumptions(header, keys, layout),
         calibration_notes=notes,
     )
-
-
-def _read_rows(raw: Path, layout: _Layout, first: int, stop: int) -> np.ndarray:
-    """Rows first to stop; mapped anew each time, so that pages once read do not pile up in the process."""
-    if layout.by_image:
-        return _read_images(raw, layout, first, stop)
-    return np.asarray(np.memmap(raw, layout.dtype, "r", layout.offset, layout.shape)[first:stop])
-
-
-def _read_images(raw: Path, layout: _Layout, first: int, stop: int) -> np.ndarray:
-    """Rows of a file with one image per channel; not mapped, for a map would hold pages of every image."""
-    ny, nx, n_channel = layout.shape
-    out = np.empty((stop - first, nx, n_channel), layout.dtype)
-    with raw.open("rb") as file:
-        for start in range(0, n_channel, _IMAGES):
-            images = np.empty((min(_IMAGES, n_channel - start), *out.shape[:2]), layout.dtype)
-            for channel, image in enumerate(images, start):
-                file.seek(layout.offset + (channel * ny + first) * nx * layout.dtype.itemsize)
-                image[...] = np.fromfile(file, layout.dtype, image.size).reshape(image.shape)
-            out[..., start : start + len(images)] = images.transpose(1, 2, 0)
-    return out
 
 
 def _beside(path: Path, suffix: str) -> Path:

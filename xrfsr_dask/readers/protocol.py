@@ -1,8 +1,9 @@
-"""What every reader returns: a scan whose counts are read a few rows at a time."""
+"""What every reader returns: a scan whose counts are read some rows and columns at a time."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from xrfsr_dask.store.arrays import first_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+PIECE_BYTES = 64 * 2**20
+"""Counts that are read at once, where a chunk of the store is not larger."""
 
 _KEV = {"kev": 1.0, "ev": 1e-3}
 _MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "nm": 1e-6}
@@ -32,8 +36,8 @@ class Scan:
     """(ny, nx, n_channel)."""
     dtype: np.dtype[Any]
     """Type of the counts in the file, byte order included."""
-    read_rows: Callable[[int, int], np.ndarray]
-    """(first, last + 1) -> counts (rows, nx, n_channel) of these rows."""
+    read: Callable[[slice, slice], np.ndarray]
+    """(rows, columns) -> counts (rows, columns, n_channel) of these spots."""
     energy_kev: np.ndarray | None = None
     """(n_channel,) keV of each channel's centre, offset included; None: the file holds no calibration."""
     calibration: str = ""
@@ -59,7 +63,27 @@ class Scan:
         """Counts of `rows` rows at a time as (first_row, counts (rows, nx, n_channel)), in order."""
         ny = self.shape[0]
         for first in range(0, ny, rows):
-            yield first, self.read_rows(first, min(first + rows, ny))
+            yield first, self.read(slice(first, min(first + rows, ny)), slice(None))
+
+    def pieces(self, side: int, most_bytes: int = PIECE_BYTES) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+        """Counts of `side` rows and some times `side` columns at a time, row by row of pieces.
+
+        Parameters
+        ----------
+        side : int
+            Spots; the chunks that the counts go to are as large.
+        most_bytes : int
+            Size of a piece at most, as in the file; but never less than `side` columns.
+
+        Yields
+        ------
+        ((first_row, first_column), counts (rows, columns, n_channel))
+        """
+        ny, nx, n_channel = self.shape
+        wide = side * max(1, most_bytes // (side * side * n_channel * self.dtype.itemsize))
+        for row, column in itertools.product(range(0, ny, side), range(0, nx, wide)):
+            rows, columns = slice(row, min(row + side, ny)), slice(column, min(column + wide, nx))
+            yield (row, column), self.read(rows, columns)
 
 
 def damaged_is_input_error(what: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -1,7 +1,7 @@
 """Bruker .bcf and other instrument files through rosettasciio, an optional package (GPL-3).
 
-Its readers load a file whole: such a scan needs as much memory as its cube. Larger ones are exported
-by the instrument's software as Lispix .rpl, which is read in blocks.
+Its readers load a file whole: such a scan needs as much memory as its cube, and its pieces are parts of that.
+Larger ones are exported by the instrument's software as Lispix .rpl, which is read piece by piece.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def scan_of(path: Path, signals: list[Signal], inside: str | None) -> Scan:
         source=str(path),
         shape=(ny, nx, n_channel),
         dtype=cube.dtype,
-        read_rows=partial(_read_rows, cube, (first, second, last)),
+        read=partial(_read, cube, (first, second, last)),
         energy_kev=energy,
         calibration="" if energy is None else f"energy axis of {path.name}",
         step_mm=step_in_mm(steps),
@@ -88,9 +88,9 @@ def _image_beside(signals: list[Signal], shape: tuple[int, int]) -> np.ndarray |
     return None
 
 
-def _read_rows(cube: Signal, order: tuple[int, int, int], first: int, stop: int) -> np.ndarray:
+def _read(cube: Signal, order: tuple[int, int, int], rows: slice, columns: slice) -> np.ndarray:
     region = [slice(None)] * 3
-    region[order[0]] = slice(first, stop)
+    region[order[0]], region[order[1]] = rows, columns
     return np.ascontiguousarray(cube.read(tuple(region)).transpose(order))
 
 

@@ -26,6 +26,7 @@ class XrfAccessor:
     """Spectra, maps and layers of a super-resolved painting, in counts per measured spot.
 
     Spectra come back computed. Maps are lazy where the Dataset is, ``.load()`` or drawing computes them.
+    y grows downwards, so draw maps with ``.plot(yincrease=False)``, or they stand on their head.
     """
 
     def __init__(self, ds: xr.Dataset) -> None:
@@ -115,7 +116,7 @@ class XrfAccessor:
 
         Examples
         --------
-        >>> ds.xrf.element("Pb", line="La", layer="hidden").plot()      # doctest: +SKIP
+        >>> ds.xrf.element("Pb", line="La", layer="hidden").plot(yincrease=False)      # doctest: +SKIP
         """
         weights = line_weights(self._energy, element, line, background)
         return self._map(weights, layer, f"{element} {line}")

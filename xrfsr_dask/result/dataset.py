@@ -53,7 +53,7 @@ def open_result(path: str | Path, name: str | None = None) -> xr.Dataset:
     Examples
     --------
     >>> ds = open_result("bedroom.zarr")                                    # doctest: +SKIP
-    >>> ds.cube.sel(energy=5.41, method="nearest").plot()                   # doctest: +SKIP
+    >>> ds.cube.sel(energy=5.41, method="nearest").plot(yincrease=False)    # doctest: +SKIP
     >>> ds.xrf.spectrum(y=310.2, x=455.0)                                   # doctest: +SKIP
     """
     painting = open_painting(path)

@@ -19,6 +19,11 @@ enough that reductions over the whole cube stay in bounded memory."""
 
 _PIECE_BYTES = 32 * 2**20
 
+# OpenBLAS takes one thread for products up to these sizes (its ``interface/gemm.c`` and ``gemv.c``).
+_ONE_THREAD = 65536 * 4  # multiplications, matrix times matrix
+_ONE_THREAD_VECTOR = 2304 * 4  # multiplications, matrix times vector: fewer than this
+_LEAST_ROWS = 16  # of a product, to be worth a call
+
 
 class Stored:
     """An array of a store, read through its checksums; a chunk that is missing is a `DamagedStoreError`."""
@@ -59,7 +64,7 @@ class LowRank:
         (y, x, energy), rest = _pushed_down(key, self.shape)
         A = loaded(self.abundance[y, x])
         D = self.endmember[:, energy]
-        return (A.reshape(-1, len(D)) @ D).reshape(*A.shape[:2], D.shape[1])[rest]
+        return product(A.reshape(-1, len(D)), D).reshape(*A.shape[:2], D.shape[1])[rest]
 
     def __dask_tokenize__(self) -> Any:
         return tokenize(self.abundance, self.endmember)
@@ -70,6 +75,32 @@ def loaded(piece: Any) -> np.ndarray:
     if isinstance(piece, da.Array):
         piece = piece.compute(scheduler="synchronous")
     return np.ascontiguousarray(piece, np.float32)
+
+
+def product(A: np.ndarray, D: np.ndarray) -> np.ndarray:
+    """``A @ D`` in pieces so small that BLAS takes one thread for each, float32 (n, n_channel).
+
+    Dask calls this from one thread per core; with as many BLAS threads each they fight for the cores, and one
+    channel of a large cube takes several times as long. The number of BLAS threads is the whole process's, and
+    not ours to set from inside a task.
+
+    Parameters
+    ----------
+    A, D : float32 arrays of shape (n, n_atom), (n_atom, n_channel)
+    """
+    n, n_atom = A.shape
+    out = np.empty((n, D.shape[1]), np.float32)
+    width = max(1, _ONE_THREAD // (_LEAST_ROWS * n_atom))
+    for first in range(0, D.shape[1], width):
+        columns = slice(first, min(first + width, D.shape[1]))
+        wide = columns.stop - first
+        most = _ONE_THREAD // (wide * n_atom) if wide > 1 else (_ONE_THREAD_VECTOR - 1) // n_atom
+        rows = max(1, min(most, n))
+        whole = n // rows * rows
+        stack = A[:whole].reshape(-1, rows, n_atom)
+        np.matmul(stack, D[:, columns], out=out[:whole].reshape(-1, rows, D.shape[1])[..., columns])
+        np.matmul(A[whole:], D[:, columns], out=out[whole:, columns])
+    return out
 
 
 def lazy_stored(array: zarr.Array) -> da.Array:

@@ -1,4 +1,4 @@
-"""Add a patch to a painting: everything checked, counts written block by block, all or nothing."""
+"""Add a patch to a painting: everything checked, counts written piece by piece, all or nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import zarr
 
 from xrfsr_dask.errors import InputError, OptionError, StoreError
-from xrfsr_dask.store.arrays import new_array, staged, write_coordinate, write_values
+from xrfsr_dask.store.arrays import new_array, staged, write, write_coordinate, write_values
 from xrfsr_dask.store.painting import open_painting
 from xrfsr_dask.store.patches import (
     CHUNK_SPOTS,
@@ -25,12 +25,15 @@ from xrfsr_dask.store.patches import (
     step_of,
 )
 
+Pieces = Iterable[tuple[int | tuple[int, int], np.ndarray]]
+"""(first row, or first row and column) -> counts; see `add_patch`."""
+
+_LEAST_STEP_PX = 0.01  # more than ten thousand spots in a pixel are another unit, not a finer scan
+_AXES_AGREE = 0.1  # of a channel: what two patches' energies may differ by, anywhere
 _LEAST, _MOST = 1e-30, 1e30  # of the largest count: its inverse and its square sums must be numbers too
 
 
-def add_patch(
-    store_path: str | Path, name: str, spec: PatchSpec, blocks: Iterable[tuple[int, np.ndarray]]
-) -> Patch:
+def add_patch(store_path: str | Path, name: str, spec: PatchSpec, pieces: Pieces) -> Patch:
     """Write a patch, whole or not at all.
 
     Parameters
@@ -41,14 +44,16 @@ def add_patch(
         Letters, digits, ``.``, ``_``, ``-``; not yet used.
     spec : PatchSpec
         Shape, place, energy axis and beam.
-    blocks : iterable of (first_row, counts)
-        Counts (rows, nx, n_channel), in order of rows, each of `CHUNK_SPOTS` rows but the last.
+    pieces : iterable of ((first_row, first_column), counts), or (first_row, counts) of all columns
+        Counts (rows, columns, n_channel): `CHUNK_SPOTS` rows, or what is left of them, by a whole number of
+        `CHUNK_SPOTS` columns, or what is left of them; those of the same rows one after the other from the
+        left, then the next rows. The patch is the same however it is cut.
 
     Raises
     ------
     InputError
-        NaN, infinite or negative counts; wrong block sizes; another energy axis than the store's;
-        spots outside the photograph.
+        NaN, infinite or negative counts; wrong sizes of pieces; another energy axis than that of any patch in
+        the store; spots outside the photograph, or of a size that cannot be.
     StoreError
         The name is taken.
     """
@@ -57,13 +62,12 @@ def add_patch(
     if any(patch.name == name for patch in painting.patches):
         raise StoreError(f"{store_path} already holds a patch '{name}'; choose another --name.")
     _check_spec(name, spec, painting.shape, painting.pitch_mm)
-    if painting.patches:
-        _check_energy(name, spec, painting.patches[0])
+    for patch in painting.patches:
+        _check_energy(name, spec, patch)
     with staged(painting.path, f"patches/{name}") as group:
-        totals = _write_counts(group, name, spec, blocks)
-        write_coordinate(
-            group, "energy", np.asarray(spec.energy_kev, float), units="keV", long_name="photon energy"
-        )
+        totals = _write_counts(group, name, spec, pieces)
+        energy = np.asarray(spec.energy_kev, float)
+        write_coordinate(group, "energy", energy, units="keV", long_name="photon energy")
         group.attrs.update(_attributes(spec) | totals)
     return open_patch(painting.path, name)
 
@@ -105,27 +109,49 @@ def _check_spec(name: str, spec: PatchSpec, shape: tuple[int, int], pitch_mm: fl
                 f"x {x:.2f}, y {y:.2f} mm, the photograph is {size_mm[1]:.2f} x {size_mm[0]:.2f} mm; "
                 "check --at, --step-mm, --rotation and the photograph's width."
             )
+    _check_step(what, apply_transform(spec.transform, outer[:, :2]), spec.shape, shape, pitch_mm)
 
 
-def _check_energy(name: str, spec: PatchSpec, first: Patch) -> None:
-    known, found = first.energy_kev(), np.asarray(spec.energy_kev)
+def _check_step(
+    what: str, outline: np.ndarray, shape: tuple[int, int, int], photo: tuple[int, int], pitch_mm: float
+) -> None:
+    """Refuse spots that lie too close or too far apart to be spots of this photograph."""
+    top_left, top_right, low_left, low_right = outline
+    ny, nx = shape[:2]
+    along_x = np.linalg.norm([top_right - top_left, low_right - low_left], axis=1) / nx
+    along_y = np.linalg.norm([low_left - top_left, low_right - top_right], axis=1) / ny
+    (a, b), (c, d) = low_right - top_left, low_left - top_right
+    longest = max(*along_x, *along_y)
+    across = abs(a * d - b * c) / 2 / (ny * nx) / longest if longest else 0.0  # between rows, or columns
+    for step_mm in (min(*along_x, *along_y, across), longest):
+        if not _LEAST_STEP_PX * pitch_mm <= step_mm <= max(photo) * pitch_mm:
+            raise InputError(
+                f"{what}: its neighbouring spots lie {step_mm:.4g} mm apart, {step_mm / pitch_mm:.4g} px of "
+                f"the photograph; {_LEAST_STEP_PX:g} to {max(photo)} px can be. Check --step-mm "
+                "(or the transform) and the photograph's width."
+            )
+
+
+def _check_energy(name: str, spec: PatchSpec, other: Patch) -> None:
+    """Refuse an axis that is off that of `other`; each is compared, for small steps would add up."""
+    known, found = other.energy_kev(), np.asarray(spec.energy_kev)
     if len(known) != len(found):
         raise InputError(
-            f"patch '{name}' ({spec.source}) has {len(found)} channels, patch '{first.name}' has "
+            f"patch '{name}' ({spec.source}) has {len(found)} channels, patch '{other.name}' has "
             f"{len(known)}; add it with --resample to rebin it onto the same energy axis."
         )
-    width = (known[-1] - known[0]) / max(len(known) - 1, 1)
-    if np.abs(known - found).max() > 0.1 * abs(width):
+    width = min(np.diff(axis).min() for axis in (known, found)) if len(known) > 1 else 0.0
+    off = np.abs(known - found)
+    if off.max() > _AXES_AGREE * width:
+        at = int(off.argmax())
         raise InputError(
             f"patch '{name}' ({spec.source}) spans {found[0]:.4f} to {found[-1]:.4f} keV, patch "
-            f"'{first.name}' {known[0]:.4f} to {known[-1]:.4f} keV; add it with --resample, or correct "
-            "its --calibration."
+            f"'{other.name}' {known[0]:.4f} to {known[-1]:.4f} keV; channel {at} is off by {off[at]:.4f} keV, "
+            f"more than {_AXES_AGREE:g} channel; add it with --resample, or correct its --calibration."
         )
 
 
-def _write_counts(
-    group: zarr.Group, name: str, spec: PatchSpec, blocks: Iterable[tuple[int, np.ndarray]]
-) -> dict[str, float]:
+def _write_counts(group: zarr.Group, name: str, spec: PatchSpec, pieces: Pieces) -> dict[str, float]:
     ny, nx, n_channel = spec.shape
     counts = new_array(
         group,
@@ -136,21 +162,17 @@ def _write_counts(
         dims=("y", "x", "energy"),
         attrs={"units": "counts", "long_name": "counts per channel, as measured"},
     )
-    row, largest, spectrum = 0, -math.inf, np.zeros(n_channel)
-    for first_row, block in blocks:
-        rows = min(CHUNK_SPOTS, ny - row)
-        if first_row != row or block.shape != (rows, nx, n_channel):
-            raise InputError(
-                f"patch '{name}' ({spec.source}): rows {row} to {row + rows} of {ny} were expected with shape "
-                f"{(rows, nx, n_channel)}, found {block.shape} from row {first_row}."
-            )
-        check_block(name, spec, first_row, block)
-        counts[row : row + rows] = block.astype(spec.dtype, copy=False)
-        spectrum += block.sum(axis=(0, 1), dtype=np.float64)
-        largest = max(largest, float(block.max()))
-        row += rows
-    if row != ny:
-        raise InputError(f"patch '{name}' ({spec.source}) ends after {row} of {ny} rows.")
+    at, largest, spectrum = (0, 0), -math.inf, np.zeros(n_channel)
+    for corner, piece in pieces:
+        corner = (corner, 0) if isinstance(corner, int) else corner
+        region = _checked_region(name, spec, at, corner, piece)
+        check_block(name, spec, corner, piece)
+        write(counts, region, piece.astype(spec.dtype, copy=False))
+        _add_sums(spectrum, piece)
+        largest = max(largest, float(piece.max()))
+        at = (at[0], region[1].stop) if region[1].stop < nx else (region[0].stop, 0)
+    if at != (ny, 0):
+        raise InputError(f"patch '{name}' ({spec.source}) ends after {at[0]} of {ny} rows.")
     if largest and not _LEAST <= abs(largest) <= _MOST:
         raise InputError(
             f"patch '{name}' ({spec.source}): its largest count is {largest:.6g}; counts must lie between "
@@ -160,7 +182,32 @@ def _write_counts(
     return {"max_counts": largest, "total_counts": float(spectrum.sum())}
 
 
-def check_block(name: str, spec: PatchSpec, first_row: int, block: np.ndarray) -> None:
+def _checked_region(
+    name: str, spec: PatchSpec, at: tuple[int, int], corner: tuple[int, int], piece: np.ndarray
+) -> tuple[slice, slice, slice]:
+    """Where a piece goes; it must begin at `at` and hold whole chunks."""
+    ny, nx, n_channel = spec.shape
+    rows = min(CHUNK_SPOTS, ny - at[0])
+    columns = piece.shape[1] if piece.ndim == 3 else 0
+    whole = columns > 0 and (columns == nx - at[1] or (columns < nx - at[1] and columns % CHUNK_SPOTS == 0))
+    if tuple(corner) != at or piece.shape != (rows, columns, n_channel) or not whole:
+        wanted = (rows, nx - at[1], n_channel)
+        raise InputError(
+            f"patch '{name}' ({spec.source}): rows {at[0]} to {at[0] + rows} of {ny} were expected from column "
+            f"{at[1]} with shape {wanted}, or fewer columns in whole chunks of {CHUNK_SPOTS}, found "
+            f"{piece.shape} from row {corner[0]}, column {corner[1]}."
+        )
+    return slice(at[0], at[0] + rows), slice(at[1], at[1] + columns), slice(0, n_channel)
+
+
+def _add_sums(spectrum: np.ndarray, piece: np.ndarray) -> None:
+    """Add the counts of a piece to `spectrum`, chunk by chunk, so that the bits do not depend on its width."""
+    for column in range(0, piece.shape[1], CHUNK_SPOTS):
+        chunk = piece[:, column : column + CHUNK_SPOTS]
+        spectrum += chunk.reshape(-1, len(spectrum)).sum(axis=0, dtype=np.float64)
+
+
+def check_block(name: str, spec: PatchSpec, corner: tuple[int, int], block: np.ndarray) -> None:
     """Refuse counts that are not finite, or negative where `spec` says Poisson, naming the first."""
     if block.dtype.kind == "u":
         return
@@ -170,8 +217,8 @@ def check_block(name: str, spec: PatchSpec, first_row: int, block: np.ndarray) -
     if bad.any():
         y, x, channel = np.argwhere(bad)[0]
         raise InputError(
-            f"patch '{name}' ({spec.source}): the count at row {first_row + y}, column {x}, channel {channel} "
-            f"is {what} ({block[y, x, channel]}); counts must be finite"
+            f"patch '{name}' ({spec.source}): the count at row {corner[0] + y}, column {corner[1] + x}, "
+            f"channel {channel} is {what} ({block[y, x, channel]}); counts must be finite"
             + (" and not negative." if spec.noise == "poisson" else ".")
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import math
@@ -24,6 +25,9 @@ from xrfsr_dask.interrupts import unheard
 from xrfsr_dask.store.contents import recording
 
 Region = tuple[slice, ...]
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of an `OSError` that mean a full disk, or a user's share of it."""
 
 _READ_AT_ONCE = 16 * 2**20
 """Bytes of chunks that Zarr may read or write at once beside the array itself; larger chunks go one by one."""

@@ -17,7 +17,7 @@ from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.store.arrays import first_line, open_array, open_group, read
 from xrfsr_dask.store.contents import KINDS, lost
-from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, open_painting
+from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
 
 _REQUIRED = {
     "rgb/0": ("image", "y", "x"),
@@ -53,7 +53,7 @@ def check_store(path: str | Path, progress: Progress | None = None) -> CheckRepo
     StoreError
         `path` holds no Zarr group at all.
     """
-    root, report = Path(path).absolute(), progress or Silent()
+    root, report = absolute(path), progress or Silent()
     if not root.is_dir():
         raise StoreError(f"{path} does not exist or is not a folder.")
     not_opened = list(_not_opened(root))

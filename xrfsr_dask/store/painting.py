@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def create_painting(
     InputError
         The image has another type, number of bands, or no pixels.
     """
-    target = Path(path).absolute()
+    target = absolute(path)
     image = _checked_image(image, source or "photograph")
     if not 1e-6 <= width_mm <= 1e6:
         raise OptionError(f"the photograph's width must be more than 0 mm (1e-6 to 1e6 mm), got {width_mm}.")
@@ -117,8 +118,10 @@ def open_painting(path: str | Path) -> Painting:
     ------
     StoreError
         `path` is missing, is not a painting store, or was written by a newer version.
+    OptionError
+        `path` is empty.
     """
-    target = Path(path).absolute()
+    target = absolute(path)
     if not target.exists():
         raise StoreError(f"{path} does not exist; create it with `xrfsr new`.")
     if not (target / "zarr.json").is_file():
@@ -127,7 +130,12 @@ def open_painting(path: str | Path) -> Painting:
     found = root.attrs.get("format"), root.attrs.get("format_version")
     if found[0] != FORMAT:
         raise StoreError(f"{path} is a Zarr group but not a painting store (its format is {found[0]!r}).")
-    if not isinstance(found[1], int) or not 1 <= found[1] <= FORMAT_VERSION:
+    if type(found[1]) is not int or found[1] < 1:
+        raise DamagedStoreError(
+            f"{path} is damaged: its format_version is {json.dumps(found[1])}, a whole number from 1 to "
+            f"{FORMAT_VERSION} was expected."
+        )
+    if found[1] > FORMAT_VERSION:
         raise StoreError(
             f"{path} was written in store format {found[1]}, this version reads up to {FORMAT_VERSION}; "
             "update xrfsr_dask."
@@ -157,6 +165,13 @@ def open_painting(path: str | Path) -> Painting:
         transfer=str(transfer),
         patches=tuple(open_patch(target, name) for name in names),
     )
+
+
+def absolute(path: str | Path) -> Path:
+    """The absolute path; an empty one, which would mean the current folder, is an error."""
+    if not str(path):
+        raise OptionError("the name of the store is empty; give a path such as painting.zarr.")
+    return Path(path).absolute()
 
 
 def _groups(folder: Path) -> list[str]:

@@ -63,8 +63,15 @@ def as_csv(rows: Sequence[Row]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=_columns(rows), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: _exact(value) for key, value in row.items()} for row in rows)
     return out.getvalue()
+
+
+def _exact(value: Any) -> Any:
+    """A number with the digits that give it back, whatever its type; nothing for a gap."""
+    if not _is_number(value) or isinstance(value, Integral):
+        return value
+    return None if math.isnan(value) else float(value)
 
 
 def as_json(found: Any, indent: int | None = 1) -> str:
