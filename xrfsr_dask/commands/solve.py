@@ -11,6 +11,7 @@ from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.solver import Plan, plan_run, solve
 from xrfsr_dask.solver.outer import task_count
+from xrfsr_dask.solver.state import discard_finished
 from xrfsr_dask.store import Painting, open_painting
 
 
@@ -41,6 +42,9 @@ def solve_painting(
         Insist on going on with an unfinished run, or discard it.
     """
     began, painting = time.monotonic(), open_painting(path)
+    named = options.method if name is None else name
+    if resume and discard_finished(painting, named):  # killed between the last rename and the end
+        return {"result": named, "seconds": 0.0}
     with executor_for(resources, client) as executor:
         plan = _planned(painting, name, options, resources, executor.slots)
         state = solve(plan, executor, progress=progress, resume=resume, restart=restart)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.metadata
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +19,7 @@ from xrfsr_dask.kernels.sampling import Beam, needed_bounds
 from xrfsr_dask.kernels.smoothness import SMOOTHNESS_MARGIN
 from xrfsr_dask.options import RunOptions, SolveOptions, as_attributes
 from xrfsr_dask.store import Painting, Patch
-from xrfsr_dask.store.arrays import bytes_in_hand, open_array, open_group, stored_checksum
+from xrfsr_dask.store.arrays import bytes_in_hand, open_array, open_group, stored_checksum, work_area
 from xrfsr_dask.store.patches import CHUNK_SPOTS, check_name
 from xrfsr_dask.store.results import TRUTH, shard_of
 from xrfsr_dask.tiling.budget import KERNELS, choose_tile, megabytes
@@ -55,13 +57,20 @@ class Plan:
     """Side of a cell, px."""
     tile: int
     """Side of a tile, px."""
+    identity: str = "unplanned"
+    """Of the fingerprint: runs of other inputs or options never share a folder of state."""
     layers: tuple[int, int] | None = None
     """Visible and hidden endmembers where the data decide (`joint`), once they have; None: as options say."""
 
     @property
+    def base(self) -> Path:
+        """Folder of the run: its lock, its checkpoint, and `work`."""
+        return work_area(self.painting.path) / self.name
+
+    @property
     def work(self) -> Path:
-        """Folder of the run's state."""
-        return Path(self.painting.path) / "work" / self.name
+        """Folder of the run's state. A task left over from an earlier run of the same name writes elsewhere."""
+        return self.base / self.identity
 
     @property
     def scale(self) -> float:
@@ -211,9 +220,15 @@ class Plan:
         for patch in self.painting.patches:
             found[f"patch {patch.name}"] = [
                 list(patch.shape), patch.transform.tolist(), patch.spot_mm, patch.footprint, patch.gain,
-                patch.noise, stored_checksum(patch.counts()),
+                patch.noise, patch.max_counts, stored_checksum(patch.counts()),
+                stored_checksum(open_array(open_group(patch.path), "energy")),
             ]  # fmt: skip
         return found
+
+
+def identity_of(fingerprint: dict[str, Any]) -> str:
+    """A short name for a fingerprint."""
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def plan_run(
@@ -256,7 +271,7 @@ def plan_run(
         longest=max(painting.shape),
         fixed=KERNELS,
     )
-    return dataclasses.replace(plan, tile=tile)
+    return dataclasses.replace(plan, tile=tile, identity=identity_of(plan.fingerprint()))
 
 
 def _aligned_factor(beams: list[Beam]) -> int | None:
