@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import re
+import shlex
 import sys
 import threading
 import warnings
@@ -15,14 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from xrfsr_dask import __version__, interrupts
-from xrfsr_dask.errors import XrfsrError
+from xrfsr_dask.errors import ClusterError, XrfsrError
 from xrfsr_dask.progress import Bar, Progress, Silent
 from xrfsr_dask.tiling.budget import one_heap
 
 DEBUG = bool(os.environ.get("XRFSR_DEBUG"))
 """Whether tracebacks, warnings and logs are wanted."""
 
-_INTERRUPTED = "interrupted; nothing is lost: the same command goes on or begins anew."
 _PLACES = ("store", "folder", "out")  # words that say where a command writes
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -45,10 +45,12 @@ def _run(words: Sequence[str]) -> int:
     try:
         _parser().parse_args(_joined(words), args)
         return int(args.run(args) or 0)
+    except ClusterError as error:
+        return _fail(str(error) + (_way_on(args, words) or ""))
     except XrfsrError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        return _fail(_INTERRUPTED)
+        return _fail(_interrupted(args, words))
     except BrokenPipeError:
         return 0
     except OSError as error:
@@ -56,17 +58,35 @@ def _run(words: Sequence[str]) -> int:
             place = error.filename or next(
                 (getattr(args, n) for n in _PLACES if hasattr(args, n)), "while writing"
             )
-            return _fail(f"the disk is full ({place}); free some space and repeat.")
+            way_on = _way_on(args, words) or ""
+            return _fail(f"the disk is full ({place}); free some space and repeat.{way_on}")
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return _fail(f"{error.filename}: not allowed to write or read here ({error.strerror}).")
         return _fail(f"{error.filename or type(error).__name__}: {error.strerror or error}; check the path.")
     except Exception as error:
         if interrupts.heard:  # within an import, which made something else of it
-            return _fail(_INTERRUPTED)
+            return _fail(_interrupted(args, words))
         if DEBUG:
             raise
         found = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         return _fail(f"something unforeseen happened ({found}); please report it, with XRFSR_DEBUG=1 set.")
+
+
+def _interrupted(args: argparse.Namespace, words: Sequence[str]) -> str:
+    way_on = _way_on(args, words)
+    return "interrupted; nothing is lost" + (f".{way_on}" if way_on else ": repeat the same command.")
+
+
+def _way_on(args: argparse.Namespace, words: Sequence[str]) -> str | None:
+    """The command that goes on with an unfinished solve, if there is one."""
+    arrays = sys.modules.get("xrfsr_dask.store.arrays")  # not imported for this: there may be an interrupt
+    if getattr(args, "command", None) != "solve" or arrays is None:
+        return None
+    run = arrays.work_area(args.store) / (args.name or args.method)
+    if not (run / "checkpoint.json").exists():
+        return None
+    same = [word for word in words if word not in ("--restart", "--resume")]
+    return f" Go on with: {shlex.join(['xrfsr', *same, '--resume'])}"
 
 
 def _joined(words: Sequence[str]) -> list[str]:

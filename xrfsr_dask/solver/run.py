@@ -227,8 +227,9 @@ class Plan:
 
 
 def identity_of(fingerprint: dict[str, Any]) -> str:
-    """A short name for a fingerprint."""
-    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:12]
+    """A short name for a fingerprint; 0 and 0.0 are the same."""
+    plain = json.loads(json.dumps(fingerprint), parse_int=float)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def plan_run(

@@ -29,7 +29,7 @@ from xrfsr_dask.store.arrays import (
     write_values,
 )
 from xrfsr_dask.store.journal import add_line, cut_off_rest, read_lines, read_record, write_record
-from xrfsr_dask.store.locks import held, require_mine
+from xrfsr_dask.store.locks import held, is_mine, require_mine
 from xrfsr_dask.store.metadata import nodes, read_metadata, seal
 from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, RECEIPTS, RUN, has_started
 
@@ -96,7 +96,9 @@ def receipt_of(tile: tuple[int, int, int, int], values: np.ndarray) -> Receipt:
     return Receipt(tuple(tile), checksum, float(values.min()), float(values.max()))  # type: ignore[arg-type]
 
 
-def new_generation(plan: Plan, generation: int, *, origin: str = "start") -> list[Receipt]:
+def new_generation(
+    plan: Plan, generation: int, *, origin: str = "start", beside: tuple[str, ...] = ()
+) -> list[Receipt]:
     """Create the array of a generation, or find what an interrupted pass of the same origin left of it.
 
     Parameters
@@ -105,6 +107,8 @@ def new_generation(plan: Plan, generation: int, *, origin: str = "start") -> lis
     generation : int
     origin : str
         What the pass computes from; receipts of a pass of another origin are void.
+    beside : tuple of str
+        Further (y, x) arrays of the run, by their path in its work folder, that each tile is written to.
 
     Returns
     -------
@@ -112,7 +116,8 @@ def new_generation(plan: Plan, generation: int, *, origin: str = "start") -> lis
         Tiles that are written already and need not be done again.
     """
     path = _generation_path(plan, generation)
-    found = _receipts(path / RECEIPTS, origin)
+    first = {"origin": origin, "beside": list(beside)}
+    found = _receipts(path / RECEIPTS, first)
     if found:
         cut_off_rest(path / RECEIPTS)
         return found
@@ -122,7 +127,7 @@ def new_generation(plan: Plan, generation: int, *, origin: str = "start") -> lis
     chunks = (plan.cell, plan.cell, plan.atoms)
     new_array(group, "abundance", shape=shape, dtype="f4", chunks=chunks, dims=("y", "x", "atom"))
     seal(path)
-    add_line(path / RECEIPTS, {"origin": origin})
+    add_line(path / RECEIPTS, first)
     return []
 
 
@@ -131,10 +136,10 @@ def keep_receipt(plan: Plan, generation: int, receipt: Receipt) -> None:
     add_line(_generation_path(plan, generation) / RECEIPTS, dataclasses.asdict(receipt))
 
 
-def _receipts(path: Path, origin: str) -> list[Receipt]:
+def _receipts(path: Path, first: dict[str, Any]) -> list[Receipt]:
     """Receipts of a pass; lines that are damaged, or were cut off by a kill, are passed over."""
     lines, _ = read_lines(path)
-    if not lines or lines[0] != {"origin": origin}:
+    if not lines or lines[0] != first:
         return []
     return [Receipt(**(told | {"tile": tuple(told["tile"])})) for told in lines[1:]]
 
@@ -226,8 +231,8 @@ def save(plan: Plan, state: State) -> State:
         "whole": [str(array.relative_to(plan.base)) for array in whole],
     }
     write_record(plan.base / CHECKPOINT, record)
-    if not has_started(plan.base) and (plan.base / RUN).exists():
-        write_record(plan.base / RUN, read_record(plan.base / RUN) | {"started": True})
+    if (plan.base / RUN).exists() and not (told := read_record(plan.base / RUN)).get("started"):
+        write_record(plan.base / RUN, told | {"started": True})
     for path in old:
         shutil.rmtree(path, ignore_errors=True)
     return state
@@ -241,7 +246,7 @@ def load(plan: Plan, fingerprint: dict[str, Any]) -> State | None:
     ResumeError
         The unfinished run had other inputs or options; the message names what changed.
     """
-    if not (plan.base / CHECKPOINT).exists() and not has_started(plan.base):
+    if not has_started(plan.base):
         return None
     try:
         before = read_record(plan.base / RUN)["fingerprint"]
@@ -264,7 +269,8 @@ def _refuse_changes(plan: Plan, before: dict[str, Any], now: dict[str, Any]) -> 
 
 
 def require_unchanged(plan: Plan) -> None:
-    """Refuse to make a result of inputs that changed while the run was going on."""
+    """Refuse to make a result of inputs that changed while the run was going on, or of another's run."""
+    require_mine(plan.base / LOCK, f"run '{plan.name}'")
     if identity_of(plan.fingerprint()) != plan.identity:
         raise ResumeError(
             f"photograph or patches of {plan.painting.path} changed while run '{plan.name}' was going on; "
@@ -303,7 +309,7 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
             try:
                 yield
             finally:
-                if not (plan.base / CHECKPOINT).exists() and not has_started(plan.base):
+                if not has_started(plan.base) and is_mine(plan.base / LOCK):
                     discard(plan)
     finally:
         with contextlib.suppress(OSError):

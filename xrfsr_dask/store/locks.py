@@ -62,13 +62,13 @@ def held(path: Path, what: str) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        if _is_mine(path):
+        if is_mine(path):
             path.unlink(missing_ok=True)
 
 
 def require_mine(path: Path, what: str) -> None:
     """Refuse to go on where another process has taken the lock over: this one was asleep for too long."""
-    if path.exists() and not _is_mine(path):
+    if path.exists() and not is_mine(path):
         raise StoreError(
             f"{what} was taken over by another process while this one did not answer; it ends here."
         )
@@ -79,7 +79,8 @@ def _me() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
 
 
-def _is_mine(path: Path) -> bool:
+def is_mine(path: Path) -> bool:
+    """Whether this process holds the lock at `path`."""
     try:
         found = read_record(path)
     except DamagedStoreError:

@@ -45,10 +45,12 @@ def faulty_records(run: Path) -> Iterator[tuple[str, str]]:
 
 def has_started(run: Path) -> bool:
     """Whether a run has come to its first checkpoint, as far as its record can be read."""
+    if (run / CHECKPOINT).exists():
+        return True
     try:
         return bool(read_record(run / RUN).get("started"))
     except DamagedStoreError:
-        return (run / CHECKPOINT).exists()
+        return False
 
 
 def whole_arrays(run: Path) -> list[str]:
@@ -68,18 +70,33 @@ def broken_receipts(run: Path) -> Iterator[tuple[str, str]]:
             yield place, f"{bad} receipts are damaged" if bad else "its receipts are empty"
         for told in lines[1:]:
             if what := _departs(path.parent, told):
-                yield place, f"tile {told['tile']}: {what}"
+                yield str((path.parent / "abundance").relative_to(run)), f"tile {told['tile']}: {what}"
+            for name in lines[0].get("beside", ()):
+                if what := _lacks(path.parents[1] / name, told["tile"]):
+                    yield str((path.parents[1] / name).relative_to(run)), what
     for folder in sorted(run.glob("*/gen-*")):
         if not (folder / RECEIPTS).exists():
             yield str((folder / RECEIPTS).relative_to(run)), "the receipts are missing"
 
 
 def _departs(generation: Path, told: dict[str, Any]) -> str | None:
-    y0, y1, x0, x1 = told["tile"]
     try:
-        values = read_finite(open_array(open_group(generation), "abundance"), (slice(y0, y1), slice(x0, x1)))
+        values = _tile(generation / "abundance", told["tile"])
     except StoreError as error:
         return first_line(error)
     if zlib.crc32(np.ascontiguousarray(values).data) != told["checksum"]:
         return "the values are not those that were written"
     return None
+
+
+def _lacks(array: Path, tile: list[int]) -> str | None:
+    try:
+        _tile(array, tile)
+    except StoreError as error:
+        return first_line(error)
+    return None
+
+
+def _tile(array: Path, tile: list[int]) -> np.ndarray:
+    y0, y1, x0, x1 = tile
+    return read_finite(open_array(open_group(array.parent), array.name), (slice(y0, y1), slice(x0, x1)))

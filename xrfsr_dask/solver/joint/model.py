@@ -25,6 +25,9 @@ FIELD = "field"
 
 _FOLDER = "joint"
 
+EVIDENCE = f"{_FOLDER}/evidence"
+"""The map of evidence, by its path in the work folder."""
+
 
 @dataclass(frozen=True)
 class Spectra:
