@@ -255,11 +255,12 @@ def _solve(commands: Any) -> None:
 
 
 def _run_solve(args: argparse.Namespace) -> None:
-    from xrfsr_dask.commands.solve import dry_run, solve_painting
+    from xrfsr_dask.commands.solve import dry_run, in_words, solve_painting
 
     options, resources = _solve_options(args), _resources(args)
     if args.dry_run:
         found = dry_run(args.store, name=args.name, options=options, resources=resources)
+        text = in_words(found)
     else:
         with _bar(args, "solve") as bar:
             found = solve_painting(
@@ -271,7 +272,8 @@ def _run_solve(args: argparse.Namespace) -> None:
                 resume=args.resume,
                 restart=args.restart,
             )
-    _say(args, found, "\n".join(f"{key:<28}{value}" for key, value in found.items()))
+        text = "\n".join(f"{key:<28}{value}" for key, value in found.items())
+    _say(args, found, text)
 
 
 def _evaluate(commands: Any) -> None:

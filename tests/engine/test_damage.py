@@ -106,7 +106,7 @@ def tops(path):
 
 def named_by(found, file) -> bool:
     """An array that lost its metadata and one that lost a chunk of a visit are named as a whole."""
-    return bool({str(file), *map(str, file.parents[: 3 if file.suffix == "" else 1])} & found)
+    return bool({str(file), *map(str, file.parents[: 4 if file.suffix == "" else 1])} & found)
 
 
 @pytest.mark.slow

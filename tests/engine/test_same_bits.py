@@ -25,6 +25,10 @@ class Shuffled:
     def slots(self) -> int:
         return self._inner.slots
 
+    @property
+    def task_bytes(self) -> int | None:
+        return self._inner.task_bytes
+
     def map(self, fn, tasks, done):
         order = self._order(len(tasks))
         found = self._inner.map(fn, [tasks[i] for i in order], self._late(order, done))

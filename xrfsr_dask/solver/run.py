@@ -17,6 +17,7 @@ from xrfsr_dask.errors import MemoryBudgetError, OptionError, StoreError
 from xrfsr_dask.kernels.colour import CENTRES
 from xrfsr_dask.kernels.sampling import Beam, needed_bounds
 from xrfsr_dask.kernels.smoothness import SMOOTHNESS_MARGIN
+from xrfsr_dask.kernels.spectral import MOST_DIRECTIONS
 from xrfsr_dask.options import RunOptions, SolveOptions, as_attributes
 from xrfsr_dask.store import Painting, Patch
 from xrfsr_dask.store.arrays import bytes_in_hand, open_array, open_group, stored_checksum, work_area
@@ -156,9 +157,8 @@ class Plan:
     @property
     def start_bytes(self) -> int:
         """Bytes the start (13) needs in the driver: the sampled spots, once more with colours, and codes."""
-        spots = sum(patch.shape[0] * patch.shape[1] for patch in self.painting.patches)
         n_channel = self.painting.patches[0].shape[2]
-        return 4 * min(self.options.start_spots, spots) * (3 * n_channel + 8 * self.options.atoms)
+        return 4 * min(self.options.start_spots, self._spots) * (3 * n_channel + 8 * self.options.atoms)
 
     def spot_blocks(self, chunk: Chunk) -> list[Rect]:
         """A chunk of spots in squares whose abundances below them are at most `_SEEN_BYTES`, if that can be."""
@@ -210,6 +210,37 @@ class Plan:
             most = max(most, seen + bytes_in_hand(4 * self.cell**2 * self.atoms), photograph)
         return least_bytes(n_channel, self.atoms) + most
 
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes on disk while the run goes on, at most: state, and the result as it is put together."""
+        pixels, spots = self._stored_pixels, self._spots
+        n_channel = self.painting.patches[0].shape[2]
+        state = 4 * pixels * self.atoms
+        endmembers = 8 * self.atoms * (n_channel + self.atoms)
+        if self.options.method == "joint":  # scores, their variance, colours, and what is seen of each spot
+            small = 4 * spots * (2 * min(MOST_DIRECTIONS, n_channel) + CENTRES + self.atoms) + 8 * pixels
+        else:  # counts against two dictionaries
+            small = 2 * 4 * spots * max(self.n_hidden, self.options.atoms)
+        return 2 * state + small + 3 * endmembers + self.result_bytes - state
+
+    @property
+    def _stored_pixels(self) -> int:
+        """Pixels of whole cells: those that the far edges cut off are stored whole."""
+        ny, nx = (-(-n // self.cell) * self.cell for n in self.painting.shape)
+        return ny * nx
+
+    @property
+    def _spots(self) -> int:
+        return sum(patch.shape[0] * patch.shape[1] for patch in self.painting.patches)
+
+    @property
+    def result_bytes(self) -> int:
+        """Bytes of the result on disk."""
+        pixels, spots = self._stored_pixels, self._spots
+        maps = 2 if self.options.method == "joint" else 1  # coverage, and evidence
+        n_channel = self.painting.patches[0].shape[2]
+        return 4 * (pixels * (self.atoms + maps) + spots + self.atoms * n_channel)
+
     def fingerprint(self) -> dict[str, Any]:
         """Everything the result depends on, to recognise a run that may be resumed."""
         p = self.painting
@@ -233,9 +264,17 @@ def identity_of(fingerprint: dict[str, Any]) -> str:
 
 
 def plan_run(
-    painting: Painting, *, name: str, options: SolveOptions, resources: RunOptions, slots: int
+    painting: Painting,
+    *,
+    name: str,
+    options: SolveOptions,
+    resources: RunOptions,
+    slots: int,
+    task_bytes: int | None = None,
 ) -> Plan:
     """Choose cell and tile for a run and check that it fits the memory, before anything is done.
+
+    `slots` tasks run at once; each may need `task_bytes` where it runs, whatever `resources` grant.
 
     Raises
     ------
@@ -271,6 +310,7 @@ def plan_run(
         memory=resources.memory,
         longest=max(painting.shape),
         fixed=KERNELS,
+        each=task_bytes,
     )
     return dataclasses.replace(plan, tile=tile, identity=identity_of(plan.fingerprint()))
 
