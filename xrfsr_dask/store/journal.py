@@ -16,12 +16,21 @@ from xrfsr_dask.errors import DamagedStoreError
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
     """Put a record in the place of the one there was: temp, fsync, rename."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w") as file:
-        file.write(_line(record))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    replace_text(path, _line(record))
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Put a file in the place of the one there was, whole or not at all: temp, fsync, rename."""
+    partial = path.with_suffix(f".partial-{os.getpid()}")
+    try:
+        with partial.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from xrfsr_dask.errors import DamagedStoreError
+from xrfsr_dask.store.journal import replace_text
 
 NAME = "zarr.json"
 """File of a node's metadata."""
@@ -52,12 +52,7 @@ def seal(folder: Path, *, anew: bool = False) -> None:
 def write_metadata(path: Path, metadata: dict[str, Any]) -> None:
     """Write metadata with their checksum; they take the place of what was there by one rename."""
     attributes = metadata.get("attributes", {}) | {CHECKSUM: checksum_of(metadata)}
-    partial = path.with_suffix(f".partial-{os.getpid()}")
-    with partial.open("w") as file:
-        json.dump(metadata | {"attributes": attributes}, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    replace_text(path, json.dumps(metadata | {"attributes": attributes}, indent=2))
 
 
 def nodes(folder: Path) -> Iterator[Path]:
