@@ -65,6 +65,11 @@ def check_store(path: str | Path, progress: Progress | None = None) -> CheckRepo
     arrays: list[tuple[Path, zarr.Array]] = []
     for folder in _nodes(root):
         damage.extend(_faulty_metadata(root, folder, arrays))
+    damage.extend(
+        Damage(f"{folder.relative_to(root)}/{NAME}", f"its shape {array.shape} holds nothing")
+        for folder, array in arrays
+        if 0 in array.shape
+    )
     unfinished = _unfinished(root, arrays, damage)
     report.expect(sum(_n_stored(array) for _, array in arrays))
     for folder, array in arrays:

@@ -25,6 +25,9 @@ def recorded(root: Path, kind: str) -> list[str]:
     names = read_metadata(root / kind / NAME)["attributes"].get(_NAMES, [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DamagedStoreError(f"{root / kind}/zarr.json is damaged: its '{_NAMES}' is no list of names.")
+    for name in names:
+        if Path(name).name != name or "\0" in name:
+            raise DamagedStoreError(f"{root / kind}/zarr.json is damaged: {name!r} is no name in '{_NAMES}'.")
     return names
 
 
