@@ -105,7 +105,7 @@ def edited(data: bytes, changes) -> bytes:
     return bytes(out)
 
 
-def read_or_refused(read, path) -> None:
+def read_or_refused(read, path, seconds: float = 10) -> None:
     began = time.monotonic()
     try:
         read(path)
@@ -115,7 +115,7 @@ def read_or_refused(read, path) -> None:
         told = path.name
     assert path.name in told or path.stem in told
     assert "\n" not in told
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < seconds
 
 
 @pytest.mark.slow
@@ -133,13 +133,13 @@ def test_a_harmed_file_is_read_or_refused_by_name(good, kind, changes):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not EDS.exists(), reason="needs the shared .bcf scan")
-@settings(MUTATED, max_examples=20)
+@settings(MUTATED, max_examples=12)
 @given(changes=edits)
 def test_a_harmed_bcf_is_read_or_refused_by_name(tmp_path_factory, changes):
     pytest.importorskip("rsciio.bruker", reason="needs the [bruker] extra")
     path = tmp_path_factory.mktemp("bcf") / "scan.bcf"
     path.write_bytes(edited(EDS.read_bytes(), changes))
-    read_or_refused(lambda p: open_scan(p).shape, path)
+    read_or_refused(lambda p: open_scan(p).shape, path, seconds=40)
     path.unlink()
 
 
