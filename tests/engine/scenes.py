@@ -6,17 +6,17 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from helpers import small_truth
-from solver.test_solve import result_hash
+from helpers import painted_patch, small_truth
+from solver.test_solve import InterruptAfter, result_hash
 
-from xrfsr_dask.beams import spot_window
 from xrfsr_dask.options import RunOptions, SolveOptions
-from xrfsr_dask.progress import Silent
 from xrfsr_dask.solver import plan_run, solve
-from xrfsr_dask.store import Painting, Patch, PatchSpec, add_patch, create_painting, open_painting, placement
+from xrfsr_dask.store import Painting, PatchSpec, create_painting, open_painting, placement
 from xrfsr_dask.store.arrays import work_area
 from xrfsr_dask.store.journal import read_record
 
@@ -57,11 +57,7 @@ def add_narrow_patch(path: Path, name: str, *, gain: float = 1.0) -> None:
         footprint=footprint,  # type: ignore[arg-type]
         gain=gain,
     )
-    placed = Patch("", name, spec.shape, transform, spot_mm, spec.footprint, gain, "poisson", 0.0, 0.0)
-    window = spot_window(open_painting(path), placed)
-    mean = gain * window.downsample(A[window.slices]) @ D
-    counts = np.random.default_rng(ord(name)).poisson(mean).reshape(spec.shape).astype("u2")
-    add_patch(path, name, spec, ((row, counts[row : row + 32]) for row in range(0, spots[0], 32)))
+    painted_patch(path, name, spec, A, D)
 
 
 def planned(path: Path, options: SolveOptions = PAPER, *, tile: int | None = 50, name: str = "r", **resources):
@@ -94,6 +90,8 @@ def words(path: Path, method: str, *more: object) -> list[str]:
     return [*PYTHON, "solve", str(path), *(str(w) for pair in given.items() for w in pair), *map(str, more)]
 
 
+__all__ = ["InterruptAfter", "result_hash"]
+
 PYTHON = [sys.executable, "-m", "xrfsr_dask"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
@@ -111,13 +109,15 @@ def figures(command: list[str]) -> dict:
     return dict(json.loads(done.stdout))
 
 
-class InterruptAfter(Silent):
-    """Ctrl-C after some tasks."""
+def wait_for(ready: Callable[[], bool], process: subprocess.Popen, seconds: float = 120) -> None:
+    """Until something has come about, while a process lives."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
 
-    def __init__(self, tasks: int) -> None:
-        self.left = tasks
 
-    def advance(self, n: int = 1) -> None:
-        self.left -= n
-        if self.left < 0:
-            raise KeyboardInterrupt
+def has_passes(path: Path, n: int = 1) -> bool:
+    """Whether the run `r` has a checkpoint with so many passes."""
+    return (run_folder(path) / "checkpoint.json").exists() and checkpoint(path)["passes"] >= n

@@ -17,11 +17,13 @@ from engine.scenes import (
     InterruptAfter,
     checkpoint,
     figures,
+    has_passes,
     narrow_painting,
     planned,
     result_hash,
     run_folder,
     started,
+    wait_for,
     words,
 )
 
@@ -114,17 +116,10 @@ def test_a_driver_killed_within_a_visit_does_no_finished_tile_again(undisturbed,
     path = tmp_path / "p.zarr"
     narrow_painting(path)
     run = started(words(path, method, "--workers", 1))
-    deadline = time.monotonic() + 120
-    while True:
-        assert run.poll() is None, run.communicate()
-        assert time.monotonic() < deadline
-        generation, done = finished_tiles(path)
-        if generation >= 1 and 3 <= len(done) <= 10:
-            break
-        time.sleep(0.002)
+    wait_for(lambda: finished_tiles(path)[0] >= 1 and 3 <= len(finished_tiles(path)[1]) <= 10, run)
     os.kill(run.pid, signal.SIGKILL)
     run.communicate()
-    generation, done = finished_tiles(path)
+    _, done = finished_tiles(path)
     assert len(done) >= 3
     assert go_on(path, method) == set()
     assert result_hash(path) == right
@@ -228,11 +223,7 @@ def test_a_killed_scheduler_is_told_within_a_minute_with_what_to_do(undisturbed,
     path = tmp_path / "p.zarr"
     narrow_painting(path)
     run = started(words(path, method, "--scheduler", address))
-    deadline = time.monotonic() + 120
-    while not (run_folder(path) / "checkpoint.json").exists() or checkpoint(path)["passes"] < 1:
-        assert run.poll() is None, run.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: has_passes(path), run)
     server.kill()
     began = time.monotonic()
     _, err = run.communicate(timeout=90)
@@ -266,11 +257,7 @@ def test_ctrl_c_ends_soon_leaves_no_process_and_says_how_to_go_on(undisturbed, t
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    deadline = time.monotonic() + 120
-    while not (run_folder(path) / "checkpoint.json").exists() or checkpoint(path)["passes"] < 1:
-        assert run.poll() is None, run.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: has_passes(path), run)
     family = psutil.Process(run.pid).children(recursive=True)
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does
     began = time.monotonic()

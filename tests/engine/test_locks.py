@@ -15,11 +15,13 @@ from engine.scenes import (
     InterruptAfter,
     add_narrow_patch,
     checkpoint,
+    has_passes,
     narrow_painting,
     planned,
     result_hash,
     run_folder,
     started,
+    wait_for,
     words,
 )
 from helpers import tree_bytes
@@ -46,7 +48,7 @@ def test_a_second_run_in_another_process_is_refused_with_the_firsts_identity(tmp
     narrow_painting(path)
     first = started(words(path, "paper", "--iterations", 500))
     try:
-        wait_for(lambda: (run_folder(path) / "checkpoint.json").exists(), first)
+        wait_for(lambda: has_passes(path, 0), first)
         second = started(words(path, "paper", "--iterations", 500))
         _, err = second.communicate(timeout=60)
         assert second.returncode == 1
@@ -60,14 +62,6 @@ def test_a_second_run_in_another_process_is_refused_with_the_firsts_identity(tmp
     assert (run_folder(path) / "lock.json").exists()  # of a dead process
     solve(planned(path), LocalExecutor(2), restart=True)
     assert not run_folder(path).exists()
-
-
-def wait_for(ready, process, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
 
 
 def test_of_many_that_begin_together_one_holds_the_lock(tmp_path):
