@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from benchmarks import plain
+from xrfsr_dask.cluster import executor_for
 from xrfsr_dask.kernels.abundance import TileSpots, abundance_steps, step_matrices
 from xrfsr_dask.kernels.sampling import Beam
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Silent
-from xrfsr_dask.solver import outer, plan_run, state
+from xrfsr_dask.solver import Plan, outer, passes, plan_run, state
+from xrfsr_dask.solver.passes import advance_tile
 from xrfsr_dask.solver.start import start
+from xrfsr_dask.solver.visit import visit
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, open_painting, placement
-from xrfsr_dask.tiling.executor import LocalExecutor
+from xrfsr_dask.tiling.executor import Executor, LocalExecutor
 
 REPEATS = 5
 
@@ -119,6 +125,69 @@ def iteration_against_plain() -> None:
                 px=ny * nx, channels=n_channel, atoms=atoms)  # fmt: skip
 
 
+def overhead_of_the_engine() -> None:
+    """CPU of one visit to all tiles, disk and halo included, against the bare kernel on the same tiles."""
+    rng, size, atoms, steps = np.random.default_rng(0), 1000, 50, 5
+    counts = rng.poisson(2.0, (size // 5, size // 5, 64)).astype("u2")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "p.zarr"
+        photo = rng.integers(0, 255, (size, size, 3)).astype("u1")
+        create_painting(path, photo, width_mm=size / 5, transfer="linear")
+        spec = PatchSpec(shape=counts.shape, dtype="u2", transform=placement(at_mm=(0, 0), step_mm=1.0),
+                         energy_kev=np.arange(64) * 0.3)  # fmt: skip
+        add_patch(path, "a", spec, ((r, counts[r : r + 32]) for r in range(0, len(counts), 32)))
+        options = SolveOptions(method="paper", atoms=atoms, steps=steps, tolerance=0, dictionary_steps=5)
+        resources = RunOptions(tile=500, memory=2 * 10**9)
+        run = plan_run(open_painting(path), name="r", options=options, resources=resources, slots=2)
+        quiet = Silent()
+        with state.locked(run):
+            begun = outer.project(run, start(run, LocalExecutor(2), quiet), LocalExecutor(2), quiet)
+            bare = _bare_cpu(run, begun, steps)
+
+            def visited(executor: Executor) -> float:
+                """CPU seconds of a visit that begins with nothing written, worker processes included."""
+                shutil.rmtree(run.work / "gen-000001", ignore_errors=True)
+                task = partial(advance_tile, run, begun.generation, begun.dictionary, steps)
+                before = _cpu()
+                visit(run, begun.generation + 1, task, executor, quiet, origin="bench")
+                return _cpu() - before
+
+            for name, where in (("threads", {}), ("processes", {"processes": True})):
+                with executor_for(RunOptions(workers=2, memory=2 * 10**9, **where)) as executor:
+                    visited(executor)
+                    used = statistics.median(visited(executor) for _ in range(3))
+                say(f"CPU of a visit / bare kernel, {name}", used / bare, px=size**2, atoms=atoms, tile=500,
+                    bare_us_per_px_and_step=round(bare / size**2 / steps * 1e6, 3))  # fmt: skip
+
+
+def _bare_cpu(run: Plan, begun: state.State, steps: int) -> float:
+    """CPU seconds of the kernel alone on the tiles, without halo; all it reads is in memory."""
+    matrices, used = passes._matrices(run, begun.dictionary), []
+    (patch,) = run.painting.patches
+    beam, array = run.beam(patch), state.open_generation(run, begun.generation)
+    windows = beam.windows()
+    for tile in run.tiles():
+        A, photo = np.asarray(array[tile.slices]), run.painting.photograph(tile.slices)
+        inside = np.flatnonzero((windows[:, 0] >= tile.y0) & (windows[:, 1] <= tile.y1)
+                                & (windows[:, 2] >= tile.x0) & (windows[:, 3] <= tile.x1))  # fmt: skip
+        C = passes._projected(run, begun.dictionary, patch.name, inside, beam.spots)
+        spots = [TileSpots(beam.footprints(inside), windows[inside], C, run.gain(patch))]
+        shape, regions = run.painting.shape, [tuple(tile)] * (steps + 1)
+        times = []
+        for _ in range(3):
+            copy, before = A.copy(), time.process_time()
+            abundance_steps(copy, photo, spots, matrices, regions, shape=shape)
+            times.append(time.process_time() - before)
+        used.append(min(times))
+    return sum(used)
+
+
+def _cpu() -> float:
+    """CPU seconds of this process and of all it started."""
+    me = psutil.Process()
+    return sum(sum(p.cpu_times()[:2]) for p in [me, *me.children(recursive=True)])
+
+
 def import_times() -> None:
     """How long a user waits before anything happens."""
     for name, command in {
@@ -135,3 +204,4 @@ if __name__ == "__main__":
         import_times()
         step_against_sgemm()
         iteration_against_plain()
+        overhead_of_the_engine()

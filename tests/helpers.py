@@ -82,11 +82,18 @@ def small_patch(path: Path, name: str, A: np.ndarray, D: np.ndarray, *, gain: fl
         footprint=footprint,  # type: ignore[arg-type]
         gain=gain,
     )
-    placed = Patch("", name, spec.shape, transform, spot_mm, spec.footprint, gain, "poisson", 0.0, 0.0)
+    painted_patch(path, name, spec, A, D)
+
+
+def painted_patch(path: Path, name: str, spec: PatchSpec, A: np.ndarray, D: np.ndarray) -> None:
+    """Add a patch as its beam sees a truth, with Poisson counts that its name decides."""
+    placed = Patch(
+        "", name, spec.shape, spec.transform, spec.spot_mm, spec.footprint, spec.gain, "poisson", 0.0, 0.0
+    )
     window = spot_window(open_painting(path), placed)
-    mean = gain * window.downsample(A[window.slices]) @ D
+    mean = spec.gain * window.downsample(A[window.slices]) @ D
     counts = np.random.default_rng(ord(name)).poisson(mean).reshape(spec.shape).astype("u2")
-    rows = range(0, spots[0], CHUNK_SPOTS)
+    rows = range(0, spec.shape[0], CHUNK_SPOTS)
     add_patch(path, name, spec, ((r, counts[r : r + CHUNK_SPOTS]) for r in rows))
 
 

@@ -13,6 +13,8 @@ from helpers import small_painting, tree_bytes
 from PIL import Image
 
 from xrfsr_dask.cli import main
+from xrfsr_dask.store.arrays import work_area
+from xrfsr_dask.store.journal import read_record
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (60, 50, 3)).astype("u1")
 
@@ -181,9 +183,9 @@ def test_ctrl_c_ends_a_solve_soon_and_the_same_command_goes_on(tmp_path):
             signal.SIGINT, signal.SIG_DFL
         ),  # ignored where tests run in background
     )
-    checkpoint = path / "work" / "paper" / "checkpoint.json"
+    checkpoint = work_area(path) / "paper" / "checkpoint.json"
     deadline = time.monotonic() + 60
-    while not (checkpoint.exists() and json.loads(checkpoint.read_text())["state"]["iteration"] >= 1):
+    while not (checkpoint.exists() and read_record(checkpoint)["state"]["iteration"] >= 1):
         assert time.monotonic() < deadline
         assert run.poll() is None
         time.sleep(0.05)
@@ -239,9 +241,9 @@ def test_check_refuses_what_is_no_store_or_a_newer_one(bench, capsys):
     (bench / "folder").mkdir()
     refused(capsys, ["check", "folder"], "is not a painting store", store="folder")
     meta = json.loads((bench / "p.zarr" / "zarr.json").read_text())
-    meta["attributes"]["format_version"] = 2
+    meta["attributes"] = {"format": "xrfsr painting", "format_version": 3}
     (bench / "p.zarr" / "zarr.json").write_text(json.dumps(meta))
-    refused(capsys, ["check", "p.zarr"], "store format 2, this version reads up to 1")
+    refused(capsys, ["check", "p.zarr"], "store format 3, this version reads up to 2")
 
 
 def test_a_missing_chunk_of_counts_is_never_read_as_zeros(bench, capsys):
@@ -257,7 +259,7 @@ def test_two_additions_at_once_leave_one_whole_patch_each_or_a_refusal(bench):
         assert run.returncode == 0 or "already holds" in error
     assert any(run.returncode == 0 for run in runs)
     assert main(["check", "p.zarr"]) == 0
-    assert not [p for p in (bench / "p.zarr" / "work").iterdir() if p.is_dir()]
+    assert not list(work_area(bench / "p.zarr").iterdir())
 
 
 def test_a_horizon_within_a_patch_is_outside_the_photograph(bench, capsys):

@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import re
+import shlex
 import sys
 import threading
 import warnings
@@ -15,14 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from xrfsr_dask import __version__, interrupts
-from xrfsr_dask.errors import XrfsrError
+from xrfsr_dask.errors import ClusterError, XrfsrError
 from xrfsr_dask.progress import Bar, Progress, Silent
 from xrfsr_dask.tiling.budget import one_heap
 
 DEBUG = bool(os.environ.get("XRFSR_DEBUG"))
 """Whether tracebacks, warnings and logs are wanted."""
 
-_INTERRUPTED = "interrupted; nothing is lost: the same command goes on or begins anew."
 _PLACES = ("store", "folder", "out")  # words that say where a command writes
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -45,27 +45,47 @@ def _run(words: Sequence[str]) -> int:
     try:
         _parser().parse_args(_joined(words), args)
         return int(args.run(args) or 0)
+    except ClusterError as error:
+        return _fail(str(error) + (_way_on(args, words) or ""))
     except XrfsrError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        return _fail(_INTERRUPTED)
+        return _fail(_interrupted(args, words))
     except BrokenPipeError:
         return 0
     except OSError as error:
         place = next((found for name in _PLACES if (found := getattr(args, name, None))), error.filename)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _fail(f"the disk is full ({place or 'while writing'}); free some space and repeat.")
+            way_on = _way_on(args, words) or ""
+            return _fail(f"the disk is full ({place or 'while writing'}); free some space and repeat.{way_on}")
         place = error.filename or place
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return _fail(f"{place}: not allowed to write or read here ({error.strerror}).")
         return _fail(f"{place or type(error).__name__}: {error.strerror or error}; check the path.")
     except Exception as error:
         if interrupts.heard:  # within an import, which made something else of it
-            return _fail(_INTERRUPTED)
+            return _fail(_interrupted(args, words))
         if DEBUG:
             raise
         found = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         return _fail(f"something unforeseen happened ({found}); please report it, with XRFSR_DEBUG=1 set.")
+
+
+def _interrupted(args: argparse.Namespace, words: Sequence[str]) -> str:
+    way_on = _way_on(args, words)
+    return "interrupted; nothing is lost" + (f".{way_on}" if way_on else ": repeat the same command.")
+
+
+def _way_on(args: argparse.Namespace, words: Sequence[str]) -> str | None:
+    """The command that goes on with an unfinished solve, if there is one."""
+    arrays = sys.modules.get("xrfsr_dask.store.arrays")  # not imported for this: there may be an interrupt
+    if getattr(args, "command", None) != "solve" or arrays is None:
+        return None
+    run = arrays.work_area(args.store) / (args.name or args.method)
+    if not (run / "checkpoint.json").exists():
+        return None
+    same = [word for word in words if word not in ("--restart", "--resume")]
+    return f" Go on with: {shlex.join(['xrfsr', *same, '--resume'])}"
 
 
 def _joined(words: Sequence[str]) -> list[str]:
@@ -237,11 +257,12 @@ def _solve(commands: Any) -> None:
 
 
 def _run_solve(args: argparse.Namespace) -> None:
-    from xrfsr_dask.commands.solve import dry_run, solve_painting
+    from xrfsr_dask.commands.solve import dry_run, in_words, solve_painting
 
     options, resources = _solve_options(args), _resources(args)
     if args.dry_run:
         found = dry_run(args.store, name=args.name, options=options, resources=resources)
+        text = in_words(found)
     else:
         with _bar(args, "solve") as bar:
             found = solve_painting(
@@ -253,7 +274,8 @@ def _run_solve(args: argparse.Namespace) -> None:
                 resume=args.resume,
                 restart=args.restart,
             )
-    _say(args, found, "\n".join(f"{key:<28}{value}" for key, value in found.items()))
+        text = "\n".join(f"{key:<28}{value}" for key, value in found.items())
+    _say(args, found, text)
 
 
 def _evaluate(commands: Any) -> None:

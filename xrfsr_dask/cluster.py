@@ -16,14 +16,13 @@ from urllib.parse import urlsplit
 
 from xrfsr_dask.errors import ClusterError, OptionError
 from xrfsr_dask.options import RunOptions
-from xrfsr_dask.tiling.budget import HEAP_VARIABLES, one_heap
+from xrfsr_dask.tiling.budget import HEAP_VARIABLES, WORKER, one_heap
 from xrfsr_dask.tiling.executor import ClientExecutor, Executor, LocalExecutor
 
 _CONNECT_S = 10
 _ENCRYPTED = ("tls", "wss")
 _THIS_PROCESS = ("inproc",)
 _PAGES = ("http", "https")
-_MARGIN = 400 * 2**20  # bytes: interpreter, imports and compiled kernels of one worker
 
 
 @contextlib.contextmanager
@@ -104,7 +103,7 @@ def _local_cluster(workers: int, memory: int) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     # A worker is never killed for memory that the plan has granted it.
-    limit = 2 * memory // workers + _MARGIN
+    limit = 2 * memory // workers + 2 * WORKER
     environment = dask.config.get("distributed.nanny.pre-spawn-environ", {}) | HEAP_VARIABLES
     settings = {
         "distributed.worker.memory.terminate": False,

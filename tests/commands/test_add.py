@@ -14,7 +14,7 @@ from xrfsr_dask.errors import InputError, OptionError, StoreError, XrfsrError
 from xrfsr_dask.options import AddOptions
 from xrfsr_dask.readers import Scan
 from xrfsr_dask.store import create_painting, open_painting
-from xrfsr_dask.store.arrays import open_group
+from xrfsr_dask.store.arrays import open_group, work_area
 
 EDS = SHARED / "eds" / "0.bcf"
 M6 = SHARED / "m6" / "bruker_m6_jetstream_file_example.spx"
@@ -46,7 +46,7 @@ def refused(kind, words, store, scan, given):
         add(store, scan, given)
     assert "\n" not in str(caught.value)
     assert tree_bytes(Path(store)) == before
-    assert not any((Path(store) / "work").glob("*staging*"))
+    assert not any(work_area(store).glob("*staging*"))
 
 
 class Counter:

@@ -1,4 +1,5 @@
 import hashlib
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +14,7 @@ from xrfsr_dask.progress import Silent
 from xrfsr_dask.solver import plan_run, solve
 from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.store import create_painting, open_painting
-from xrfsr_dask.store.arrays import open_array, open_group
+from xrfsr_dask.store.arrays import open_array, open_group, work_area
 from xrfsr_dask.tiling.executor import LocalExecutor
 
 OPTIONS = SolveOptions(method="paper", atoms=6, iterations=3, steps=7, tolerance=0)
@@ -85,7 +86,7 @@ def test_the_result_is_whole_labelled_and_explains_the_counts(solved):
 
 
 def test_nothing_is_left_in_the_work_area(solved):
-    assert [p.name for p in (solved[0] / "work").iterdir()] == ["zarr.json"]
+    assert list(work_area(solved[0]).iterdir()) == []
 
 
 def test_higher_gain_means_the_same_painting_seen_with_more_counts(tmp_path):
@@ -192,8 +193,10 @@ def test_a_second_run_is_refused_while_the_first_is_alive_and_a_dead_ones_lock_i
                     solve(plan(path), LocalExecutor(1))
                 second.append(str(error.value))
 
-    (path / "work" / "r").mkdir()
-    (path / "work" / "r" / "lock.json").write_text('{"host": "x", "pid": "gone", "broken": ')
+    lock = work_area(path) / "r" / "lock.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text('{"host": "x", "pid": "gone", "broken": ')
+    os.utime(lock, (1e9, 1e9))
     solve(plan(path), LocalExecutor(1), progress=StartAnother())
     assert second
 
@@ -253,10 +256,10 @@ def test_tiles_of_an_interrupted_visit_are_not_done_again(solved, tmp_path):
     before_visit = 2 * len(run.chunks()) + len(run.tiles())
     with pytest.raises(KeyboardInterrupt):
         solve(run, LocalExecutor(1), progress=InterruptAfter(before_visit + 12))
-    receipts = path / "work" / "r" / "gen-000001" / "receipts.jsonl"
+    receipts = run.work / "gen-000001" / "receipts.jsonl"
     assert len(receipts.read_text().splitlines()) >= 1 + 12
     with receipts.open("a") as file:
-        file.write('{"tile": [0, 50')  # a line cut off by a kill
+        file.write('0123abcd {"tile": [0, 50')  # a line cut off by a kill
     count = Count()
     solve(plan(path, tile=50), LocalExecutor(1), progress=count)
     assert count.largest_step >= 12

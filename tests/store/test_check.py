@@ -39,7 +39,7 @@ def test_a_whole_store_is_found_whole(whole):
 
 
 def stored_files(path):
-    return sorted(p for p in path.rglob("*") if p.is_file() and p.relative_to(path).parts[0] != "work")
+    return sorted(p for p in path.rglob("*") if p.is_file())
 
 
 @pytest.mark.parametrize("harm", ["flip", "truncate", "empty", "delete"])
@@ -48,8 +48,6 @@ def test_every_kind_of_damage_to_every_file_is_found(whole, tmp_path, harm):
     missed = []
     for file in stored_files(tmp_path / "p.zarr"):
         good = file.read_bytes()
-        if file.name == "zarr.json" and harm == "flip":
-            continue  # a letter of a unit is not damage that anything could tell
         if harm == "flip":
             middle = len(good) // 2
             file.write_bytes(good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :])
@@ -91,6 +89,11 @@ def test_a_patch_or_result_that_was_removed_whole_is_found_by_name(whole, tmp_pa
 def test_a_store_from_before_names_were_kept_opens_and_gets_them_with_the_next_patch(tmp_path):
     path = tmp_path / "p.zarr"
     small_painting(path, "ab")
+    for meta in path.rglob("zarr.json"):
+        found = json.loads(meta.read_text())
+        found["attributes"].pop("checksum")
+        found["attributes"] |= {"format_version": 1} if meta.parent == path else {}
+        meta.write_text(json.dumps(found))
     meta = path / "patches" / "zarr.json"
     meta.write_text(json.dumps(json.loads(meta.read_text()) | {"attributes": {}}))
     assert check_store(path).damage == ()
@@ -103,7 +106,9 @@ def test_names_that_are_none_are_damage(whole, tmp_path):
     shutil.copytree(whole, tmp_path / "p.zarr")
     meta = tmp_path / "p.zarr" / "patches" / "zarr.json"
     meta.write_text(json.dumps(json.loads(meta.read_text()) | {"attributes": {"names": 7}}))
-    assert "'names' is no list of names" in check_store(tmp_path / "p.zarr").damage[0].what
+    with pytest.raises(DamagedStoreError, match="'names' is no list of names"):
+        open_painting(tmp_path / "p.zarr")
+    assert [d.place for d in check_store(tmp_path / "p.zarr").damage] == ["patches/zarr.json"]
 
 
 def test_a_path_that_is_not_there_is_told(tmp_path):

@@ -7,7 +7,7 @@ from helpers import small_painting, tree_bytes
 
 from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError, StoreError
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, open_painting, placement
-from xrfsr_dask.store.arrays import open_array, open_group, read, staged
+from xrfsr_dask.store.arrays import open_array, open_group, read, staged, work_area
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (120, 90, 3)).astype("u1")
 
@@ -90,7 +90,7 @@ def refused(store, error, words, name="p01", counts=COUNTS, **changes):
         add_patch(store, name, spec(**changes), rows(counts))
     assert "\n" not in str(caught.value)
     assert tree_bytes(store) == before
-    assert not list((store / "work").glob("staging*"))
+    assert not list(work_area(store).glob("staging*"))
 
 
 def test_bad_counts_are_refused_with_their_place_and_leave_nothing(store):
@@ -228,12 +228,12 @@ def test_what_is_not_a_painting_is_refused(tmp_path, store):
         open_painting(tmp_path / "other.zarr")
     (tmp_path / "broken.zarr").mkdir()
     (tmp_path / "broken.zarr" / "zarr.json").write_text("{")
-    with pytest.raises(StoreError, match="no readable Zarr group"):
+    with pytest.raises(DamagedStoreError, match=r"broken.zarr/zarr.json is damaged: not readable"):
         open_painting(tmp_path / "broken.zarr")
     meta = json.loads((store / "zarr.json").read_text())
-    meta["attributes"]["format_version"] = 99
+    meta["attributes"] = {"format": "xrfsr painting", "format_version": 99}
     (store / "zarr.json").write_text(json.dumps(meta))
-    with pytest.raises(StoreError, match="written in store format 99, this version reads up to 1; update"):
+    with pytest.raises(StoreError, match="written in store format 99, this version reads up to 2; update"):
         open_painting(store)
 
 

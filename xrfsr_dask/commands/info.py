@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xrfsr_dask.store import Painting, Patch, open_painting
-from xrfsr_dask.store.arrays import open_array, open_group
+from xrfsr_dask.store.arrays import open_array, open_group, work_area
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         "results": [_result(painting, name) for name in _names(painting, "results")],
         "unfinished_runs": [
             run.parent.name
-            for run in sorted((Path(painting.path) / "work").glob("*/checkpoint.json"))
+            for run in sorted(work_area(painting.path).glob("*/checkpoint.json"))
             if not (Path(painting.path) / "results" / run.parent.name).exists()
         ],
     }

@@ -11,7 +11,10 @@ from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.solver import Plan, plan_run, solve
 from xrfsr_dask.solver.outer import task_count
+from xrfsr_dask.solver.state import discard_finished
 from xrfsr_dask.store import Painting, open_painting
+from xrfsr_dask.tiling.budget import megabytes
+from xrfsr_dask.tiling.executor import Executor
 
 
 def solve_painting(
@@ -41,8 +44,11 @@ def solve_painting(
         Insist on going on with an unfinished run, or discard it.
     """
     began, painting = time.monotonic(), open_painting(path)
+    named = options.method if name is None else name
+    if resume and discard_finished(painting, named):  # killed between the last rename and the end
+        return {"result": named, "seconds": 0.0}
     with executor_for(resources, client) as executor:
-        plan = _planned(painting, name, options, resources, executor.slots)
+        plan = _planned(painting, named, options, resources, executor)
         state = solve(plan, executor, progress=progress, resume=resume, restart=restart)
     return {
         "result": plan.name,
@@ -58,20 +64,26 @@ def dry_run(
 ) -> dict[str, Any]:
     """What a run would do and need, without doing it."""
     painting = open_painting(path)
+    named = options.method if name is None else name
     with executor_for(resources) as executor:
-        return _described(_planned(painting, name, options, resources, executor.slots), executor.slots)
+        return _described(_planned(painting, named, options, resources, executor), executor.slots)
 
 
 def _planned(
-    painting: Painting, name: str | None, options: SolveOptions, resources: RunOptions, slots: int
+    painting: Painting, name: str, options: SolveOptions, resources: RunOptions, executor: Executor
 ) -> Plan:
-    named = options.method if name is None else name
-    return plan_run(painting, name=named, options=options, resources=resources, slots=slots)
+    return plan_run(
+        painting,
+        name=name,
+        options=options,
+        resources=resources,
+        slots=executor.slots,
+        task_bytes=executor.task_bytes,
+    )
 
 
 def _described(plan: Plan, slots: int) -> dict[str, Any]:
     ny, nx = plan.painting.shape
-    generation = 4 * ny * nx * plan.atoms
     return {
         "photograph_px": [ny, nx],
         "patches": len(plan.painting.patches),
@@ -82,6 +94,20 @@ def _described(plan: Plan, slots: int) -> dict[str, Any]:
         "tasks": task_count(plan),
         "tasks_at_once": slots,
         "bytes_per_task": plan.task_bytes(plan.tile),
-        "bytes_on_disk_while_running": 2 * generation,
-        "bytes_of_result": generation,
+        "bytes_on_disk_while_running": plan.disk_bytes,
+        "bytes_of_result": plan.result_bytes,
     }
+
+
+def in_words(planned: dict[str, Any]) -> str:
+    """What `dry_run` gives, as lines for people."""
+    ny, nx = planned["photograph_px"]
+    lines = {
+        "photograph": f"{nx} x {ny} px, {planned['patches']} patches in {planned['chunks_of_counts']} chunks",
+        "tiles": f"{planned['tiles']} of {planned['tile_px']} px, in cells of {planned['cell_px']} px",
+        "tasks": f"{planned['tasks']}, {planned['tasks_at_once']} at once",
+        "memory per task": megabytes(planned["bytes_per_task"]),
+        "on disk while running": megabytes(planned["bytes_on_disk_while_running"]),
+        "result on disk": megabytes(planned["bytes_of_result"]),
+    }
+    return "\n".join(f"{name:<28}{what}" for name, what in lines.items())

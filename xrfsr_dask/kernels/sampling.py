@@ -8,6 +8,7 @@ All spots are visited in one fixed order, so a pixel or spot gets the same bits 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from numba import njit
 Bounds = tuple[int, int, int, int]
 """(y0, y1, x0, x1) in px, half open."""
 
+_WINDOWS_KEPT = 16  # patches
 _SNAP = 6  # decimals of a pixel: corners this close to a pixel's edge lie on it
 _GAUSSIAN_REACH = 3.0  # standard deviations
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
@@ -40,12 +42,8 @@ class Beam:
 
     def windows(self) -> np.ndarray:
         """Pixels each spot can touch: int32 (n_spot, 4) of y0, y1, x0, x1, in row-major order of spots."""
-        corners = self._outline()
-        low = np.floor(corners.min(axis=1)).astype(np.int64)
-        high = np.ceil(corners.max(axis=1)).astype(np.int64)
-        size = np.asarray(self.shape)
-        low, high = np.clip(low, 0, size - 1), np.clip(high, 1, size)
-        return np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1).astype(np.int32)
+        transform = np.asarray(self.transform, np.float64).tobytes()
+        return _windows(transform, self.spots, self.shape, self.kind, self.size).copy()
 
     def centres(self) -> np.ndarray:
         """Centre of each spot, float64 (n_spot, 2) of (y, x) in px."""
@@ -87,6 +85,20 @@ class Beam:
         points = np.stack([rows.ravel() + offset[0], columns.ravel() + offset[1], np.ones(rows.size)])
         y, x, scale = self.transform @ points
         return np.stack([y / scale, x / scale], axis=1)
+
+
+@functools.lru_cache(maxsize=_WINDOWS_KEPT)
+def _windows(
+    transform: bytes, spots: tuple[int, int], shape: tuple[int, int], kind: str, size: float
+) -> np.ndarray:
+    """`Beam.windows` of a beam: every task of a tile asks for those of all spots."""
+    beam = Beam(np.frombuffer(transform).reshape(3, 3), spots, shape, kind, size)
+    corners = beam._outline()
+    low = np.floor(corners.min(axis=1)).astype(np.int64)
+    high = np.ceil(corners.max(axis=1)).astype(np.int64)
+    most = np.asarray(shape)
+    low, high = np.clip(low, 0, most - 1), np.clip(high, 1, most)
+    return np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1).astype(np.int32)
 
 
 @dataclass(frozen=True)

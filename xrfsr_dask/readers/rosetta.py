@@ -7,6 +7,8 @@ Larger ones are exported by the instrument's software as Lispix .rpl, which is r
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,10 +31,14 @@ PLUGINS = {
 }
 """Suffixes read here, and the reader of rosettasciio for each."""
 
+_COMPILED = (".bcf",)
+
 
 def open_rosetta(path: Path, inside: str | None = None) -> Scan:
     """Open the map of spectra in a file; `inside` is its title where the file holds several."""
     reader = _plugin(path.suffix.lower())
+    if path.suffix.lower() in _COMPILED:
+        _refuse_what_crashes(path, reader.__name__)
     try:
         found: list[dict[str, Any]] = reader.file_reader(str(path))
     except ImportError as error:
@@ -43,6 +49,22 @@ def open_rosetta(path: Path, inside: str | None = None) -> Scan:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path} cannot be read as {path.suffix} ({reason}).") from error
     return scan_of(path, [_signal(one) for one in found], inside)
+
+
+def _refuse_what_crashes(path: Path, reader: str) -> None:
+    """Read a file in a process of its own first: compiled code that does not check its bounds may end it."""
+    code = f"import sys; from {reader} import file_reader; file_reader(sys.argv[1])"
+    tried = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        check=False,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    if tried.returncode < 0:
+        raise InputError(
+            f"{path} cannot be read as {path.suffix}: it is damaged, its reader crashes on it "
+            f"(signal {-tried.returncode})."
+        )
 
 
 def _plugin(suffix: str) -> ModuleType:

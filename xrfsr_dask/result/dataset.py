@@ -14,6 +14,7 @@ from xrfsr_dask.errors import DamagedStoreError, InputError, StoreError
 from xrfsr_dask.result.lowrank import Stored, cube_variable, lazy_stored
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import open_array, open_group, read, read_finite
+from xrfsr_dask.store.metadata import CHECKSUM
 from xrfsr_dask.store.results import LAYERS, TRUTH
 
 _AXES = {
@@ -69,12 +70,12 @@ def open_result(path: str | Path, name: str | None = None) -> xr.Dataset:
         layer=_layer_names(read(parts["layer"]), f"{path}: result '{name}'"),
         coverage=lazy_stored(parts["coverage"]),
         axes={axis: read_finite(parts[axis]) for axis in _AXES},
-        attrs={"result": name, **dict(group.attrs)},
+        attrs={"result": name} | {key: value for key, value in group.attrs.items() if key != CHECKSUM},
     )
     for extra in ("region", "evidence"):
         if extra in group:
             found = open_array(group, extra)
-            ds[extra] = ("y", "x"), lazy_stored(found), dict(found.attrs)
+            ds[extra] = ("y", "x"), lazy_stored(found), {k: v for k, v in found.attrs.items() if k != CHECKSUM}
     ds.encoding["source"] = painting.path
     return ds
 

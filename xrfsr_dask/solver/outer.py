@@ -54,12 +54,16 @@ def solve(
     report = progress or Silent()
     # One thread per product: tasks run side by side, and bits must not depend on the number of cores.
     with states.locked(plan, restart=restart), threadpool_limits(1):
-        state = states.load(plan)
+        fingerprint = plan.fingerprint()
+        state = states.load(plan, fingerprint)
         if state is None and resume:
             raise ResumeError(f"there is no unfinished run '{plan.name}' in {plan.painting.path} to resume.")
+        if state is None:
+            states.begin(plan, fingerprint)
         report.expect(task_count(plan, state))
         road = joint.run if plan.options.method == "joint" else alternate
         plan, state = road(plan, state, executor, report)
+        states.require_unchanged(plan)
         finish(plan, state, executor, report)
         states.discard(plan)  # here, where no second run can have begun
     return state

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.metadata
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +17,10 @@ from xrfsr_dask.errors import MemoryBudgetError, OptionError, StoreError
 from xrfsr_dask.kernels.colour import CENTRES
 from xrfsr_dask.kernels.sampling import Beam, needed_bounds
 from xrfsr_dask.kernels.smoothness import SMOOTHNESS_MARGIN
+from xrfsr_dask.kernels.spectral import MOST_DIRECTIONS
 from xrfsr_dask.options import RunOptions, SolveOptions, as_attributes
 from xrfsr_dask.store import Painting, Patch
-from xrfsr_dask.store.arrays import bytes_in_hand, open_array, open_group, stored_checksum
+from xrfsr_dask.store.arrays import bytes_in_hand, open_array, open_group, stored_checksum, work_area
 from xrfsr_dask.store.patches import CHUNK_SPOTS, check_name
 from xrfsr_dask.store.results import TRUTH, shard_of
 from xrfsr_dask.tiling.budget import KERNELS, choose_tile, megabytes
@@ -55,13 +58,20 @@ class Plan:
     """Side of a cell, px."""
     tile: int
     """Side of a tile, px."""
+    identity: str = "unplanned"
+    """Of the fingerprint: runs of other inputs or options never share a folder of state."""
     layers: tuple[int, int] | None = None
     """Visible and hidden endmembers where the data decide (`joint`), once they have; None: as options say."""
 
     @property
+    def base(self) -> Path:
+        """Folder of the run: its lock, its checkpoint, and `work`."""
+        return work_area(self.painting.path) / self.name
+
+    @property
     def work(self) -> Path:
-        """Folder of the run's state."""
-        return Path(self.painting.path) / "work" / self.name
+        """Folder of the run's state. A task left over from an earlier run of the same name writes elsewhere."""
+        return self.base / self.identity
 
     @property
     def scale(self) -> float:
@@ -147,9 +157,8 @@ class Plan:
     @property
     def start_bytes(self) -> int:
         """Bytes the start (13) needs in the driver: the sampled spots, once more with colours, and codes."""
-        spots = sum(patch.shape[0] * patch.shape[1] for patch in self.painting.patches)
         n_channel = self.painting.patches[0].shape[2]
-        return 4 * min(self.options.start_spots, spots) * (3 * n_channel + 8 * self.options.atoms)
+        return 4 * min(self.options.start_spots, self._spots) * (3 * n_channel + 8 * self.options.atoms)
 
     def spot_blocks(self, chunk: Chunk) -> list[Rect]:
         """A chunk of spots in squares whose abundances below them are at most `_SEEN_BYTES`, if that can be."""
@@ -201,6 +210,37 @@ class Plan:
             most = max(most, seen + bytes_in_hand(4 * self.cell**2 * self.atoms), photograph)
         return least_bytes(n_channel, self.atoms) + most
 
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes on disk while the run goes on, at most: state, and the result as it is put together."""
+        pixels, spots = self._stored_pixels, self._spots
+        n_channel = self.painting.patches[0].shape[2]
+        state = 4 * pixels * self.atoms
+        endmembers = 8 * self.atoms * (n_channel + self.atoms)
+        if self.options.method == "joint":  # scores, their variance, colours, and what is seen of each spot
+            small = 4 * spots * (2 * min(MOST_DIRECTIONS, n_channel) + CENTRES + self.atoms) + 8 * pixels
+        else:  # counts against two dictionaries
+            small = 2 * 4 * spots * max(self.n_hidden, self.options.atoms)
+        return 2 * state + small + 3 * endmembers + self.result_bytes - state
+
+    @property
+    def _stored_pixels(self) -> int:
+        """Pixels of whole cells: those that the far edges cut off are stored whole."""
+        ny, nx = (-(-n // self.cell) * self.cell for n in self.painting.shape)
+        return ny * nx
+
+    @property
+    def _spots(self) -> int:
+        return sum(patch.shape[0] * patch.shape[1] for patch in self.painting.patches)
+
+    @property
+    def result_bytes(self) -> int:
+        """Bytes of the result on disk."""
+        pixels, spots = self._stored_pixels, self._spots
+        maps = 2 if self.options.method == "joint" else 1  # coverage, and evidence
+        n_channel = self.painting.patches[0].shape[2]
+        return 4 * (pixels * (self.atoms + maps) + spots + self.atoms * n_channel)
+
     def fingerprint(self) -> dict[str, Any]:
         """Everything the result depends on, to recognise a run that may be resumed."""
         p = self.painting
@@ -211,15 +251,30 @@ class Plan:
         for patch in self.painting.patches:
             found[f"patch {patch.name}"] = [
                 list(patch.shape), patch.transform.tolist(), patch.spot_mm, patch.footprint, patch.gain,
-                patch.noise, stored_checksum(patch.counts()),
+                patch.noise, patch.max_counts, stored_checksum(patch.counts()),
+                stored_checksum(open_array(open_group(patch.path), "energy")),
             ]  # fmt: skip
         return found
 
 
+def identity_of(fingerprint: dict[str, Any]) -> str:
+    """A short name for a fingerprint; 0 and 0.0 are the same."""
+    plain = json.loads(json.dumps(fingerprint), parse_int=float)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def plan_run(
-    painting: Painting, *, name: str, options: SolveOptions, resources: RunOptions, slots: int
+    painting: Painting,
+    *,
+    name: str,
+    options: SolveOptions,
+    resources: RunOptions,
+    slots: int,
+    task_bytes: int | None = None,
 ) -> Plan:
     """Choose cell and tile for a run and check that it fits the memory, before anything is done.
+
+    `slots` tasks run at once; each may need `task_bytes` where it runs, whatever `resources` grant.
 
     Raises
     ------
@@ -255,8 +310,9 @@ def plan_run(
         memory=resources.memory,
         longest=max(painting.shape),
         fixed=KERNELS,
+        each=task_bytes,
     )
-    return dataclasses.replace(plan, tile=tile)
+    return dataclasses.replace(plan, tile=tile, identity=identity_of(plan.fingerprint()))
 
 
 def _aligned_factor(beams: list[Beam]) -> int | None:

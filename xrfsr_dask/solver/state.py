@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
-import socket
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,17 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import zarr
 
-from xrfsr_dask.errors import ResumeError, StoreError
+from xrfsr_dask.errors import DamagedStoreError, ResumeError
 from xrfsr_dask.kernels.dictionary import Dictionaries, Objective
-from xrfsr_dask.solver.run import Plan
-from xrfsr_dask.store.arrays import new_array, open_array, open_group, read_finite, remove_tree, write_values
+from xrfsr_dask.solver.run import Plan, identity_of
+from xrfsr_dask.store import Painting
+from xrfsr_dask.store.arrays import (
+    new_array,
+    open_array,
+    open_group,
+    read_finite,
+    remove_tree,
+    work_area,
+    write_values,
+)
+from xrfsr_dask.store.journal import add_line, cut_off_rest, read_lines, read_record, write_record
+from xrfsr_dask.store.locks import held, is_mine, require_mine
+from xrfsr_dask.store.metadata import nodes, read_metadata, seal
+from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, RECEIPTS, RUN, has_started
 
-_CHECKPOINT = "checkpoint.json"
-_RECEIPTS = "receipts.jsonl"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,9 @@ def receipt_of(tile: tuple[int, int, int, int], values: np.ndarray) -> Receipt:
     return Receipt(tuple(tile), checksum, float(values.min()), float(values.max()))  # type: ignore[arg-type]
 
 
-def new_generation(plan: Plan, generation: int, *, origin: str = "start") -> list[Receipt]:
+def new_generation(
+    plan: Plan, generation: int, *, origin: str = "start", beside: tuple[str, ...] = ()
+) -> list[Receipt]:
     """Create the array of a generation, or find what an interrupted pass of the same origin left of it.
 
     Parameters
@@ -97,6 +107,8 @@ def new_generation(plan: Plan, generation: int, *, origin: str = "start") -> lis
     generation : int
     origin : str
         What the pass computes from; receipts of a pass of another origin are void.
+    beside : tuple of str
+        Further (y, x) arrays of the run, by their path in its work folder, that each tile is written to.
 
     Returns
     -------
@@ -104,38 +116,32 @@ def new_generation(plan: Plan, generation: int, *, origin: str = "start") -> lis
         Tiles that are written already and need not be done again.
     """
     path = _generation_path(plan, generation)
-    found = _receipts(path / _RECEIPTS, origin)
+    first = {"origin": origin, "beside": list(beside)}
+    found = _receipts(path / RECEIPTS, first)
     if found:
+        cut_off_rest(path / RECEIPTS)
         return found
     shutil.rmtree(path, ignore_errors=True)
     group = zarr.create_group(str(path), zarr_format=3)
     shape = (*plan.painting.shape, plan.atoms)
     chunks = (plan.cell, plan.cell, plan.atoms)
     new_array(group, "abundance", shape=shape, dtype="f4", chunks=chunks, dims=("y", "x", "atom"))
-    (path / _RECEIPTS).write_text(json.dumps({"origin": origin}) + "\n")
+    seal(path)
+    add_line(path / RECEIPTS, first)
     return []
 
 
 def keep_receipt(plan: Plan, generation: int, receipt: Receipt) -> None:
     """Note that a tile is written."""
-    with (_generation_path(plan, generation) / _RECEIPTS).open("a") as file:
-        file.write(json.dumps(dataclasses.asdict(receipt)) + "\n")
+    add_line(_generation_path(plan, generation) / RECEIPTS, dataclasses.asdict(receipt))
 
 
-def _receipts(path: Path, origin: str) -> list[Receipt]:
-    """Receipts of a pass; a last line that was cut off by a kill is passed over."""
-    try:
-        first, *lines = path.read_text().splitlines()
-        if json.loads(first) != {"origin": origin}:
-            return []
-    except (OSError, ValueError):
+def _receipts(path: Path, first: dict[str, Any]) -> list[Receipt]:
+    """Receipts of a pass; lines that are damaged, or were cut off by a kill, are passed over."""
+    lines, _ = read_lines(path)
+    if not lines or lines[0] != first:
         return []
-    out = []
-    for line in lines:
-        with contextlib.suppress(ValueError, TypeError, KeyError):
-            told = json.loads(line)
-            out.append(Receipt(**(told | {"tile": tuple(told["tile"])})))
-    return out
+    return [Receipt(**(told | {"tile": tuple(told["tile"])})) for told in lines[1:]]
 
 
 def open_generation(plan: Plan, generation: int) -> zarr.Array:
@@ -161,6 +167,7 @@ def save_dictionaries(plan: Plan, number: int, D: Dictionaries) -> None:
     write_values(group, "Kn", D.Dnv @ D.Dnv.T, ("atom", "other_atom"))
     write_values(group, "Kvn", D.Dv @ D.Dnv.T, ("atom", "other_atom"))
     new_spot_arrays(plan, group.create_group("projected"), plan.n_hidden)
+    seal(path)
 
 
 def load_dictionaries(plan: Plan, number: int) -> Dictionaries:
@@ -198,33 +205,40 @@ def _dictionary_path(plan: Plan, number: int) -> Path:
 # The checkpoint
 
 
-def save(plan: Plan, state: State) -> State:
-    """Make `state` the one a run resumes from (temp, fsync, rename), then sweep what it no longer names.
+def begin(plan: Plan, fingerprint: dict[str, Any]) -> None:
+    """Write down what a new run depends on; what an earlier one left is removed."""
+    for old in plan.base.iterdir():
+        if old.is_dir():
+            remove_tree(old)
+    plan.work.mkdir()
+    write_record(plan.base / RUN, {"version": _VERSION, "fingerprint": fingerprint})
 
-    The receipts of its generation lie beside that generation.
+
+def save(plan: Plan, state: State) -> State:
+    """Make `state` the one a run resumes from, then sweep what it no longer names.
+
+    The receipts of its generation lie beside that generation. The checkpoint lists the arrays that are whole.
     """
-    text = json.dumps(
-        {
-            "version": _VERSION,
-            "state": dataclasses.asdict(state),
-            "fingerprint": plan.fingerprint(),
-        }
-    )
-    target = plan.work / _CHECKPOINT
-    partial = target.with_suffix(".partial")
-    with partial.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(target)
+    require_mine(plan.base / LOCK, f"run '{plan.name}'")
+    seal(plan.work)
     keep = {_generation_path(plan, state.generation), _dictionary_path(plan, state.dictionary)}
-    for old in [*plan.work.glob("gen-*"), *plan.work.glob("dictionary-*"), plan.work / "start"]:
-        if old not in keep:
-            shutil.rmtree(old, ignore_errors=True)
+    old = {*plan.work.glob("gen-*"), *plan.work.glob("dictionary-*"), plan.work / "start"} - keep
+    whole = [array for array in _arrays(plan.work) if not old & set(array.parents) and _is_whole(array)]
+    record = {
+        "version": _VERSION,
+        "identity": plan.identity,
+        "state": dataclasses.asdict(state),
+        "whole": [str(array.relative_to(plan.base)) for array in whole],
+    }
+    write_record(plan.base / CHECKPOINT, record)
+    if (plan.base / RUN).exists() and not (told := read_record(plan.base / RUN)).get("started"):
+        write_record(plan.base / RUN, told | {"started": True})
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)
     return state
 
 
-def load(plan: Plan) -> State | None:
+def load(plan: Plan, fingerprint: dict[str, Any]) -> State | None:
     """The state to resume from, None where there is none.
 
     Raises
@@ -232,17 +246,19 @@ def load(plan: Plan) -> State | None:
     ResumeError
         The unfinished run had other inputs or options; the message names what changed.
     """
-    path = plan.work / _CHECKPOINT
-    if not path.exists():
+    if not has_started(plan.base):
         return None
     try:
-        found = json.loads(path.read_text())
-        state, before = State(**found["state"]), found["fingerprint"]
-    except (ValueError, KeyError, TypeError) as error:
+        before = read_record(plan.base / RUN)["fingerprint"]
+        _refuse_changes(plan, before, json.loads(json.dumps(fingerprint)))
+        return State(**read_record(plan.base / CHECKPOINT)["state"])
+    except (DamagedStoreError, KeyError, TypeError) as error:
         raise ResumeError(
-            f"{path} is not a readable checkpoint ({error}); begin again with --restart."
+            f"run '{plan.name}' left no readable checkpoint ({error}); begin again with --restart."
         ) from error
-    now = json.loads(json.dumps(plan.fingerprint()))
+
+
+def _refuse_changes(plan: Plan, before: dict[str, Any], now: dict[str, Any]) -> None:
     changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if changed:
         details = "; ".join(_difference(key, before.get(key), now.get(key)) for key in changed)
@@ -250,12 +266,31 @@ def load(plan: Plan) -> State | None:
             f"an unfinished run '{plan.name}' had other inputs or options: {details}. "
             "Repeat it as it was, choose another --name, or discard it with --restart."
         )
-    return state
+
+
+def require_unchanged(plan: Plan) -> None:
+    """Refuse to make a result of inputs that changed while the run was going on, or of another's run."""
+    require_mine(plan.base / LOCK, f"run '{plan.name}'")
+    if identity_of(plan.fingerprint()) != plan.identity:
+        raise ResumeError(
+            f"photograph or patches of {plan.painting.path} changed while run '{plan.name}' was going on; "
+            "begin again with --restart."
+        )
 
 
 def discard(plan: Plan) -> None:
     """Remove all state of a run."""
-    remove_tree(plan.work)
+    remove_tree(plan.base)
+
+
+def discard_finished(painting: Painting, name: str) -> bool:
+    """Remove what a run that was killed just after its result was whole left behind; whether there was any."""
+    base = work_area(painting.path) / name
+    if not (Path(painting.path) / "results" / name).is_dir() or not (base / CHECKPOINT).exists():
+        return False
+    with held(base / LOCK, f"{painting.path}: run '{name}'"):
+        remove_tree(base)
+    return True
 
 
 @contextlib.contextmanager
@@ -264,36 +299,33 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
 
     A run that ends before its first checkpoint leaves nothing behind.
     """
-    path = plan.work / "lock.json"
-    me = {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
-    if path.exists() and (holder := _living_holder(path)):
-        raise StoreError(
-            f"{plan.painting.path}: run '{plan.name}' is being worked on by process {holder['pid']} on "
-            f"{holder['host']}; wait for it or stop it."
-        )
-    if restart:
-        discard(plan)
+    plan.base.mkdir(parents=True, exist_ok=True)
     try:
-        plan.work.mkdir(parents=True, exist_ok=True)
-        if not (plan.work / "zarr.json").exists():
-            zarr.create_group(str(plan.work), zarr_format=3)
-        path.write_text(json.dumps(me))
-        yield
+        with held(plan.base / LOCK, f"{plan.painting.path}: run '{plan.name}'"):
+            if restart:
+                for found in (CHECKPOINT, RUN):
+                    (plan.base / found).unlink(missing_ok=True)
+            plan.work.mkdir(exist_ok=True)
+            try:
+                yield
+            finally:
+                if not has_started(plan.base) and is_mine(plan.base / LOCK):
+                    discard(plan)
     finally:
-        path.unlink(missing_ok=True)
-        if not (plan.work / _CHECKPOINT).exists():
-            discard(plan)
+        with contextlib.suppress(OSError):
+            plan.base.rmdir()  # empty where nothing was begun
 
 
-def _living_holder(path: Path) -> dict[str, Any] | None:
-    try:
-        holder = json.loads(path.read_text())
-        same_host = holder["host"] == socket.gethostname()
-        if same_host and psutil.Process(holder["pid"]).create_time() != holder["started"]:
-            return None
-    except (ValueError, KeyError, psutil.NoSuchProcess):
-        return None
-    return holder
+def _arrays(folder: Path) -> list[Path]:
+    return [path.parent for path in nodes(folder) if read_metadata(path)["node_type"] == "array"]
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether every chunk of an array is there; a generation is, or it would not be named."""
+    if folder.parent.name.startswith("gen-"):
+        return True
+    array = open_array(open_group(folder.parent), folder.name)
+    return array.nchunks == sum(path.is_file() for path in (folder / "c").rglob("*")) or array.shape == ()
 
 
 def _difference(key: str, before: Any, now: Any) -> str:

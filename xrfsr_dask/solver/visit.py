@@ -19,6 +19,7 @@ def visit(
     progress: Progress,
     *,
     origin: str,
+    beside: tuple[str, ...] = (),
 ) -> None:
     """Let `task` write every tile of a new generation; those an interrupted visit finished are not done again.
 
@@ -32,8 +33,10 @@ def visit(
     executor, progress
     origin : str
         What the tiles are computed from; an interrupted visit of another origin is begun anew.
+    beside : tuple of str
+        Further arrays of the work folder that `task` writes its tile to.
     """
-    done = {receipt.tile for receipt in states.new_generation(plan, generation, origin=origin)}
+    done = {receipt.tile for receipt in states.new_generation(plan, generation, origin=origin, beside=beside)}
     progress.advance(len(done))
     tiles = [tile for tile in plan.tiles() if tuple(tile) not in done]
 

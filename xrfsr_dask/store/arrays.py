@@ -23,6 +23,7 @@ from zarr.core.array_spec import ArrayConfigParams
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.interrupts import unheard
 from xrfsr_dask.store.contents import recording
+from xrfsr_dask.store.metadata import NAME, check_array, read_metadata, seal
 
 Region = tuple[slice, ...]
 
@@ -105,16 +106,27 @@ def pixel_centres_mm(n: int, pitch_mm: float) -> np.ndarray:
 
 
 def open_group(path: str | Path, mode: Any = "r") -> zarr.Group:
-    """Open a group without consolidated metadata; raises `StoreError` where there is none."""
+    """Open a group, its metadata verified; raises `StoreError` where there is none.
+
+    Of Zarr's formats only the third: the second lets a store name a codec that unpickles.
+    """
+    metadata = Path(path) / NAME
     try:
-        return zarr.open_group(str(path), mode=mode, use_consolidated=False)
+        if metadata.is_file():
+            read_metadata(metadata)
+        return zarr.open_group(str(path), mode=mode, zarr_format=3, use_consolidated=False)
     except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{path}: there is no readable Zarr group here ({first_line(error)}).") from error
 
 
 def open_array(group: zarr.Group, name: str) -> zarr.Array:
-    """An array of `group` by its path inside it; raises `StoreError` naming what is missing."""
+    """An array of `group` by its path inside it, its metadata verified and found to be ours before Zarr acts
+    on them; raises `StoreError` naming what is missing or wrong."""
+    metadata = Path(where(group)) / name / NAME
     try:
+        found = read_metadata(metadata) if metadata.is_file() else {}
+        if found.get("node_type") == "array":
+            check_array(metadata, found)
         array = group[name]
     except (KeyError, FileNotFoundError) as error:
         raise StoreError(f"{where(group)} holds no array '{name}'.") from error
@@ -151,7 +163,13 @@ def _assembled(array: zarr.Array, region: Region, parts: list[Region]) -> np.nda
 
 
 def write(array: zarr.Array, region: Region, values: np.ndarray) -> None:
-    """Write `values` to a region of slices, with as few chunks in memory as `read` takes."""
+    """Write `values` to a region of slices, with as few chunks in memory as `read` takes.
+
+    Zarr would make the folder of an array anew that was removed since it was opened; a task that comes too
+    late is stopped here instead.
+    """
+    if not (Path(where(array)) / NAME).is_file():
+        raise StoreError(f"{where(array)} is gone: what was to be written is no longer needed.")
     corner = [part.start for part in region]
     for part in _pieces(array, region):
         array[part] = values[_shifted(part, corner)]
@@ -218,12 +236,21 @@ def read_finite(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
     return values
 
 
+def work_area(store_path: str | Path) -> Path:
+    """Where runs keep their state and patches and results are put together, inside the store.
+
+    It lies in the folder of an array. Zarr lists the folders of groups only, so no reader of the store meets
+    what comes and goes here, and all of it moves and goes with the store.
+    """
+    return Path(store_path) / "rgb" / "0" / "image" / ".work"
+
+
 @contextlib.contextmanager
 def staged(store_path: str | Path, destination: str) -> Iterator[zarr.Group]:
     """A new group that appears at `destination` (``patches/…``, ``results/…``) only when the block ends well.
 
-    It is written under ``work/`` and moved into place by one rename; after an error, a full disk or
-    Ctrl-C nothing of it is left and the store is as it was.
+    It is written in the work area and moved into place by one rename, its metadata sealed; after an error, a
+    full disk or Ctrl-C nothing of it is left and the store is as it was.
     """
     root = Path(store_path)
     target = root / destination
@@ -232,10 +259,12 @@ def staged(store_path: str | Path, destination: str) -> Iterator[zarr.Group]:
         raise taken
     kind, _, name = destination.rpartition("/")
     with (
-        partial_of(root / "work" / f"staging-{kind}-{name}") as partial,
-        partial_of(root / "work" / f"names-{kind}-{name}") as names,
+        partial_of(work_area(root) / f"staging-{kind}-{name}") as partial,
+        partial_of(work_area(root) / f"names-{kind}-{name}") as names,
     ):
+        partial.parent.mkdir(exist_ok=True)
         yield zarr.create_group(str(partial), zarr_format=3)
+        seal(partial)
         with recording(root, kind, name, names):
             if target.exists():
                 raise taken
@@ -269,6 +298,18 @@ def remove_tree(path: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
             if not path.exists():
                 time.sleep(0.1)
+
+
+def require_last_chunk(array: zarr.Array) -> zarr.Array:
+    """The array, if its last chunk is there: a shape that nothing was written for is refused unread."""
+    stored = array.shards or array.chunks
+    index = [max(0, -(-n // size) - 1) for n, size in zip(array.shape, stored, strict=True)]
+    if 0 in array.shape or not Path(where(array)).joinpath("c", *map(str, index)).is_file():
+        raise DamagedStoreError(
+            f"{where(array)}: the chunk c/{'/'.join(map(str, index))} is missing, the last of its shape "
+            f"{array.shape}. Run `xrfsr check` to list every damaged chunk."
+        )
+    return array
 
 
 def stored_checksum(array: zarr.Array) -> str:

@@ -17,7 +17,9 @@ from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.store.arrays import first_line, open_array, open_group, read
 from xrfsr_dask.store.contents import KINDS, lost
+from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
+from xrfsr_dask.store.unfinished import broken_receipts, faulty_records, runs, whole_arrays
 
 _REQUIRED = {
     "rgb/0": ("image", "y", "x"),
@@ -46,7 +48,9 @@ class CheckReport:
 
 
 def check_store(path: str | Path, progress: Progress | None = None) -> CheckReport:
-    """Read and verify every chunk of the photograph, patches and results; ``work/`` is left out.
+    """Read and verify every chunk and all metadata of photograph, patches, results and unfinished runs.
+
+    Of an unfinished run every chunk must be there that its checkpoint and receipts tell of.
 
     Raises
     ------
@@ -58,19 +62,72 @@ def check_store(path: str | Path, progress: Progress | None = None) -> CheckRepo
         raise StoreError(f"{path} does not exist or is not a folder.")
     not_opened = list(_not_opened(root))
     damage = list(_missing(root))
-    arrays: list[tuple[str, zarr.Array]] = []
+    arrays: list[tuple[Path, zarr.Array]] = []
     for folder in _nodes(root):
-        inside = str(folder.relative_to(root))
-        try:
-            if json.loads((folder / "zarr.json").read_bytes())["node_type"] == "array":
-                arrays.append((inside, open_array(open_group(folder.parent), folder.name)))
-        except (OSError, ValueError, KeyError, TypeError, StoreError) as error:
-            damage.append(Damage(f"{inside}/zarr.json", f"metadata not readable ({first_line(error)})"))
+        damage.extend(_faulty_metadata(root, folder, arrays))
+    damage.extend(
+        Damage(f"{folder.relative_to(root)}/{NAME}", f"its shape {array.shape} holds nothing")
+        for folder, array in arrays
+        if 0 in array.shape
+    )
+    unfinished = _unfinished(root, arrays, damage)
     report.expect(sum(_n_stored(array) for _, array in arrays))
-    for inside, array in arrays:
-        damage.extend(_damaged_chunks(root / inside, inside, array, report))
+    for folder, array in arrays:
+        damage.extend(_damaged_chunks(root, folder, array, report, partly=folder in unfinished))
     damage = damage or not_opened  # what was found piece by piece says more
     return CheckReport(len(arrays), sum(_n_stored(array) for _, array in arrays), tuple(damage))
+
+
+def _faulty_metadata(root: Path, folder: Path, arrays: list[tuple[Path, zarr.Array]]) -> Iterator[Damage]:
+    """Damage to the metadata of one node; an array is added to `arrays`."""
+    place = str((folder / NAME).relative_to(root))
+    try:
+        found = read_metadata(folder / NAME)
+        if found["node_type"] == "array":
+            arrays.append((folder, open_array(open_group(folder.parent), folder.name)))
+        if CHECKSUM not in found["attributes"] and _is_sealed(root):
+            yield Damage(place, "its metadata carry no checksum")
+    except (DamagedStoreError, OSError, ValueError, KeyError, TypeError, StoreError) as error:
+        yield Damage(place, f"metadata not readable ({first_line(error)})")
+
+
+def _is_sealed(root: Path) -> bool:
+    """Whether the store is of a version whose metadata carry checksums."""
+    try:
+        return bool(read_metadata(root / NAME)["attributes"].get("format_version", 0) >= 2)
+    except (DamagedStoreError, TypeError):
+        return True
+
+
+def _unfinished(root: Path, arrays: list[tuple[Path, zarr.Array]], damage: list[Damage]) -> set[Path]:
+    """Add arrays and damage of unfinished runs; the arrays that need not have all chunks yet."""
+    partly = set()
+    for run in runs(root):
+        inside = run.relative_to(root)
+        damage.extend(
+            Damage(f"{inside}/{name}", what) for name, what in [*faulty_records(run), *broken_receipts(run)]
+        )
+        whole = whole_arrays(run)
+        damage.extend(
+            Damage(f"{inside}/{name}/{NAME}", "the array or its metadata are missing")
+            for name in whole
+            if not (run / name / NAME).is_file()
+        )
+        for state in sorted(path for path in run.iterdir() if path.is_dir()):
+            for folder in _below(state):
+                if folder == state:
+                    continue
+                found = list(_faulty_metadata(root, folder, arrays))
+                damage.extend(d for d in found if "no checksum" not in d.what or _of(folder, run, whole))
+                if not _of(folder, run, whole):
+                    partly.add(folder)
+    return partly
+
+
+def _of(folder: Path, run: Path, whole: list[str]) -> bool:
+    """Whether a folder is one of the arrays of a run that are whole, or holds some."""
+    inside = str(folder.relative_to(run))
+    return any(name == inside or name.startswith(f"{inside}/") for name in whole)
 
 
 def _not_opened(root: Path) -> Iterator[Damage]:
@@ -85,7 +142,8 @@ def _not_opened(root: Path) -> Iterator[Damage]:
     try:
         open_painting(root)
     except StoreError as error:
-        if found.get("format") != FORMAT or found.get("format_version") != FORMAT_VERSION:
+        ours = found.get("format") == FORMAT and found.get("format_version") in range(1, FORMAT_VERSION + 1)
+        if not ours and not isinstance(error, DamagedStoreError):
             raise
         yield Damage(".", first_line(error))
 
@@ -100,7 +158,11 @@ def _is_array(folder: Path) -> bool:
 def _nodes(root: Path) -> Iterator[Path]:
     """Every folder below the root that must hold metadata; chunks and work are not entered."""
     yield root
-    waiting = [root / name for name in ("rgb", "patches", "results")]
+    yield from _below(*(root / name for name in GROUPS))
+
+
+def _below(*folders: Path) -> Iterator[Path]:
+    waiting = list(folders)
     while waiting:
         folder = waiting.pop(0)
         if folder.is_dir():
@@ -125,18 +187,21 @@ def _n_stored(array: zarr.Array) -> int:
     return math.prod(-(-n // c) for n, c in zip(array.shape, array.shards or array.chunks, strict=True))
 
 
-def _damaged_chunks(folder: Path, inside: str, array: zarr.Array, progress: Progress) -> Iterator[Damage]:
+def _damaged_chunks(
+    root: Path, folder: Path, array: zarr.Array, progress: Progress, *, partly: bool
+) -> Iterator[Damage]:
     stored = array.shards or array.chunks
     counts = [range(-(-n // c)) for n, c in zip(array.shape, stored, strict=True)]
     for index in itertools.product(*counts):
-        place = "/".join([inside, "c", *map(str, index)])
+        place = folder.joinpath("c", *map(str, index))
         region = tuple(
             slice(i * c, min((i + 1) * c, n)) for i, c, n in zip(index, stored, array.shape, strict=True)
         )
-        if not folder.joinpath("c", *map(str, index)).is_file():
-            yield Damage(place, "the chunk is missing")
+        if not place.is_file():
+            if not partly:
+                yield Damage(str(place.relative_to(root)), "the chunk is missing")
         elif what := _fault(array, region):
-            yield Damage(place, what)
+            yield Damage(str(place.relative_to(root)), what)
         progress.advance()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +18,20 @@ from xrfsr_dask.store.arrays import (
     partial_of,
     pixel_centres_mm,
     read,
+    require_last_chunk,
     write_coordinate,
 )
 from xrfsr_dask.store.contents import lost
+from xrfsr_dask.store.metadata import CHECKSUM, seal
 from xrfsr_dask.store.patches import Patch, open_patch
 
 FORMAT = "xrfsr painting"
-FORMAT_VERSION = 1
-GROUPS = ("rgb", "patches", "results", "work")
+FORMAT_VERSION = 2
+"""2: metadata carry checksums; 1 had none, and kept its work in a group ``work``."""
+GROUPS = ("rgb", "patches", "results")
 TRANSFERS = ("srgb", "linear")
+MOST_PX = 10**10
+"""Pixels of a photograph at most."""
 
 _PHOTO_CHUNK = 512  # px
 _SMALLEST_LEVEL = 512  # px; the pyramid stops once a level fits this
@@ -107,6 +113,7 @@ def create_painting(
         for name in GROUPS:
             root.create_group(name)
         _write_pyramid(root["rgb"], image, width_mm=width_mm, transfer=transfer, source=source)  # type: ignore[arg-type]
+        seal(partial)
         partial.rename(target)
     return open_painting(target)
 
@@ -144,7 +151,13 @@ def open_painting(path: str | Path) -> Painting:
         if not (target / name / "zarr.json").is_file():
             raise DamagedStoreError(f"{path} is damaged: its group '{name}' is missing.")
     level = open_group(target / "rgb" / "0")
-    ny, nx, n_band = open_array(level, "image").shape
+    image = require_last_chunk(open_array(level, "image"))
+    if image.ndim != 3 or image.dtype not in (np.uint8, np.uint16) or math.prod(image.shape[:2]) > MOST_PX:
+        raise DamagedStoreError(
+            f"{path} is damaged: its photograph has shape {image.shape} and type {image.dtype}; 8- or 16-bit "
+            f"(y, x, band) with at most {MOST_PX:g} px was expected."
+        )
+    ny, nx, n_band = image.shape
     pitch_mm, transfer = level.attrs.get("pitch_mm"), level.attrs.get("transfer")
     if not isinstance(pitch_mm, int | float) or not pitch_mm > 0 or transfer not in TRANSFERS:
         raise DamagedStoreError(
@@ -154,7 +167,7 @@ def open_painting(path: str | Path) -> Painting:
     if gone := lost(target, "patches"):
         raise DamagedStoreError(
             f"{path} is damaged: the folder of patch '{gone[0]}' is gone; put patches/{gone[0]} back, or, "
-            "if it was removed on purpose, take its name out of 'names' in patches/zarr.json."
+            f"if it was removed on purpose, take its name and '{CHECKSUM}' out of patches/zarr.json."
         )
     names = _groups(target / "patches")
     return Painting(
@@ -178,6 +191,8 @@ def _groups(folder: Path) -> list[str]:
     """Names of the groups of a folder; one that lost its metadata is an error, never passed over."""
     found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     for path in found:
+        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            raise StoreError(f"{path} is a link that leads out of the store; put the patch itself there.")
         if not (path / "zarr.json").is_file():
             raise DamagedStoreError(f"{path} is damaged: its zarr.json is missing; `xrfsr check` tells more.")
     return [path.name for path in found]

@@ -11,11 +11,14 @@ from typing import Any, Literal
 import numpy as np
 import zarr
 
-from xrfsr_dask.errors import OptionError, StoreError
-from xrfsr_dask.store.arrays import open_array, open_group
+from xrfsr_dask.errors import DamagedStoreError, OptionError, StoreError
+from xrfsr_dask.store.arrays import open_array, open_group, require_last_chunk
 
 CHUNK_SPOTS = 32
 """Counts lie in chunks of this many spots square times all channels."""
+
+MOST_SPOTS = 10**9
+"""Spots of a patch at most."""
 
 Footprint = Literal["box", "gaussian"]
 Noise = Literal["poisson", "gaussian"]
@@ -137,13 +140,22 @@ def open_patch(store_path: str | Path, name: str) -> Patch:
     """Open one patch of a store."""
     group = open_group(Path(store_path) / "patches" / name)
     attrs: dict[str, Any] = dict(group.attrs)
-    ny, nx, n_channel = open_array(group, "counts").shape
+    counts = require_last_chunk(open_array(group, "counts"))
+    if counts.ndim != 3 or math.prod(counts.shape[:2]) > MOST_SPOTS:
+        raise DamagedStoreError(
+            f"{store_path}: patch '{name}' has counts of shape {counts.shape}; (y, x, energy) with at most "
+            f"{MOST_SPOTS:g} spots was expected."
+        )
+    ny, nx, n_channel = counts.shape
     try:
         if attrs["footprint"] not in FOOTPRINTS or attrs["noise"] not in NOISES:
             raise ValueError(f"footprint {attrs['footprint']!r}, noise {attrs['noise']!r}")
         transform = np.array(attrs["transform"], float).reshape(3, 3)
         if not np.isfinite(transform).all() or step_of(transform) == 0:
             raise ValueError("transform")
+        numbers = [float(attrs[name]) for name in ("gain", "max_counts", "total_counts")]
+        if not all(map(math.isfinite, numbers)) or numbers[0] <= 0 or not (attrs["spot_mm"] or 1.0) > 0:
+            raise ValueError("gain, spot_mm, max_counts or total_counts")
         return Patch(
             store_path=str(store_path),
             name=name,

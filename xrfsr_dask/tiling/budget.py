@@ -11,6 +11,9 @@ from xrfsr_dask.errors import MemoryBudgetError
 KERNELS = 64 * 10**6
 """Bytes of a process, whatever it solves: the compiled kernels and what runs them."""
 
+WORKER = 400 * 2**20
+"""Bytes of a worker process before it does anything: interpreter, imports and compiled kernels."""
+
 HEAP_VARIABLES = {"MALLOC_ARENA_MAX": "1"}
 """What `one_heap` does, as the environment of a process to be started."""
 
@@ -40,6 +43,7 @@ def choose_tile(
     memory: int,
     longest: int,
     fixed: int = 0,
+    each: int | None = None,
 ) -> int:
     """Side of a tile, px, such that `slots` tasks at once stay within `memory`.
 
@@ -59,6 +63,8 @@ def choose_tile(
         Bytes of these that go to something else.
     longest : int
         Longer side of the painting, px; no tile need be larger.
+    each : int, optional
+        Bytes one task may need where it runs, whatever `memory` says.
 
     Raises
     ------
@@ -68,9 +74,16 @@ def choose_tile(
     most = min(_LARGEST_TILE_CELLS, -(-longest // cell))
     sizes = [asked] if asked else [n * cell for n in range(most, 0, -1)]
     for size in sizes:
-        if fixed + slots * bytes_of(size) <= memory:
+        if fixed + slots * bytes_of(size) <= memory and (each is None or bytes_of(size) <= each):
             return size
-    need = fixed + slots * bytes_of(sizes[-1])
+    need = bytes_of(sizes[-1])
+    if each is not None and need > each:
+        raise MemoryBudgetError(
+            f"a task with tiles of {sizes[-1]} px needs {megabytes(need)}, a worker of the cluster leaves "
+            f"{megabytes(max(0, each))} to each of its threads; start workers with more memory or fewer threads"
+            + (", or ask for a smaller --tile." if asked else ", or use fewer --atoms.")
+        )
+    need = fixed + slots * need
     raise MemoryBudgetError(
         f"{slots} tasks at once with tiles of {sizes[-1]} px need {megabytes(need)}, the limit is "
         f"{megabytes(memory)}; raise --memory, "

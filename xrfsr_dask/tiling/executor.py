@@ -18,6 +18,7 @@ from dask.base import tokenize
 from dask.callbacks import Callback
 
 from xrfsr_dask.errors import ClusterError
+from xrfsr_dask.tiling.budget import WORKER
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,6 +28,7 @@ Done = Callable[[int, Any], None]
 _FAN_IN = 8  # parts merged by one task
 _WINDOW = 3  # tasks in flight per thread of a cluster
 _POLL_S = 2.0
+_PAUSED = 0.8  # of its limit at which Dask pauses a worker (distributed.worker.memory.pause)
 
 
 class Executor(Protocol):
@@ -35,6 +37,10 @@ class Executor(Protocol):
     @property
     def slots(self) -> int:
         """How many tasks run at the same time."""
+
+    @property
+    def task_bytes(self) -> int | None:
+        """Bytes one task may need where it runs; None where only the plan says."""
 
     def map(self, fn: Callable[[T], R], tasks: Sequence[T], done: Done) -> list[R]:
         """`fn` of every task, in the order of `tasks`; `done` is called after each, in this process."""
@@ -54,6 +60,11 @@ class LocalExecutor:
     def slots(self) -> int:
         """How many tasks run at the same time."""
         return self._threads
+
+    @property
+    def task_bytes(self) -> int | None:
+        """None: this process has no limit of its own."""
+        return None
 
     def map(self, fn: Callable[[T], R], tasks: Sequence[T], done: Done) -> list[R]:
         """See `Executor`."""
@@ -95,6 +106,14 @@ class ClientExecutor:
     def slots(self) -> int:
         """Threads of the cluster now."""
         return max(1, sum(self._client.nthreads().values()))
+
+    @property
+    def task_bytes(self) -> int | None:
+        """What the smallest worker leaves to a thread before Dask pauses it; a larger task would kill worker
+        after worker."""
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [(w["memory_limit"], w["nthreads"]) for w in workers if w["memory_limit"]]
+        return min((int((_PAUSED * most - WORKER) / max(1, n)) for most, n in limits), default=None)
 
     def map(self, fn: Callable[[T], R], tasks: Sequence[T], done: Done) -> list[R]:
         """See `Executor`."""

@@ -14,6 +14,7 @@ from xrfsr_dask.kernels.cokriging import Law, Prior
 from xrfsr_dask.kernels.colour import Colours
 from xrfsr_dask.solver.run import Plan
 from xrfsr_dask.store.arrays import new_array, open_array, open_group, read_finite, write_values
+from xrfsr_dask.store.metadata import seal
 
 SPOT_ARRAYS = ("scores", "variance", "features", "seen")
 """Per spot: scores in the basis, variance of their noise, S phi, and S A of the finished abundances."""
@@ -22,6 +23,9 @@ FIELD = "field"
 """Name of the field that was chosen."""
 
 _FOLDER = "joint"
+
+EVIDENCE = f"{_FOLDER}/evidence"
+"""The map of evidence, by its path in the work folder."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ def save_field(plan: Plan, name: str, field: Field) -> None:
     _put(group, "directions", field.directions, ("score", "direction"))
     group.attrs["sharp"] = field.sharp
     group.attrs["drift"], group.attrs["hidden"] = list(field.prior.drift), list(map(list, field.prior.hidden))
+    seal(plan.work / _FOLDER / name, anew=True)
 
 
 def load_field(plan: Plan, name: str = FIELD) -> Field:
@@ -128,6 +133,7 @@ def load_field(plan: Plan, name: str = FIELD) -> Field:
 def save_limits(plan: Plan, limits: dict[str, float]) -> None:
     """Largest values met, which bound exact sums."""
     open_group(plan.work / _FOLDER, mode="r+").attrs["limits"] = json.dumps(limits)
+    seal(plan.work / _FOLDER, anew=True)
 
 
 def load_limits(plan: Plan) -> dict[str, float]:

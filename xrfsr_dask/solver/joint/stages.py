@@ -199,7 +199,7 @@ def unmix(plan: Plan, state: State, executor: Executor, progress: Progress) -> S
     """Abundances of every pixel, tile by tile."""
     model.new_evidence(plan)
     task = partial(unmix_tile, plan, 1, state.dictionary)
-    visit(plan, 1, task, executor, progress, origin=f"joint tile-{plan.tile}")
+    visit(plan, 1, task, executor, progress, origin=f"joint tile-{plan.tile}", beside=(model.EVIDENCE,))
     return state.moved(generation=1)
 
 

@@ -1,0 +1,215 @@
+"""Harm to every file of a store with a result and unfinished runs: found by a check, never read as a number."""
+
+import shutil
+
+import pytest
+from engine.scenes import (
+    JOINT,
+    OPTIONS,
+    PAPER,
+    InterruptAfter,
+    narrow_painting,
+    planned,
+    result_hash,
+    run_folder,
+)
+
+from xrfsr_dask.cli import main
+from xrfsr_dask.errors import XrfsrError
+from xrfsr_dask.solver import solve
+from xrfsr_dask.solver.outer import task_count
+from xrfsr_dask.store.arrays import work_area
+from xrfsr_dask.store.check import check_store
+from xrfsr_dask.tiling.executor import LocalExecutor
+
+HARMS = {
+    "flip": lambda good: (
+        good[: len(good) // 2] + bytes([good[len(good) // 2] ^ 1]) + good[len(good) // 2 + 1 :]
+    ),
+    "flip first": lambda good: bytes([good[0] ^ 4]) + good[1:],
+    "truncate": lambda good: good[: len(good) // 2],
+    "empty": lambda good: b"",
+    "delete": lambda good: None,
+}
+
+
+def harmed(file, harm):
+    """Whether there was anything to harm."""
+    good = file.read_bytes()
+    if not good:
+        return False
+    bad = HARMS[harm](good)
+    file.unlink() if bad is None else file.write_bytes(bad)
+    return True
+
+
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory):
+    """A result of `paper`; and a run of each method, in the middle of a visit to the tiles."""
+    path = tmp_path_factory.mktemp("damage") / "p.zarr"
+    narrow_painting(path)
+    solve(planned(path, name="done", tile=100), LocalExecutor(2))
+    for name, options in (("r", PAPER), ("j", JOINT)):
+        run = planned(path, options, name=name, tile=50)
+        interrupt_in_a_visit(run)
+    assert check_store(path).damage == ()
+    return path
+
+
+def interrupt_in_a_visit(run) -> None:
+    """Stop a run with four receipts of a visit: the first (joint), or that of the second iteration (paper)."""
+
+    class Stop(InterruptAfter):
+        def advance(self, n: int = 1) -> None:
+            if list(run.work.glob("gen-*")) and self.in_a_visit():
+                raise KeyboardInterrupt
+
+        def in_a_visit(self) -> bool:
+            newest = max(run.work.glob("gen-*"))
+            lines = len((newest / "receipts.jsonl").read_text().splitlines())
+            return (
+                newest.name == ("gen-000001" if run.options.method == "joint" else "gen-000003") and lines >= 5
+            )
+
+    with pytest.raises(KeyboardInterrupt):
+        solve(run, LocalExecutor(1), progress=Stop(0))
+
+
+def files(path):
+    return sorted(p for p in path.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("kind", ["chunks", "metadata"])
+def test_a_check_names_every_harmed_file(unfinished, tmp_path, harm, kind, capsys):
+    """All chunks at once, and all metadata and records at once, but those without which it is no store."""
+    path = tmp_path / "p.zarr"
+    shutil.copytree(unfinished, path)
+    chosen = [f for f in files(path) if bool(f.suffix) == (kind == "metadata") and f.parent not in tops(path)]
+    chosen = [f for f in chosen if harmed(f, harm) and not is_harmless(f, harm)]
+    assert len(chosen) > 30
+    found = {damage.place for damage in check_store(path).damage}
+    assert [str(f.relative_to(path)) for f in chosen if not named_by(found, f.relative_to(path))] == []
+    assert main(["check", str(path), "--quiet"]) == 1
+    capsys.readouterr()
+
+
+def tops(path):
+    """Folders whose metadata make it a store, or a run, at all: these are harmed one at a time."""
+    return [
+        path,
+        run_folder(path),
+        run_folder(path).with_name("j"),
+        *(path / name for name in ("rgb", "rgb/0", "patches", "results")),
+    ]
+
+
+def named_by(found, file) -> bool:
+    """An array that lost its metadata and one that lost a chunk of a visit are named as a whole."""
+    return bool({str(file), *map(str, file.parents[: 4 if file.suffix == "" else 1])} & found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("harm", HARMS)
+def test_a_check_finds_every_harm_to_every_file(unfinished, tmp_path, harm, capsys):
+    path = tmp_path / "p.zarr"
+    shutil.copytree(unfinished, path)
+    missed, n = [], 0
+    for file in files(path):
+        good = file.read_bytes()
+        if harmed(file, harm):
+            n += 1
+            if not check_store(path).damage and not is_harmless(file, harm):
+                missed.append(str(file.relative_to(path)))
+            file.write_bytes(good)
+    assert missed == []
+    assert n > 150
+    assert main(["check", str(path), "--quiet"]) == 0
+    harmed(files(path)[-1], "empty")
+    assert main(["check", str(path), "--quiet"]) == 1
+    capsys.readouterr()
+
+
+def is_harmless(file, harm) -> bool:
+    """Receipts that are cut off within a line, as by a kill: the tiles are done again."""
+    return file.name == "receipts.jsonl" and harm == "truncate"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize(("name", "method"), [("r", "paper"), ("j", "joint")])
+def test_a_run_over_harmed_state_is_refused_by_name_or_ends_with_the_same_bits(
+    unfinished, tmp_path, harm, name, method
+):
+    """Every metadata file and record, and the first, a middle and the last chunk of every array."""
+    options = OPTIONS[method]
+    alone = tmp_path / "alone.zarr"
+    narrow_painting(alone)
+    solve(planned(alone, options, name=name), LocalExecutor(2))
+    right, outcomes = result_hash(alone, name), {"refused": 0, "same": 0}
+    inside = unfinished
+    for file in some_files(work_area(inside) / name):
+        path = tmp_path / "p.zarr"
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(inside, path)
+        if not harmed(path / file.relative_to(inside), harm):
+            continue
+        told = solved_or_told(planned(path, options, name=name))
+        outcomes["refused" if told else "same"] += 1
+        assert named_in(told, file) if told else result_hash(path, name) == right, (file, told)
+    assert outcomes["refused"] > 5
+
+
+def solved_or_told(plan) -> str:
+    try:
+        solve(plan, LocalExecutor(2))
+    except XrfsrError as error:
+        return str(error)
+    return ""
+
+
+def some_files(folder):
+    for path in files(folder):
+        siblings = files(path.parent)
+        if path.suffix or path in (siblings[0], siblings[len(siblings) // 2], siblings[-1]):
+            yield path
+
+
+def named_in(message: str, file) -> bool:
+    """The array's or record's own path stands in the message."""
+    parts = file.parts[file.parts.index(".work") + 3 :]
+    array = "/".join(part for part in parts if part not in ("zarr.json", "c") and not part.isdigit())
+    return array.split("/")[0] in message
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("name", ["abundance", "endmember", "layer", "coverage", "y", "energy"])
+def test_a_harmed_result_is_an_error_with_array_and_place_and_never_a_number(unfinished, tmp_path, harm, name):
+    from xrfsr_dask.result import open_result
+
+    path = tmp_path / "p.zarr"
+    shutil.copytree(unfinished, path)
+    folder = path / "results" / "done" / name
+    for file in (files(folder / "c")[0], folder / "zarr.json"):
+        good = file.read_bytes()
+        harmed(file, harm)
+        with pytest.raises(XrfsrError, match=f"results/done.*{name}"):
+            open_result(path, "done").load()
+        file.write_bytes(good)
+    open_result(path, "done").load()
+
+
+def test_a_damaged_checkpoint_is_refused_and_its_state_kept(unfinished, tmp_path):
+    path = tmp_path / "p.zarr"
+    shutil.copytree(unfinished, path)
+    file = run_folder(path) / "checkpoint.json"
+    for harm in HARMS:
+        good = file.read_bytes()
+        harmed(file, harm)
+        with pytest.raises(
+            XrfsrError, match=r"run 'r' left no readable checkpoint .*checkpoint.json.*--restart"
+        ):
+            solve(planned(path), LocalExecutor(1))
+        file.write_bytes(good)
+    assert task_count(planned(path)) > 0
+    solve(planned(path), LocalExecutor(2), resume=True)

@@ -1,0 +1,196 @@
+"""Stores made to harm: refused by their metadata before an array is read, and nothing is unpickled."""
+
+import contextlib
+import json
+import os
+import pickle
+import shutil
+import time
+
+import numpy as np
+import pytest
+from engine.scenes import PAPER, narrow_painting, planned
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from xrfsr_dask.cli import main
+from xrfsr_dask.errors import StoreError, XrfsrError
+from xrfsr_dask.result import open_result
+from xrfsr_dask.solver import solve
+from xrfsr_dask.store import open_painting
+from xrfsr_dask.store.arrays import open_array, open_group, read
+from xrfsr_dask.store.check import check_store
+from xrfsr_dask.store.metadata import CHECKSUM, checksum_of
+from xrfsr_dask.tiling.executor import LocalExecutor
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    path = tmp_path_factory.mktemp("good") / "p.zarr"
+    narrow_painting(path, "a")
+    solve(planned(path, PAPER, tile=500), LocalExecutor(1))
+    return path
+
+
+@pytest.fixture
+def store(good, tmp_path):
+    return shutil.copytree(good, tmp_path / "p.zarr")
+
+
+def forge(file, change) -> None:
+    """Change metadata and give them the checksum that belongs to them, as an attacker would."""
+    found = json.loads(file.read_text())
+    change(found)
+    if isinstance(found.get("attributes"), dict):
+        found["attributes"].pop(CHECKSUM, None)
+        found["attributes"][CHECKSUM] = checksum_of(found)
+    file.write_text(json.dumps(found))
+
+
+def sets(*keys_and_value):
+    *keys, value = keys_and_value
+
+    def change(found):
+        for key in keys[:-1]:
+            found = found[key]
+        found[keys[-1]] = value
+
+    return change
+
+
+HUGE = 2**40
+CHUNKS = ("chunk_grid", "configuration", "chunk_shape")
+FORGERIES = {
+    "huge shape": sets("shape", [HUGE, HUGE, 24]),
+    "tall shape": sets("shape", [10**6, 10, 24]),
+    "negative shape": sets("shape", [-1, 10, 24]),
+    "no pixels": sets("shape", [0, 10, 24]),
+    "fractions": sets("shape", [30.5, 10, 24]),
+    "words": sets("shape", "many"),
+    "five axes": sets("shape", [30, 10, 24, 1, 1]),
+    "huge chunks": sets(*CHUNKS, [HUGE, 10, 24]),
+    "empty chunks": sets(*CHUNKS, [0, 10, 24]),
+    "objects": sets("data_type", "object"),
+    "strings": sets("data_type", "string"),
+    "structs": sets("data_type", {"name": "structured", "configuration": {"fields": [["a", "int8"]]}}),
+    "bytes": sets("data_type", {"name": "variable_length_bytes"}),
+    "pickle": sets("codecs", [{"name": "numcodecs.pickle", "configuration": {}}]),
+    "vlen": sets("codecs", [{"name": "vlen-bytes", "configuration": {}}]),
+    "no codecs": sets("codecs", []),
+    "nested": sets("codecs", [{"name": "sharding_indexed", "configuration": {"codecs": [{"name": "pickle"}]}}]),
+    "grid": sets("chunk_grid", {"name": "rectilinear", "configuration": {"chunk_shape": [32, 32, 24]}}),
+    "keys": sets("chunk_key_encoding", {"name": "v2", "configuration": {"separator": "."}}),
+    "transformer": sets("storage_transformers", [{"name": "redirect", "configuration": {"to": "/etc"}}]),
+    "group": sets("node_type", "group"),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+@pytest.mark.parametrize("array", ["patches/a/counts", "rgb/0/image", "results/r/abundance"])
+def test_forged_metadata_are_refused_before_the_first_read(store, monkeypatch, forgery, array, capsys):
+    forge(store / array / "zarr.json", FORGERIES[forgery])
+    chunks = [p for p in (store / array / "c").rglob("*") if p.is_file()]
+    for chunk in chunks:
+        chunk.unlink()  # a read would find nothing; a refusal does not look
+        chunk.mkdir()
+    began = time.monotonic()
+    with pytest.raises(
+        XrfsrError, match={"patches": "patch", "results": "result"}.get(array.split("/")[0], "image|photograph")
+    ):
+        open_result(store, "r").load()  # opens the painting first
+    assert check_store(store).damage or forgery == "group"
+    assert main(["check", str(store), "--quiet"]) == 1
+    assert main(["info", str(store), "--quiet"]) in (0, 1)
+    assert time.monotonic() - began < 20
+    assert "unforeseen" not in capsys.readouterr().err
+
+
+class Planted:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, trace) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.trace),)
+
+
+def test_nothing_is_unpickled_from_a_store(store, tmp_path, capsys):
+    """A group and an array of Zarr's second format, whose object codec would unpickle."""
+    trace = tmp_path / "trace"
+    counts = store / "patches" / "a" / "counts"
+    shutil.rmtree(counts)
+    counts.mkdir()
+    array = {"zarr_format": 2, "shape": [1], "chunks": [1], "dtype": "|O", "fill_value": None, "order": "C"}
+    array |= {"compressor": None, "filters": [{"id": "pickle", "protocol": 5}]}
+    (counts / ".zarray").write_text(json.dumps(array))
+    (counts / "0").write_bytes(pickle.dumps(np.array([Planted(trace)], dtype=object)))
+    (store / "patches" / "a" / ".zgroup").write_text('{"zarr_format": 2}')
+    with pytest.raises(XrfsrError):
+        read(open_painting(store).patches[0].counts())
+    (store / "patches" / "a" / "zarr.json").unlink()
+    with pytest.raises(XrfsrError):
+        open_painting(store)
+    with pytest.raises(StoreError, match="no readable Zarr group"):
+        read(open_array(open_group(store / "patches" / "a"), "counts"))
+    for command in ("info", "check", "solve"):
+        assert main([command, str(store), "--quiet"]) == 1
+    assert not trace.exists()
+    assert "unforeseen" not in capsys.readouterr().err
+
+
+def test_paths_that_leave_the_store_are_refused(store, tmp_path):
+    outside = shutil.copytree(store / "patches" / "a", tmp_path / "outside")
+    (store / "patches" / "b").symlink_to(outside, target_is_directory=True)
+    with pytest.raises(StoreError, match="patches/b is a link that leads out of the store"):
+        open_painting(store)
+    (store / "patches" / "b").unlink()
+    forge(store / "patches" / "zarr.json", sets("attributes", "names", ["a", "../../outside"]))
+    with pytest.raises(StoreError, match=r"\.\./\.\./outside"):
+        open_painting(store)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def leaves(found, path=()):
+    """Every place in a JSON document."""
+    pairs = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ()
+    for key, value in pairs:
+        yield (*path, key)
+        yield from leaves(value, (*path, key))
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=int(os.environ.get("XRFSR_FUZZ", "300")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.data())
+def test_metadata_with_any_value_anywhere_are_refused_by_name_or_harmless(good, tmp_path_factory, data):
+    """A value at any place of any node's metadata, with the right checksum."""
+    store = shutil.copytree(good, tmp_path_factory.mktemp("fuzz") / "p.zarr")
+    try:
+        nodes = sorted(p for p in store.rglob("zarr.json"))
+        node = data.draw(st.sampled_from(nodes), label="node")
+        place = data.draw(st.sampled_from(sorted(leaves(json.loads(node.read_text())), key=str)), label="place")
+        forge(node, sets(*place, data.draw(json_values, label="value")))
+        ends_or_refuses(lambda: open_painting(store))
+        ends_or_refuses(lambda: check_store(store))
+        ends_or_refuses(lambda: open_result(store, "r").load())
+        ends_or_refuses(lambda: planned(store, PAPER, name="s"))
+    finally:
+        shutil.rmtree(store.parent)
+
+
+def ends_or_refuses(call) -> None:
+    """It gives something or refuses in our words, within seconds."""
+    began = time.monotonic()
+    with contextlib.suppress(XrfsrError):
+        call()
+    assert time.monotonic() - began < 10

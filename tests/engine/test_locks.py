@@ -1,0 +1,285 @@
+"""Two runs at once, changed inputs, and tasks that come too late."""
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+from engine.scenes import (
+    PAPER,
+    InterruptAfter,
+    add_narrow_patch,
+    checkpoint,
+    has_passes,
+    narrow_painting,
+    planned,
+    result_hash,
+    run_folder,
+    started,
+    wait_for,
+    words,
+)
+from helpers import tree_bytes
+
+from xrfsr_dask.cli import main
+from xrfsr_dask.errors import ResumeError, StoreError
+from xrfsr_dask.progress import Silent
+from xrfsr_dask.solver import passes, solve
+from xrfsr_dask.solver import state as states
+from xrfsr_dask.store import locks
+from xrfsr_dask.store.arrays import open_array, open_group, work_area, write
+from xrfsr_dask.store.journal import read_record, write_record
+from xrfsr_dask.tiling.executor import LocalExecutor
+
+
+def interrupted(path, tasks: int = 40, patches: str = "ab") -> None:
+    narrow_painting(path, patches)
+    with pytest.raises(KeyboardInterrupt):
+        solve(planned(path), LocalExecutor(1), progress=InterruptAfter(tasks))
+
+
+def test_a_second_run_in_another_process_is_refused_with_the_firsts_identity(tmp_path):
+    path = tmp_path / "p.zarr"
+    narrow_painting(path)
+    first = started(words(path, "paper", "--iterations", 500))
+    try:
+        wait_for(lambda: has_passes(path, 0), first)
+        second = started(words(path, "paper", "--iterations", 500))
+        _, err = second.communicate(timeout=60)
+        assert second.returncode == 1
+        assert f"run 'r' is being worked on by process {first.pid} on {socket.gethostname()}" in err
+        third = started(words(path, "paper", "--iterations", 500, "--restart"))
+        assert "is being worked on" in third.communicate(timeout=60)[1]
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.communicate()
+    assert (run_folder(path) / "lock.json").exists()  # of a dead process
+    solve(planned(path), LocalExecutor(2), restart=True)
+    assert not run_folder(path).exists()
+
+
+def test_of_many_that_begin_together_one_holds_the_lock(tmp_path):
+    path, held, told = tmp_path / "lock.json", [], []
+    gate = threading.Barrier(8)
+
+    def run():
+        gate.wait()
+        try:
+            with locks.held(path, "run 'r'"):
+                held.append(1)
+                time.sleep(0.3)
+        except StoreError as error:
+            told.append(str(error))
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(held) == 1
+    assert len(told) == 7
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("quiet_s", "alive"), [(5.0, True), (locks.DEAD_S + 5, False)])
+def test_a_lock_of_another_machine_holds_as_long_as_it_is_touched(tmp_path, quiet_s, alive):
+    path = tmp_path / "lock.json"
+    write_record(path, {"host": "elsewhere", "pid": 7, "started": 0.0})
+    now = time.time()
+    os.utime(path, (now - quiet_s, now - quiet_s))
+    if alive:
+        with pytest.raises(StoreError, match="by process 7 on elsewhere"), locks.held(path, "run 'r'"):
+            pass
+    else:
+        with locks.held(path, "run 'r'"):
+            assert read_record(path)["pid"] == os.getpid()
+
+
+def test_a_number_that_another_process_has_now_does_not_hold_a_lock(tmp_path):
+    path = tmp_path / "lock.json"
+    write_record(path, {"host": socket.gethostname(), "pid": os.getpid(), "started": 1.0})
+    with locks.held(path, "run 'r'"):
+        pass
+
+
+def test_a_run_whose_lock_was_taken_over_ends_at_its_next_checkpoint(tmp_path):
+    path = tmp_path / "p.zarr"
+    narrow_painting(path)
+
+    class TakenOver(Silent):
+        def advance(self, n: int = 1) -> None:
+            write_record(run_folder(path) / "lock.json", {"host": "elsewhere", "pid": 7, "started": 0.0})
+
+    with pytest.raises(StoreError, match="run 'r' was taken over by another process"):
+        solve(planned(path), LocalExecutor(1), progress=TakenOver())
+    assert read_record(run_folder(path) / "lock.json")["host"] == "elsewhere"
+
+
+def change_counts(path):
+    counts = open_array(open_group(path / "patches" / "a", mode="r+"), "counts")
+    counts[3, 4] = counts[3, 4] + 1
+
+
+def change_attribute(name, value):
+    def change(path):
+        meta = path / "patches" / "a" / "zarr.json"
+        found = json.loads(meta.read_text())
+        found["attributes"][name] = value
+        del found["attributes"]["checksum"]
+        meta.write_text(json.dumps(found))
+
+    return change
+
+
+def change_energy(path):
+    energy = open_array(open_group(path / "patches" / "a", mode="r+"), "energy")
+    energy[:] = energy[:] + 0.01
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (change_counts, "patch a changed"),
+        (change_attribute("gain", 1.5), "patch a changed"),
+        (change_attribute("spot_mm", 5.5), "patch a changed"),
+        (change_attribute("footprint", "gaussian"), "patch a changed"),
+        (change_energy, "patch a changed"),
+        (lambda path: add_narrow_patch(path, "b"), "patch b was absent, now there"),
+    ],
+    ids=["counts", "gain", "spot", "footprint", "energy", "added"],
+)
+def test_changed_inputs_are_refused_on_resume_by_name(tmp_path, change, words):
+    path = tmp_path / "p.zarr"
+    interrupted(path, patches="a")
+    change(path)
+    before = tree_bytes(path)
+    with pytest.raises(ResumeError, match=rf"an unfinished run 'r' had other inputs.*{words}.*--restart"):
+        solve(planned(path), LocalExecutor(1), resume=True)
+    assert tree_bytes(path) == before
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("atoms", 6), ("smoothness", 0.3), ("steps", 5), ("seed", 1), ("prox", "simplex"), ("method", "baseline1"),
+     ("iterations", 4), ("tolerance", 1e-3)],
+)  # fmt: skip
+def test_every_changed_option_is_refused_on_resume_by_name(tmp_path, option, value):
+    path = tmp_path / "p.zarr"
+    interrupted(path, patches="a")
+    other = dataclasses.replace(PAPER, **{option: value})
+    with pytest.raises(ResumeError, match=rf"{option} was .*, now {value}"):
+        solve(planned(path, other), LocalExecutor(1), resume=True)
+    assert checkpoint(path)["iteration"] >= 0
+
+
+def test_inputs_that_change_while_a_run_is_going_on_make_no_result(tmp_path):
+    path = tmp_path / "p.zarr"
+    narrow_painting(path, "a")
+
+    class Change(Silent):
+        done = 0
+
+        def advance(self, n: int = 1) -> None:
+            self.done += 1
+            if self.done == 45:
+                change_counts(path)
+
+    with pytest.raises(ResumeError, match="changed while run 'r' was going on"):
+        solve(planned(path), LocalExecutor(1), progress=Change())
+    assert not (path / "results" / "r").exists()
+
+
+def test_a_task_of_a_generation_long_swept_changes_nothing(tmp_path, monkeypatch):
+    """Its twin has done the tile meanwhile, as after a worker that was taken for dead."""
+    whole, path = tmp_path / "whole.zarr", tmp_path / "p.zarr"
+    for place in (whole, path):
+        narrow_painting(place)
+    solve(planned(whole), LocalExecutor(1))
+    late, go, told = [], threading.Event(), []
+
+    def slow_write(array, region, values):
+        if threading.current_thread() in late:
+            assert go.wait(60)
+            write(array, region, values + 0.125)  # were it to write, it would be seen
+        else:
+            write(array, region, values)
+
+    def stale(task):
+        try:
+            task()
+        except StoreError as error:
+            told.append(str(error))
+
+    monkeypatch.setattr(passes, "write", slow_write)
+    run = planned(path)
+
+    class Late(Silent):
+        """At the second generation a task begins that ends after the fourth is whole."""
+
+        def advance(self, n: int = 1) -> None:
+            stands = checkpoint(path)["generation"] if (run.base / "checkpoint.json").exists() else 0
+            if stands == 1 and not late:
+                tile = run.tiles()[3]
+                task = threading.Thread(
+                    target=stale,
+                    args=(lambda: passes.advance_tile(run, 1, checkpoint(path)["dictionary"], 1, tile),),
+                )
+                late.append(task)
+                task.start()
+                time.sleep(0.3)
+            if stands >= 4 and not go.is_set():
+                go.set()
+                late[0].join()
+
+    solve(run, LocalExecutor(1), progress=Late())
+    assert told
+    assert "is gone" in told[0]
+    assert result_hash(path) == result_hash(whole)
+    assert not list(work_area(path).iterdir())
+
+
+def test_a_task_of_a_run_that_was_discarded_cannot_write_into_the_next(tmp_path):
+    path = tmp_path / "p.zarr"
+    interrupted(path)
+    old, generation = planned(path), checkpoint(path)["generation"]
+    array = states.open_generation(old, generation)
+    other = dataclasses.replace(PAPER, smoothness=0.3)
+
+    class Stale(Silent):
+        told = 0
+
+        def advance(self, n: int = 1) -> None:
+            with pytest.raises(StoreError, match="is gone"):
+                write(array, old.tiles()[0].slices, np.full((50, 50, 10), 7, "f4"))
+            self.told += 1
+
+    progress = Stale()
+    solve(planned(path, other), LocalExecutor(1), restart=True, progress=progress)
+    assert progress.told > 20
+    alone = tmp_path / "alone.zarr"
+    narrow_painting(alone)
+    solve(planned(alone, other), LocalExecutor(1))
+    assert result_hash(path) == result_hash(alone)
+
+
+def test_a_run_killed_just_after_its_result_was_whole_is_found_finished(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "p.zarr"
+    narrow_painting(path)
+
+    def killed(plan):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(states, "discard", killed)
+    with pytest.raises(KeyboardInterrupt):
+        solve(planned(path), LocalExecutor(1))
+    monkeypatch.undo()
+    assert run_folder(path).exists()
+    assert main([*words(path, "paper", "--resume")[3:], "--quiet"]) == 0
+    assert not run_folder(path).exists()
+    assert main(["check", str(path)]) == 0

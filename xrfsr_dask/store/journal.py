@@ -1,0 +1,82 @@
+"""What a run writes down of itself: one record that is replaced whole, and lines that are added one by one.
+
+Both carry checksums, so a flipped bit is told from what was written; a line cut off by a kill is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+from xrfsr_dask.errors import DamagedStoreError
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Put a record in the place of the one there was: temp, fsync, rename."""
+    replace_text(path, _line(record))
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Put a file in the place of the one there was, whole or not at all: temp, fsync, rename."""
+    partial = path.with_suffix(f".partial-{os.getpid()}")
+    try:
+        with partial.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A record as written; `DamagedStoreError` where its checksum does not match."""
+    try:
+        return _parsed(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DamagedStoreError(f"{path} is damaged: not readable ({error}).") from error
+
+
+def add_line(path: Path, record: dict[str, Any]) -> None:
+    """Add one line."""
+    with path.open("a") as file:
+        file.write(_line(record))
+
+
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Lines whose checksums match, and how many whole lines there are beside whose do not."""
+    try:
+        *whole, _ = path.read_bytes().decode(errors="replace").split("\n")
+    except OSError:
+        return [], 0
+    out, bad = [], 0
+    for line in whole:
+        try:
+            out.append(_parsed(line))
+        except ValueError:
+            bad += 1
+    return out, bad
+
+
+def cut_off_rest(path: Path) -> None:
+    """Take away a last line that a kill or a full disk cut off, so that lines may be added."""
+    text = path.read_bytes()
+    whole = text.rfind(b"\n") + 1
+    if whole < len(text):
+        os.truncate(path, whole)
+
+
+def _line(record: dict[str, Any]) -> str:
+    body = json.dumps(record, sort_keys=True)
+    return f"{zlib.crc32(body.encode()):08x} {body}\n"
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    vouched, _, body = line.rstrip("\n").partition(" ")
+    if vouched != f"{zlib.crc32(body.encode()):08x}":
+        raise ValueError("the checksum does not match")
+    return dict(json.loads(body))

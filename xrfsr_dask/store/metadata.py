@@ -1,0 +1,132 @@
+"""Metadata that vouch for themselves, and what an array must look like before a byte of it is read.
+
+Every ``zarr.json`` this package writes carries a checksum of the rest of it among its attributes, so that a
+flipped bit in a shape, a transform or a unit is an error like one in a chunk. An edit on purpose takes the
+checksum out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from xrfsr_dask.errors import DamagedStoreError
+from xrfsr_dask.store.journal import replace_text
+
+NAME = "zarr.json"
+"""File of a node's metadata."""
+
+CHECKSUM = "checksum"
+"""Attribute with the crc32 of the metadata, in canonical JSON without itself, as eight hex digits."""
+
+_CODECS = {"bytes", "blosc", "crc32c", "sharding_indexed", "zstd", "gzip", "transpose"}
+_KINDS = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
+_MOST_AXES = 4
+_MOST_VALUES = 2**48  # of an array
+_MOST_IN_CHUNK = 2**28  # values of a chunk or shard
+
+
+def checksum_of(metadata: dict[str, Any]) -> str:
+    """crc32 of a node's metadata without their checksum, eight hex digits."""
+    attributes = {key: value for key, value in metadata.get("attributes", {}).items() if key != CHECKSUM}
+    text = json.dumps(metadata | {"attributes": attributes}, sort_keys=True, separators=(",", ":"))
+    return f"{zlib.crc32(text.encode()):08x}"
+
+
+def seal(folder: Path, *, anew: bool = False) -> None:
+    """Write the checksum into the metadata of a group or array and of all below it that have none.
+
+    With `anew` also where there is another: attributes that Zarr changed since carry the one they had before.
+    """
+    for path in nodes(folder):
+        found = json.loads(path.read_bytes())
+        vouched = found.get("attributes", {}).get(CHECKSUM)
+        if vouched is None or (anew and vouched != checksum_of(found)):
+            write_metadata(path, found)
+
+
+def write_metadata(path: Path, metadata: dict[str, Any]) -> None:
+    """Write metadata with their checksum; they take the place of what was there by one rename."""
+    attributes = metadata.get("attributes", {}) | {CHECKSUM: checksum_of(metadata)}
+    replace_text(path, json.dumps(metadata | {"attributes": attributes}, indent=2))
+
+
+def nodes(folder: Path) -> Iterator[Path]:
+    """Metadata files of a node and of all below it; what lies inside an array is not looked at."""
+    if (folder / NAME).is_file():
+        yield folder / NAME
+    if not (folder / "c").is_dir() or (folder / "c" / NAME).is_file():
+        for child in sorted(folder.iterdir()):
+            if child.is_dir() and not child.is_symlink():
+                yield from nodes(child)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Metadata of one node, verified.
+
+    Raises
+    ------
+    DamagedStoreError
+        They cannot be read, or are not those that were written.
+    """
+    try:
+        found = dict(json.loads(path.read_bytes()))
+        found["attributes"] = dict(found.get("attributes", {}))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedStoreError(f"{path} is damaged: not readable ({type(error).__name__}).") from error
+    vouched = found["attributes"].get(CHECKSUM)
+    if vouched is not None and vouched != checksum_of(found):
+        raise DamagedStoreError(
+            f"{path} is damaged: its checksum does not match. Put a copy back; if it was edited on purpose, "
+            f"take '{CHECKSUM}' out of its attributes."
+        )
+    return found
+
+
+def check_array(path: Path, metadata: dict[str, Any]) -> None:
+    """Refuse an array that this package would never write and that could not be read in bounded memory.
+
+    Raises
+    ------
+    DamagedStoreError
+        Type, shape, chunks or codecs are none of ours; the message names which.
+    """
+    try:
+        shape = _sizes(metadata["shape"], least=0)
+        chunks = _sizes(metadata["chunk_grid"]["configuration"]["chunk_shape"], least=1)
+        kind, names = str(metadata["data_type"]), list(_codecs(metadata["codecs"]))
+        regular = metadata["chunk_grid"]["name"] == "regular"
+        separator = metadata["chunk_key_encoding"].get("configuration", {}).get("separator", "/")
+        default = (metadata["chunk_key_encoding"]["name"], separator) == ("default", "/")
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise DamagedStoreError(f"{path}: these are no metadata of an array ({error!r}).") from error
+    unknown = [name for name in names if name not in _CODECS]
+    faults = {
+        f"data type '{kind[:40]}'": kind not in _KINDS,
+        f"codec '{unknown[0][:40] if unknown else ''}'": bool(unknown),
+        f"shape {shape}"[:80]: len(shape) > _MOST_AXES or math.prod(shape) > _MOST_VALUES,
+        f"chunks {chunks}"[:80]: len(chunks) != len(shape) or math.prod(chunks) > _MOST_IN_CHUNK,
+        "grid of chunks": not (regular and default),
+        "storage transformer": bool(metadata.get("storage_transformers")),
+    }
+    for what, wrong in faults.items():
+        if wrong:
+            raise DamagedStoreError(f"{path}: the {what} is none that xrfsr writes; nothing was read.")
+
+
+def _sizes(values: Any, *, least: int) -> tuple[int, ...]:
+    if not isinstance(values, list) or any(type(n) is not int or n < least for n in values):
+        raise ValueError(f"sizes {str(values)[:40]}")
+    return tuple(values)
+
+
+def _codecs(listed: Any) -> Iterator[str]:
+    for codec in listed:
+        yield str(codec["name"])
+        inner = codec.get("configuration", {})
+        for part in ("codecs", "index_codecs"):
+            yield from _codecs(inner.get(part, ()))

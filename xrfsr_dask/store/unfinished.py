@@ -1,0 +1,102 @@
+"""What runs in progress keep in the work area, as far as a check knows it: names, and what must be whole."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xrfsr_dask.errors import DamagedStoreError, StoreError
+from xrfsr_dask.store.arrays import first_line, open_array, open_group, read_finite, work_area
+from xrfsr_dask.store.journal import read_lines, read_record
+
+RUN = "run.json"
+"""What a run depends on: its fingerprint."""
+CHECKPOINT = "checkpoint.json"
+"""Where a run stands, with the arrays that are whole."""
+LOCK = "lock.json"
+"""Who works on a run."""
+RECEIPTS = "receipts.jsonl"
+"""Beside a generation: what it is computed from, then a line for every tile that is written."""
+
+
+def runs(root: Path) -> list[Path]:
+    """Folders of runs in the work area of a store."""
+    area = work_area(root)
+    return (
+        sorted(p for p in area.iterdir() if p.is_dir() and ".partial-" not in p.name) if area.is_dir() else []
+    )
+
+
+def faulty_records(run: Path) -> Iterator[tuple[str, str]]:
+    """Files of a run (by their path inside it) that are not as they were written, and what is wrong."""
+    for name in (RUN, CHECKPOINT, LOCK):
+        if (run / name).exists() or (name != LOCK and (run / CHECKPOINT).exists()):
+            try:
+                read_record(run / name)
+            except DamagedStoreError as error:
+                yield name, first_line(error)
+    if has_started(run) and not (run / CHECKPOINT).exists():
+        yield CHECKPOINT, "the checkpoint is missing"
+
+
+def has_started(run: Path) -> bool:
+    """Whether a run has come to its first checkpoint, as far as its record can be read."""
+    if (run / CHECKPOINT).exists():
+        return True
+    try:
+        return bool(read_record(run / RUN).get("started"))
+    except DamagedStoreError:
+        return False
+
+
+def whole_arrays(run: Path) -> list[str]:
+    """Arrays of a run that must have every chunk, by their path inside it."""
+    try:
+        return [str(name) for name in read_record(run / CHECKPOINT)["whole"]]
+    except (DamagedStoreError, KeyError, TypeError):
+        return []
+
+
+def broken_receipts(run: Path) -> Iterator[tuple[str, str]]:
+    """Receipts of a run that are damaged, or tell of a tile that is not there as it was written."""
+    for path in sorted(run.glob(f"*/gen-*/{RECEIPTS}")):
+        place = str(path.relative_to(run))
+        lines, bad = read_lines(path)
+        if bad or not lines:
+            yield place, f"{bad} receipts are damaged" if bad else "its receipts are empty"
+        for told in lines[1:]:
+            if what := _departs(path.parent, told):
+                yield str((path.parent / "abundance").relative_to(run)), f"tile {told['tile']}: {what}"
+            for name in lines[0].get("beside", ()):
+                if what := _lacks(path.parents[1] / name, told["tile"]):
+                    yield str((path.parents[1] / name).relative_to(run)), what
+    for folder in sorted(run.glob("*/gen-*")):
+        if not (folder / RECEIPTS).exists():
+            yield str((folder / RECEIPTS).relative_to(run)), "the receipts are missing"
+
+
+def _departs(generation: Path, told: dict[str, Any]) -> str | None:
+    try:
+        values = _tile(generation / "abundance", told["tile"])
+    except StoreError as error:
+        return first_line(error)
+    if zlib.crc32(np.ascontiguousarray(values).data) != told["checksum"]:
+        return "the values are not those that were written"
+    return None
+
+
+def _lacks(array: Path, tile: list[int]) -> str | None:
+    try:
+        _tile(array, tile)
+    except StoreError as error:
+        return first_line(error)
+    return None
+
+
+def _tile(array: Path, tile: list[int]) -> np.ndarray:
+    y0, y1, x0, x1 = tile
+    return read_finite(open_array(open_group(array.parent), array.name), (slice(y0, y1), slice(x0, x1)))
