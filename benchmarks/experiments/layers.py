@@ -17,7 +17,8 @@ from xrfsr_dask.view import figures
 from xrfsr_dask.view.panels import Panel, displayed
 from xrfsr_dask.view.table import as_markdown
 
-ELEMENTS = ("Pb", "Cu", "Fe", "Mn", "Hg", "Ca", "Zn", "Co", "Cr", "As", "Ba", "Cd")
+ELEMENTS = ("Pb", "Hg", "Cu", "As", "Fe", "Mn", "Ca")
+"""What the paints beneath hold and the X-rays bring out."""
 _LEAST = 1.0  # counts per spot by which a hidden map must vary to be judged
 
 
