@@ -51,18 +51,16 @@ def _with(module: Any, **values: Any) -> Iterator[None]:
         yield
 
 
-def _hidden_with_photograph(
+def _hidden_blind(
     plan: Any, scan: Any, field: Any, near: Any, block: Any, plain: Any = picture.pictured
 ) -> Any:
-    """h of (J2) itself in place of what is kriged without the photograph."""
-    spots = picture.neighbours(plan, scan, near, field)
+    """Hidden: all departures from the map, kriged without the photograph."""
+    found, spots = plain(plan, scan, field, near, block), picture.neighbours(plan, scan, near, field)
     if spots is None or field.sharp:
-        return plain(plan, scan, field, near, block)
-    places, features = picture.pixels_of(plan, scan, block)
-    e = picture.krige(spots, field.prior, places, features)
-    return picture.Picture(
-        field.coloured(features) + e.drift + e.hidden, e.hidden - field.middle.astype(np.float32)
-    )
+        return found
+    places, _ = picture.pixels_of(plan, scan, block)
+    blind = picture.krige_blind(spots, field.prior, places)
+    return picture.Picture(found.whole, blind - field.middle.astype(np.float32))
 
 
 VARIANTS: dict[str, Callable[[], Any]] = {
@@ -73,11 +71,11 @@ VARIANTS: dict[str, Callable[[], Any]] = {
     "no part that ignores the photograph": lambda: _with(cokriging, SHARES=(1.0,)),
     "one law for what is hidden, Matérn 1.5 steps": lambda: _with(stages, HIDDENS=cokriging.HIDDENS[:1]),
     "one law, chosen": lambda: _with(cokriging, _HIDDEN_KEPT=1),
-    "hidden layer as h of (J2)": lambda: _with(blocks, pictured=_hidden_with_photograph),
+    "hidden layer kriged without the photograph": lambda: _with(blocks, pictured=_hidden_blind),
     "edges never": lambda: _with(stages, _CLEARLY=0.0),
     "edges always": lambda: _with(stages, _CLEARLY=np.inf),
     "edges twice as dear": lambda: _with(edges.sharpened, __kwdefaults__={"lam": 2.0}),
-    "hidden layer held 3 times as much": lambda: _with(blocks, _HELD=np.float32(0.9)),
+    "hidden layer held a tenth as much": lambda: _with(blocks, _HELD=np.float32(0.3)),
     "hidden layer not held": lambda: _with(blocks, _HELD=np.float32(0.0)),
     "no dictionary steps": lambda: _with(stages, _HOLD=1e9),
     "dictionary steps not held": lambda: _with(stages, _HOLD=1e-3),

@@ -214,24 +214,19 @@ class Estimate:
     """v"""
     hidden: np.ndarray
     """h"""
-    blind: np.ndarray
-    """h of `Prior.blind`: all departures from the global map, the photograph not asked."""
 
 
 def krige(spots: Neighbours, prior: Prior, places: np.ndarray, features: np.ndarray) -> Estimate:
     """Estimate at pixels: places (n, 2) in steps of the scan, features phi (n, m)."""
     near = _with_pixels(spots, places, prior.drift)
     near *= features @ spots.features.T
-    own, blind = _weights(spots, prior), _weights(spots, prior.blind())
-    v = prior.share * prior.scale * own
-    h = np.concatenate([(1 - prior.share) * prior.scale * own, prior.scale * blind], axis=1)
-    told = _told_by_hidden(spots, (*prior.hidden, *prior.hidden), places, h)
-    r = len(prior.scale)
-    return Estimate(near @ v.astype(np.float32), told[:, :r], told[:, r:])
+    weights = prior.scale * _weights(spots, prior)
+    drift = near @ (prior.share * weights).astype(np.float32)
+    return Estimate(drift, _told_by_hidden(spots, prior.hidden, places, (1 - prior.share) * weights))
 
 
 def krige_blind(spots: Neighbours, prior: Prior, places: np.ndarray) -> np.ndarray:
-    """`Estimate.blind` alone, float32 (n, r)."""
+    """h of `Prior.blind`: all departures from the global map, the photograph not asked; float32 (n, r)."""
     return _told_by_hidden(spots, prior.hidden, places, prior.scale * _weights(spots, prior.blind()))
 
 

@@ -28,7 +28,7 @@ _SAMPLED_MARGINS = (3, 2, 1, 0)
 _SAMPLED_SPOTS = 300
 _SAMPLED_PIXELS = 240  # of each sampled block
 _HELD_OUT = 0.15  # share of spots
-_HELD = np.float32(0.3)  # weight of the hidden layer as first found, against that of the whole
+_HELD = np.float32(3.0)  # weight of the hidden layer as first found, against that of the whole
 
 
 class MapBounds(NamedTuple):

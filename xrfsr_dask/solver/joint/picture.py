@@ -63,8 +63,7 @@ class Picture:
     whole: np.ndarray
     """z of (J1)."""
     hidden: np.ndarray
-    """What departs from the global map, estimated without the photograph's help, less its usual level; 0 where
-    no spot is near."""
+    """h of (J1), less its usual level; 0 where no spot is near."""
 
 
 def pictured(plan: Plan, scan: Scan, field: Field, near: Sequence[Near], block: Rect) -> Picture:
@@ -77,7 +76,7 @@ def pictured(plan: Plan, scan: Scan, field: Field, near: Sequence[Near], block: 
     if spots is None:
         return Picture(coloured, np.zeros_like(coloured))
     e = krige(spots, field.prior, places, features)
-    return Picture(coloured + e.drift + e.hidden, e.blind - field.middle.astype(np.float32))
+    return Picture(coloured + e.drift + e.hidden, e.hidden - field.middle.astype(np.float32))
 
 
 def _sharp(
