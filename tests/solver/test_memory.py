@@ -14,15 +14,23 @@ from xrfsr_dask.solver.state import new_generation, open_generation
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, open_painting, placement
 from xrfsr_dask.tiling.executor import LocalExecutor
 
-MEASURED = """
-import resource, sys
+PEAK = """
+def peak():
+    # Not ru_maxrss: that of the process which started this one counts there too.
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM"))
+"""
+
+MEASURED = f"""
+import sys
 import psutil
 import xrfsr_dask.commands.solve
 from xrfsr_dask.cli import main
+{PEAK}
 before = psutil.Process().memory_info().rss
 sys.argv = ["xrfsr", *sys.argv[1:]]
 assert main() == 0
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+print(peak() - before)
 """
 
 

@@ -43,8 +43,8 @@ def seal(folder: Path, *, anew: bool = False) -> None:
     With `anew` also where there is another: attributes that Zarr changed since carry the one they had before.
     """
     for path in nodes(folder):
-        found = json.loads(path.read_bytes())
-        vouched = found.get("attributes", {}).get(CHECKSUM)
+        found = _parsed(path)
+        vouched = found["attributes"].get(CHECKSUM)
         if vouched is None or (anew and vouched != checksum_of(found)):
             write_metadata(path, found)
 
@@ -73,11 +73,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     DamagedStoreError
         They cannot be read, or are not those that were written.
     """
-    try:
-        found = dict(json.loads(path.read_bytes()))
-        found["attributes"] = dict(found.get("attributes", {}))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedStoreError(f"{path} is damaged: not readable ({type(error).__name__}).") from error
+    found = _parsed(path)
     vouched = found["attributes"].get(CHECKSUM)
     if vouched is not None and vouched != checksum_of(found):
         raise DamagedStoreError(
@@ -85,6 +81,14 @@ def read_metadata(path: Path) -> dict[str, Any]:
             f"take '{CHECKSUM}' out of its attributes."
         )
     return found
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        found = dict(json.loads(path.read_bytes()))
+        return found | {"attributes": dict(found.get("attributes", {}))}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedStoreError(f"{path} is damaged: not readable ({type(error).__name__}).") from error
 
 
 def check_array(path: Path, metadata: dict[str, Any]) -> None:
