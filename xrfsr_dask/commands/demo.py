@@ -174,7 +174,7 @@ def _colour_picture(photo: str, shape: tuple[int, int]) -> np.ndarray:
 
 def _map(ds: xr.Dataset, element: str, line: str, layer: Any, step: int) -> xr.DataArray:
     """An element map, NaN where nothing was measured, by block means of `step` px."""
-    values = ds.xrf.element(element, line, layer=layer).where(ds.coverage > 0)
+    values = ds.xrf.element(element, line, layer=layer, background="linear").where(ds.coverage > 0)
     return values.coarsen(y=step, x=step, boundary="trim").mean().compute()
 
 

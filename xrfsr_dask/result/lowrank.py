@@ -11,7 +11,8 @@ import xarray as xr
 import zarr
 from dask.base import tokenize
 
-from xrfsr_dask.store.arrays import read_finite, where
+from xrfsr_dask.store import shards
+from xrfsr_dask.store.arrays import finite, read_finite, where
 
 CUBE_CHUNK = (100, 100, 1024)
 """Largest chunk of the lazy cube: px, px, channels; 40 MiB. Wide enough for a fast map of one channel, small
@@ -25,12 +26,15 @@ class Stored:
 
     def __init__(self, array: zarr.Array) -> None:
         self.array = array
+        self._plain_shards = shards.readable(array)
         self.shape: tuple[int, ...] = array.shape
         self.dtype = array.dtype
         self.ndim = array.ndim
 
     def __getitem__(self, key: Any) -> np.ndarray:
         region, rest = _pushed_down(key, self.shape)
+        if self._plain_shards and all(part.step == 1 for part in region):
+            return finite(shards.assembled(self.array, region), self.array, region)[rest]
         return read_finite(self.array, region)[rest]
 
     def __dask_tokenize__(self) -> Any:
