@@ -13,7 +13,7 @@ from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.result.factors import Factors
 from xrfsr_dask.result.lines import Background, check_line, line_weights, roi_weights, siegbahn, usual_line
 from xrfsr_dask.result.lowrank import cube_variable, lazy_cube, lazy_stored, loaded
-from xrfsr_dask.result.measured import Measured
+from xrfsr_dask.result.measured import Measured, open_patch
 from xrfsr_dask.result.peaks import ELEMENTS
 from xrfsr_dask.result.presence import elements_table
 from xrfsr_dask.result.source import Layer, Source
@@ -170,6 +170,9 @@ class XrfAccessor:
     def elements(self, among: Sequence[str] = ELEMENTS) -> pd.DataFrame:
         """The elements that are present, most counts first, and how sure that is.
 
+        Counts are those of this Dataset. Whether an element is there is asked of the patches as measured, where
+        the result comes from a store.
+
         Parameters
         ----------
         among : sequence of str
@@ -185,7 +188,7 @@ class XrfAccessor:
         >>> ds.xrf.elements().query("sure == 'certain'").index.tolist()      # doctest: +SKIP
         ['Zn', 'Pb', 'Fe', 'Cr']
         """
-        return elements_table(self._source, [name.strip().capitalize() for name in among])
+        return elements_table(self._source, self._evidence(), [name.strip().capitalize() for name in among])
 
     def compare(self, patch: str) -> xr.Dataset:
         """Look at the result as a patch's beam would, and subtract that from what was measured.
@@ -243,6 +246,14 @@ class XrfAccessor:
     def _map(self, values: xr.DataArray, what: str, layer: str) -> xr.DataArray:
         name = what if layer == "all" else f"{what}, {layer} layer"
         return values.rename("map").assign_attrs(units="counts", long_name=f"{name}, counts per measured spot")
+
+    def _evidence(self) -> list[Source]:
+        """The patches that a result of a store was made of; else what is asked, itself."""
+        source = self._ds.encoding.get("source")
+        if source is None or not isinstance(self._source, Factors):
+            return [self._source]
+        names = [patch.name for patch in open_painting(source).patches]
+        return [Measured(open_patch(source, name)) for name in names] or [self._source]
 
     def _pitch_mm(self) -> float:
         if "step_mm" in self._ds.attrs:

@@ -8,7 +8,7 @@ from scipy.ndimage import convolve1d
 WIDTH_FWHM = 2.0
 """Half width of the widest clipping window, in FWHM: wider than a line, narrower than a slope."""
 
-HATS = 8
+HATS = 24
 """How many hats over the energies `varied` multiplies a background with."""
 
 _SMOOTH = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0
@@ -49,7 +49,8 @@ def snip(spectra: np.ndarray, fwhm_channels: np.ndarray) -> np.ndarray:
 def varied(background: np.ndarray, energy_kev: np.ndarray, lowest_kev: float) -> np.ndarray:
     """A background times hats that add up to one: its slow variations are non-negative mixtures of these.
 
-    For spectra of few counts, which SNIP clips too low: their background is that of many, slowly varied.
+    SNIP clips a spectrum of few counts too low; its background is that of many, slowly varied. The hats are
+    four and more times wider than a line.
 
     Parameters
     ----------

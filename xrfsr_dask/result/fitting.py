@@ -1,8 +1,8 @@
 """Lines of all elements fitted together, non-negatively, so that none counts what is another's.
 
-A result is fitted on its endmembers, once, over a SNIP background each: the map of a line is then the
-abundances times one number per endmember, non-negative and linear, whatever the overlaps. A patch is fitted
-spot by spot.
+A result is fitted on its endmembers, once: the map of a line is then the abundances times one number per
+endmember, non-negative and linear, whatever the overlaps. A patch is fitted spot by spot. The background of
+either is the SNIP background of the mean spectrum, slowly varied, and fitted with the lines.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.result.background import snip
+from xrfsr_dask.result.background import snip, varied
 from xrfsr_dask.result.lines import M6_NOISE_KEV2, fwhm_kev
 from xrfsr_dask.result.peaks import ELEMENTS, Shell, cores, known_by, shapes, shells_on
 
@@ -22,6 +22,8 @@ SHAPE_ERROR = 0.04
 hides within that share of its neighbours' counts is not told from them, and not counted."""
 BACKGROUND_ERROR = 0.05
 """The same of the background."""
+TAIL_ERROR = 1e-4
+"""Share of all photons that tails, escape and pile-up may put at any line."""
 
 CERTAIN = 3.0
 """Standard errors of its counts that a shell must have where the exposure is known."""
@@ -45,17 +47,10 @@ class Axis:
     cores: np.ndarray
     """bool (n_shell, n_channel), as `peaks.cores`."""
 
-    @property
-    def lowest_kev(self) -> float:
-        """Where the first line begins: below lie zero peak and noise."""
-        return min(float(self.energy_kev[core].min()) for core in self.cores if core.any()) - 0.1
-
-    @property
-    def fwhm_channels(self) -> np.ndarray:
-        """Width of a line at each channel, in channels, float64 (n_channel,)."""
-        width = self.energy_kev[1] - self.energy_kev[0]
-        widths = fwhm_kev(np.maximum(self.energy_kev, 0.1), self.noise_kev2)
-        return np.asarray(np.maximum(widths / width, 1.0))
+    backgrounds: np.ndarray
+    """float64 (m, n_channel): what backgrounds are non-negative mixtures of, as `background.varied`."""
+    lowest_kev: float
+    """Where the first line begins: below lie zero peak and noise."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +63,8 @@ class LineFit:
     background: np.ndarray
     """float64 (n, n_channel)."""
     error: np.ndarray
-    """float64 (n, n_shell): standard error of the photons, by statistics, by `SHAPE_ERROR` and by
-    `BACKGROUND_ERROR`; statistics only where the exposure is known."""
+    """float64 (n, n_shell): standard error of the photons, by statistics, `SHAPE_ERROR`,
+    `BACKGROUND_ERROR` and `TAIL_ERROR`; statistics only where the exposure is known."""
 
     def counts_of(self, element: str, line: str) -> np.ndarray:
         """Net counts of a line in each spectrum, float64 (n,)."""
@@ -87,12 +82,12 @@ def axis_for(
     tube: str = "Rh",
     tube_kv: float = 50.0,
 ) -> Axis:
-    """Shapes of the lines of `elements` on an axis, as sharp as a spectrum shows them.
+    """Lines of `elements` and backgrounds on an axis, as sharp as a spectrum shows them.
 
     Parameters
     ----------
     spectrum : float array of shape (n_channel,), counts
-        Of many counts; the detector's noise that explains it best is taken.
+        The mean of those to be fitted, of many counts; the detector's noise that explains it best is taken.
     energy_kev : float array of shape (n_channel,), keV
     elements, tube, tube_kv
         As for `peaks.shells_on`.
@@ -114,17 +109,20 @@ def axis_for(
         raise InputError(
             f"no line of these elements lies on the energy axis, {energy[0]:.3f} to {energy[-1]:.3f} keV."
         )
-    tried = [_axis(energy, shells, noise) for noise in _NOISES_KEV2]
-    left = [_left(np.asarray(spectrum, float), axis) for axis in tried]
-    return tried[int(np.argmin(left))]
+    mean = np.maximum(np.asarray(spectrum, float), 0.0)
+    tried = [_axis(energy, mean, shells, noise) for noise in _NOISES_KEV2]
+    return tried[int(np.argmin([_left(mean, axis) for axis in tried]))]
 
 
-def fit_lines(
-    spectra: np.ndarray,
-    axis: Axis,
-    exposure: np.ndarray | float = np.inf,
-    background: np.ndarray | None = None,
-) -> LineFit:
+def _axis(energy: np.ndarray, mean: np.ndarray, shells: list[Shell], noise: float) -> Axis:
+    drawn, core = shapes(shells, energy, noise), cores(shells, energy, noise)
+    lowest = min(float(energy[part].min()) for part in core if part.any()) - 0.1
+    width = np.maximum(fwhm_kev(np.maximum(energy, 0.1), noise) / (energy[1] - energy[0]), 1.0)
+    under = varied(snip(mean[None], width)[0], energy, lowest)
+    return Axis(energy, shells, noise, drawn, core, under, lowest)
+
+
+def fit_lines(spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np.inf) -> LineFit:
     """Fit spectra by non-negative least squares.
 
     A first fit says how much of each shell there may be; a shell that has less than its error, or belongs to an
@@ -136,45 +134,33 @@ def fit_lines(
     axis : Axis
     exposure : float or array of shape (n,), spots
         How many spots each spectrum is the mean of.
-    background : float array of shape (m, n_channel), optional
-        What backgrounds are mixtures of (`background.varied`); each spectrum's own SNIP where not given, for
-        which it must be of many counts a channel.
     """
     spectra = np.maximum(np.asarray(spectra, float), 0.0)
-    own = snip(spectra, axis.fwhm_channels) if background is None else np.zeros_like(spectra)
-    basis = np.zeros((0, spectra.shape[1])) if background is None else background
     spots = np.broadcast_to(np.asarray(exposure, float), len(spectra))
     photons, error = np.zeros((2, len(spectra), len(axis.shells)))
+    background = np.zeros_like(spectra)
     every = np.ones(len(axis.shells), bool)
-    for i, (s, b) in enumerate(zip(spectra, own, strict=True)):
-        first, beneath = _fitted(s, b, basis, axis, every)
+    for i, s in enumerate(spectra):
+        first, beneath = _fitted(s, axis, every)
         limit = _errors(first, s, beneath, axis, spots[i]) * (CERTAIN if np.isfinite(spots[i]) else 1.0)
-        photons[i], own[i] = _fitted(s, b, basis, axis, _supported(first >= limit, axis.shells))
-        error[i] = _errors(photons[i], s, own[i], axis, spots[i])
-    return LineFit(axis, photons, own, error)
+        photons[i], background[i] = _fitted(s, axis, _supported(first >= limit, axis.shells))
+        error[i] = _errors(photons[i], s, background[i], axis, spots[i])
+    return LineFit(axis, photons, background, error)
 
 
 def weights_of(spectrum: np.ndarray, axis: Axis) -> np.ndarray:
-    """One over the variance of each channel, float64 (n_channel,); 0 below `lowest_kev`."""
+    """One over the variance of each channel, float64 (n_channel,); 0 below `Axis.lowest_kev`."""
     variance = spectrum + _FLOOR * max(float(spectrum.max()), 1e-30)
     return np.where(axis.energy_kev >= axis.lowest_kev, 1.0 / variance, 0.0)
 
 
-def _axis(energy: np.ndarray, shells: list[Shell], noise: float) -> Axis:
-    return Axis(energy, shells, noise, shapes(shells, energy, noise), cores(shells, energy, noise))
-
-
-def _fitted(
-    spectrum: np.ndarray, background: np.ndarray, basis: np.ndarray, axis: Axis, kept: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _fitted(spectrum: np.ndarray, axis: Axis, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Photons (n_shell,) of the shells that are kept, and the background (n_channel,)."""
-    photons, drawn = np.zeros(len(kept)), np.concatenate([axis.shapes[kept], basis])
-    if len(drawn):
-        P = drawn * weights_of(spectrum, axis)
-        found = nonnegative(P @ drawn.T, P @ (spectrum - background))
-        photons[kept] = found[: int(kept.sum())]
-        background = background + found[int(kept.sum()) :] @ basis
-    return photons, background
+    photons, drawn = np.zeros(len(kept)), np.concatenate([axis.shapes[kept], axis.backgrounds])
+    P = drawn * weights_of(spectrum, axis)
+    found = nonnegative(P @ drawn.T, P @ spectrum)
+    photons[kept] = found[: int(kept.sum())]
+    return photons, found[int(kept.sum()) :] @ axis.backgrounds
 
 
 def nonnegative(G: np.ndarray, c: np.ndarray) -> np.ndarray:
@@ -189,9 +175,8 @@ def nonnegative(G: np.ndarray, c: np.ndarray) -> np.ndarray:
 
 def _left(spectrum: np.ndarray, axis: Axis) -> float:
     """Weighted squares that a fit leaves."""
-    under, none = snip(spectrum[None], axis.fwhm_channels)[0], np.zeros((0, len(spectrum)))
-    photons, _ = _fitted(spectrum, under, none, axis, np.ones(len(axis.shells), bool))
-    return float(np.square(spectrum - under - photons @ axis.shapes) @ weights_of(spectrum, axis))
+    photons, background = _fitted(spectrum, axis, np.ones(len(axis.shells), bool))
+    return float(np.square(spectrum - background - photons @ axis.shapes) @ weights_of(spectrum, axis))
 
 
 def _errors(
@@ -203,7 +188,8 @@ def _errors(
     others = axis.cores @ drawn.sum(axis=0) - np.einsum("gc,gc->g", drawn, axis.cores)
     beneath = axis.cores @ background
     counts = axis.cores @ spectrum
-    square = (SHAPE_ERROR * others) ** 2 + (BACKGROUND_ERROR * beneath) ** 2
+    tails = TAIL_ERROR * photons.sum()
+    square = (SHAPE_ERROR * others) ** 2 + (BACKGROUND_ERROR * beneath) ** 2 + tails**2
     if np.isfinite(spots):
         square = square + (counts + 1.0 / max(spots, 1e-9)) / max(spots, 1e-9)
     return np.asarray(np.sqrt(square) / np.maximum(own, 1e-12))

@@ -11,15 +11,16 @@ import xarray as xr
 
 from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.kernels.nonnegative import abundances
-from xrfsr_dask.result.background import snip, varied
 from xrfsr_dask.result.fitting import Axis, LineFit, axis_for, fit_lines, weights_of
 from xrfsr_dask.result.lowrank import lazy_stored, loaded
 from xrfsr_dask.result.peaks import ELEMENTS
 from xrfsr_dask.result.source import Layer, box_of, checked_mask
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.patches import apply_transform
+from xrfsr_dask.store.patches import CHUNK_SPOTS, apply_transform
 
-_BLOCK_SPOTS = 8  # squares of this side are averaged to look for elements that only a part of the patch has
+_BLOCK_SPOTS = (
+    CHUNK_SPOTS // 2
+)  # squares of this side are averaged to look for elements that only a part of the patch has
 
 
 def open_patch(path: str | Path, name: str) -> xr.Dataset:
@@ -134,11 +135,9 @@ class Measured:
         return self._mapped(_fitted, P, G, np.array(shares, np.float32))
 
     def fit(self, elements: Iterable[str]) -> LineFit:
-        """Means of squares of `_BLOCK_SPOTS` spots taken apart, over a background they share but for hats."""
+        """Means of squares of `_BLOCK_SPOTS` spots taken apart."""
         means, exposure = self._blocks()
-        mean = means.mean(axis=0)
-        axis = axis_for(mean, self.energy_kev, elements)
-        return fit_lines(means, axis, exposure, _background(axis, mean))
+        return fit_lines(means, axis_for(self.share() @ means, self.energy_kev, elements), exposure)
 
     def share(self) -> np.ndarray:
         """How much of the patch each of these squares is, (n,)."""
@@ -150,7 +149,7 @@ class Measured:
         return data if isinstance(data, da.Array) else da.from_array(data)
 
     def _spot_fit(self, element: str) -> tuple[Axis, np.ndarray, np.ndarray]:
-        """The shells that squares of spots show, one asked for included, with `_spot_fit` of them."""
+        """The shells that squares of spots show, one asked for included, with `_products` of them."""
         if not any(s.element == element for axis, _, _ in self._fits for s in axis.shells):
             means, _ = self._blocks()
             found = self.fit(dict.fromkeys((*ELEMENTS, element)))
@@ -158,22 +157,23 @@ class Measured:
             seen = [
                 s.element for s, n in zip(found.axis.shells, there, strict=True) if n and s.element != "tube"
             ]
-            axis = axis_for(means.mean(axis=0), self.energy_kev, dict.fromkeys((*seen, element)))
-            self._fits.append((axis, *_spot_fit(axis, means.mean(axis=0))))
+            axis = axis_for(self.share() @ means, self.energy_kev, dict.fromkeys((*seen, element)))
+            self._fits.append((axis, *_products(axis, self.share() @ means)))
         return next(fit for fit in self._fits if any(s.element == element for s in fit[0].shells))
 
     def _blocks(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean spectra (n, n_channel) of squares of spots, and how many spots each has (n,)."""
         if self._found is None:
-            rows, columns = (np.arange(n) // _BLOCK_SPOTS for n in self.shape)
-            number = rows[:, None] * (columns[-1] + 1) + columns
-            sums = np.zeros((int(number.max()) + 1, len(self.energy_kev)))
-            data = self._counts()
-            for first in range(0, self.shape[0], _BLOCK_SPOTS):
-                strip = slice(first, first + _BLOCK_SPOTS)
-                np.add.at(sums, number[strip], data[strip].compute())
-            spots = np.bincount(number.ravel()).astype(float)
-            self._found = sums / spots[:, None], spots
+            data, (ny, nx), side = self._counts(), self.shape, _BLOCK_SPOTS
+            rows, columns = np.arange(0, ny, side), np.arange(0, nx, side)
+            sums = np.concatenate(
+                [
+                    _summed(data[first : first + CHUNK_SPOTS].compute(), side)
+                    for first in range(0, ny, CHUNK_SPOTS)
+                ]
+            )
+            spots = np.outer(np.minimum(side, ny - rows), np.minimum(side, nx - columns)).ravel().astype(float)
+            self._found = np.asarray(sums) / spots[:, None], spots
         return self._found
 
     def _mapped(self, function: object, *arrays: np.ndarray) -> xr.DataArray:
@@ -185,6 +185,16 @@ class Measured:
         return xr.DataArray(made, dims=self.dims, coords=coords)
 
 
+def _summed(counts: np.ndarray, side: int) -> np.ndarray:
+    """Sums over squares of spots, row by row, float64 (n, n_channel)."""
+    squares = [
+        counts[row : row + side, column : column + side].reshape(-1, counts.shape[2]).astype(np.float32)
+        for row in range(0, counts.shape[0], side)
+        for column in range(0, counts.shape[1], side)
+    ]
+    return np.array([np.ones(len(square), np.float32) @ square for square in squares], float)
+
+
 def _whole(layer: Layer) -> None:
     if layer != "all":
         raise OptionError(f"a measured patch has no layers; layer='{layer}' is asked of a result.")
@@ -194,19 +204,14 @@ def _dotted(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.asarray(counts.astype(np.float32) @ weights)
 
 
-def _spot_fit(axis: Axis, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _products(axis: Axis, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What turns counts into products with the shapes (n_channel, k), and the Gram (k, k), background last.
 
-    A spot has too few counts for SNIP, so its background is the patch's own, slowly varied. Weights are those
-    of the mean spectrum, the same for every spot.
+    Weights are those of the mean spectrum, the same for every spot.
     """
-    drawn = np.concatenate([axis.shapes, _background(axis, mean)])
+    drawn = np.concatenate([axis.shapes, axis.backgrounds])
     weighted = drawn * weights_of(mean, axis)
     return weighted.T.astype(np.float32), (weighted @ drawn.T).astype(np.float32)
-
-
-def _background(axis: Axis, mean: np.ndarray) -> np.ndarray:
-    return varied(snip(mean[None], axis.fwhm_channels)[0], axis.energy_kev, axis.lowest_kev)
 
 
 def _fitted(counts: np.ndarray, P: np.ndarray, G: np.ndarray, shares: np.ndarray) -> np.ndarray:

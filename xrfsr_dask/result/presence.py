@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from xrfsr_dask.result.fitting import Axis
-from xrfsr_dask.result.peaks import ELEMENTS, known_by
+from xrfsr_dask.result.fitting import Axis, LineFit
+from xrfsr_dask.result.peaks import ELEMENTS, Shell, known_by
 from xrfsr_dask.result.source import Source
 
 CERTAIN, LIKELY, POSSIBLE = 10.0, 5.0, 3.0
@@ -17,12 +17,15 @@ CERTAIN, LIKELY, POSSIBLE = 10.0, 5.0, 3.0
 _OVERLAP = 0.1  # share of a line's own counts that a neighbour must have in its core to be named
 
 
-def elements_table(source: Source, among: Sequence[str] = ELEMENTS) -> pd.DataFrame:
+def elements_table(source: Source, evidence: Sequence[Source], among: Sequence[str] = ELEMENTS) -> pd.DataFrame:
     """The elements of a source, most counts first.
 
     Parameters
     ----------
     source : Source
+        What the counts are taken from.
+    evidence : sequence of Source
+        What says whether an element is there: the patches a result was made of, where they are at hand.
     among : sequence of str
         Chemical symbols to look for.
 
@@ -31,34 +34,33 @@ def elements_table(source: Source, among: Sequence[str] = ELEMENTS) -> pd.DataFr
     pandas.DataFrame indexed by element, with columns
         ``line``; ``counts``: net counts of that line in the mean spectrum, per spot; ``errors``: how many
         standard errors it stands above nothing where it is clearest (statistics, shapes of its neighbours off
-        by 4 %, background off by 5 %); ``sure``: "certain", "likely" or "possible"; ``overlaps``: the lines it
-        was taken apart from there.
+        by 4 %, background off by 5 %; the clearest of many is clear by chance, which is taken off); ``sure``:
+        "certain", "likely" or "possible"; ``overlaps``: the lines it was taken apart from there.
     """
-    fit, share, rows = source.fit(dict.fromkeys(among)), source.share(), []
-    tried = 2.0 * np.log(max(len(share), 1))  # the clearest of many is clear by chance: that is taken off
-    for element in dict.fromkeys(among):
+    names = list(dict.fromkeys(among))
+    fit, share = source.fit(names), source.share()
+    seen = [fit if other is source else other.fit(names) for other in evidence]
+    chance = 2.0 * np.log(max(sum(len(found.photons) for found in seen), 1))
+    rows = []
+    for element in names:
         shell = known_by(element, fit.axis.shells)
-        if shell is None:
-            continue
-        at = fit.axis.shells.index(shell)
-        errors = fit.photons[:, at] / np.maximum(fit.error[:, at], 1e-30)
-        best = int(errors.argmax())
-        clear = float(np.sqrt(max(errors[best] ** 2 - tried, 0.0)))
-        if clear >= POSSIBLE:
+        if shell is not None:
+            errors, overlaps = max(_clearest(found, shell) for found in seen)
+            errors = float(np.sqrt(max(errors**2 - chance, 0.0)))
             line = shell.name.split()[1]
-            rows.append(
-                {
-                    "element": element,
-                    "line": line,
-                    "counts": float(share @ fit.counts_of(element, line)),
-                    "errors": clear,
-                    "sure": _word(clear),
-                    "overlaps": ", ".join(_neighbours(fit.axis, fit.photons[best], at)),
-                }
-            )
+            counts = float(share @ fit.counts_of(element, line))
+            rows.append((element, line, counts, errors, _word(errors), ", ".join(overlaps)))
     columns = ["element", "line", "counts", "errors", "sure", "overlaps"]
     table = pd.DataFrame(rows, columns=columns).set_index("element")
-    return table.sort_values("counts", ascending=False, kind="stable")
+    return table[table.errors >= POSSIBLE].sort_values("counts", ascending=False, kind="stable")
+
+
+def _clearest(fit: LineFit, shell: Shell) -> tuple[float, list[str]]:
+    """Standard errors of a shell in the spectrum that shows it best, and what it overlaps with there."""
+    at = fit.axis.shells.index(shell)
+    errors = fit.photons[:, at] / np.maximum(fit.error[:, at], 1e-30)
+    best = int(errors.argmax())
+    return float(errors[best]), _neighbours(fit.axis, fit.photons[best], at)
 
 
 def _word(errors: float) -> str:
