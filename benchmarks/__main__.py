@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from benchmarks import plain
+from benchmarks import plain, seeing
 from xrfsr_dask.kernels.abundance import TileSpots, abundance_steps, step_matrices
 from xrfsr_dask.kernels.sampling import Beam
 from xrfsr_dask.options import RunOptions, SolveOptions
@@ -135,3 +135,5 @@ if __name__ == "__main__":
         import_times()
         step_against_sgemm()
         iteration_against_plain()
+    with tempfile.TemporaryDirectory() as folder:
+        seeing.seeing(folder)

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from xrfsr_dask.beams import spot_window
 from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.result.factors import Factors
 from xrfsr_dask.result.lines import Background, check_line, line_weights, roi_weights, siegbahn, usual_line
@@ -281,6 +280,10 @@ class XrfAccessor:
 
     def _seen_by(self, painting: Painting, patch: Patch) -> np.ndarray:
         """S A of all spots, float32 (ny, nx, n_atom), some rows of spots at a time."""
+        from xrfsr_dask.beams import (
+            spot_window,
+        )  # with numba, which takes as long to import as a result to open
+
         rows = range(0, patch.shape[0], CHUNK_SPOTS)
         parts = []
         for row in rows:

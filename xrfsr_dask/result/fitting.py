@@ -29,7 +29,7 @@ CERTAIN = 3.0
 """Standard errors of its counts that a shell must have where the exposure is known."""
 
 _FLOOR = 1e-3  # variance of a channel, as a share of the highest: what is left of a wrong shape
-_NOISES_KEV2 = (M6_NOISE_KEV2, *(float(v) for v in np.geomspace(2e-4, 1e-2, 9)))
+_NOISES_KEV2 = (M6_NOISE_KEV2, *(float(v) for v in np.geomspace(2e-4, 8e-3, 6)))
 _COARSEST_FWHM = 1.5  # channels wider than that many FWHM (at 6 keV) show no lines
 
 
@@ -46,6 +46,8 @@ class Axis:
     """float64 (n_shell, n_channel), as `peaks.shapes`."""
     cores: np.ndarray
     """bool (n_shell, n_channel), as `peaks.cores`."""
+    shares: np.ndarray
+    """float64 (n_shell, n_shell): share of one shell's photons (row) in the core of another (column)."""
 
     backgrounds: np.ndarray
     """float64 (m, n_channel): what backgrounds are non-negative mixtures of, as `background.varied`."""
@@ -119,7 +121,7 @@ def _axis(energy: np.ndarray, mean: np.ndarray, shells: list[Shell], noise: floa
     lowest = min(float(energy[part].min()) for part in core if part.any()) - 0.1
     width = np.maximum(fwhm_kev(np.maximum(energy, 0.1), noise) / (energy[1] - energy[0]), 1.0)
     under = varied(snip(mean[None], width)[0], energy, lowest)
-    return Axis(energy, shells, noise, drawn, core, under, lowest)
+    return Axis(energy, shells, noise, drawn, core, drawn @ core.T, under, lowest)
 
 
 def fit_lines(spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np.inf) -> LineFit:
@@ -141,9 +143,10 @@ def fit_lines(spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np
     background = np.zeros_like(spectra)
     every = np.ones(len(axis.shells), bool)
     for i, s in enumerate(spectra):
-        first, beneath = _fitted(s, axis, every)
+        system = _system(s, axis)
+        first, beneath = _solved(system, axis, every)
         limit = _errors(first, s, beneath, axis, spots[i]) * (CERTAIN if np.isfinite(spots[i]) else 1.0)
-        photons[i], background[i] = _fitted(s, axis, _supported(first >= limit, axis.shells))
+        photons[i], background[i] = _solved(system, axis, _supported(first >= limit, axis.shells))
         error[i] = _errors(photons[i], s, background[i], axis, spots[i])
     return LineFit(axis, photons, background, error)
 
@@ -154,13 +157,22 @@ def weights_of(spectrum: np.ndarray, axis: Axis) -> np.ndarray:
     return np.where(axis.energy_kev >= axis.lowest_kev, 1.0 / variance, 0.0)
 
 
-def _fitted(spectrum: np.ndarray, axis: Axis, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _system(spectrum: np.ndarray, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
+    """Gram (k, k) of shells and backgrounds, and their products (k,) with a spectrum, in its weights."""
+    drawn = np.concatenate([axis.shapes, axis.backgrounds])
+    weighted = drawn * weights_of(spectrum, axis)
+    return weighted @ drawn.T, weighted @ spectrum
+
+
+def _solved(
+    system: tuple[np.ndarray, np.ndarray], axis: Axis, kept: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Photons (n_shell,) of the shells that are kept, and the background (n_channel,)."""
-    photons, drawn = np.zeros(len(kept)), np.concatenate([axis.shapes[kept], axis.backgrounds])
-    P = drawn * weights_of(spectrum, axis)
-    found = nonnegative(P @ drawn.T, P @ spectrum)
-    photons[kept] = found[: int(kept.sum())]
-    return photons, found[int(kept.sum()) :] @ axis.backgrounds
+    G, c = system
+    at = np.flatnonzero(np.append(kept, np.ones(len(axis.backgrounds), bool)))
+    found = np.zeros(len(c))
+    found[at] = nonnegative(G[np.ix_(at, at)], c[at])
+    return found[: len(kept)], found[len(kept) :] @ axis.backgrounds
 
 
 def nonnegative(G: np.ndarray, c: np.ndarray) -> np.ndarray:
@@ -175,7 +187,7 @@ def nonnegative(G: np.ndarray, c: np.ndarray) -> np.ndarray:
 
 def _left(spectrum: np.ndarray, axis: Axis) -> float:
     """Weighted squares that a fit leaves."""
-    photons, background = _fitted(spectrum, axis, np.ones(len(axis.shells), bool))
+    photons, background = _solved(_system(spectrum, axis), axis, np.ones(len(axis.shells), bool))
     return float(np.square(spectrum - background - photons @ axis.shapes) @ weights_of(spectrum, axis))
 
 
@@ -183,9 +195,8 @@ def _errors(
     photons: np.ndarray, spectrum: np.ndarray, background: np.ndarray, axis: Axis, spots: float
 ) -> np.ndarray:
     """Standard error of each shell's photons, from what else lies in the core of its main line."""
-    drawn = axis.shapes * photons[:, None]
-    own = np.einsum("gc,gc->g", axis.shapes, axis.cores)  # share of a shell's photons in its core
-    others = axis.cores @ drawn.sum(axis=0) - np.einsum("gc,gc->g", drawn, axis.cores)
+    own = np.diag(axis.shares)
+    others = photons @ axis.shares - photons * own
     beneath = axis.cores @ background
     counts = axis.cores @ spectrum
     tails = TAIL_ERROR * photons.sum()
@@ -197,9 +208,8 @@ def _errors(
 
 def _supported(kept: np.ndarray, shells: list[Shell]) -> np.ndarray:
     """Without the shells of elements that their main shell does not show."""
-    out = kept.copy()
-    for i, shell in enumerate(shells):
-        main = known_by(shell.element, shells)
-        if shell.element != "tube" and main is not None and not kept[shells.index(main)]:
-            out[i] = False
-    return out
+    shown = {shell.element: False for shell in shells} | {"tube": True}
+    for shell, there in zip(shells, kept, strict=True):
+        if there and shell is known_by(shell.element, shells):
+            shown[shell.element] = True
+    return kept & np.array([shown[shell.element] for shell in shells])

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 import zarr
 from dask.base import tokenize
+from dask.local import get_sync
 
 from xrfsr_dask.store import shards
 from xrfsr_dask.store.arrays import finite, read_finite, where
@@ -72,7 +73,7 @@ class LowRank:
 def loaded(piece: Any) -> np.ndarray:
     """A piece of a factor as float32 NumPy, whatever holds it."""
     if isinstance(piece, da.Array):
-        piece = piece.compute(scheduler="synchronous")
+        piece = piece.compute(scheduler=get_sync)  # by name, Dask would import distributed first
     return np.ascontiguousarray(piece, np.float32)
 
 

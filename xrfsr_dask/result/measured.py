@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import InputError, OptionError
-from xrfsr_dask.kernels.nonnegative import abundances
 from xrfsr_dask.result.fitting import Axis, LineFit, axis_for, fit_lines, weights_of
 from xrfsr_dask.result.lowrank import lazy_stored, loaded
 from xrfsr_dask.result.peaks import ELEMENTS
@@ -216,6 +215,8 @@ def _products(axis: Axis, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _fitted(counts: np.ndarray, P: np.ndarray, G: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Net counts (ny, nx) of one line in every spot of a block (ny, nx, n_channel)."""
+    from xrfsr_dask.kernels.nonnegative import abundances  # numba takes a second to import; results do without
+
     C = counts.reshape(-1, counts.shape[2]).astype(np.float32) @ P
     photons = abundances(C, G)[:, : len(shares)]
     return np.asarray((photons @ shares).reshape(counts.shape[:2]))

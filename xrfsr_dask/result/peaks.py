@@ -168,7 +168,7 @@ def _lines(number: int, letter: str, tube_kv: float) -> Iterator[tuple[str, floa
 
 def _continuum(tube_kv: float) -> tuple[np.ndarray, np.ndarray]:
     """Kramers' continuum, its soft end lost in the window and the optics: (keV, relative photons)."""
-    energy = np.arange(1.5, tube_kv, 2.0)
+    energy = np.arange(2.0, tube_kv, 3.0)
     return energy, (tube_kv / energy - 1.0) * np.exp(-((6.0 / energy) ** 2))
 
 
