@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"xrfsr {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_demo, _new, _add, _solve, _evaluate, _info, _check):
+    for add in (_demo, _new, _add, _solve, _report, _evaluate, _info, _check):
         add(commands)
     return parser
 
@@ -293,6 +293,28 @@ def _run_evaluate(args: argparse.Namespace) -> None:
             progress=bar,
         )
     _say(args, found, found.pop("text"))
+
+
+def _report(commands: Any) -> None:
+    p = _command(commands, "report", _run_report, "write one HTML page with maps, spectra and how far to trust")
+    p.add_argument("store", metavar="P.zarr")
+    p.add_argument("--name", help="name of the result (the newest)")
+    p.add_argument("--out", metavar="FILE.html", help="the page (beside the store)")
+    p.add_argument("--elements", help="comma-separated, such as Cr,Pb,As (those with most counts)")
+
+
+def _run_report(args: argparse.Namespace) -> None:
+    from xrfsr_dask.commands.report import report
+
+    with _bar(args, "report", "part") as bar:
+        found = report(
+            args.store,
+            name=args.name,
+            out=args.out,
+            elements=tuple(args.elements.split(",")) if args.elements else (),
+            progress=bar,
+        )
+    _say(args, found, found["report"])
 
 
 def _info(commands: Any) -> None:

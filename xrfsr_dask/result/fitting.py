@@ -30,7 +30,7 @@ CERTAIN = 3.0
 
 _FLOOR = 1e-3  # variance of a channel, as a share of the highest: what is left of a wrong shape
 _NOISES_KEV2 = (M6_NOISE_KEV2, *(float(v) for v in np.geomspace(2e-4, 8e-3, 6)))
-_COARSEST_FWHM = 1.5  # channels wider than that many FWHM (at 6 keV) show no lines
+_COARSEST_FWHM = 1.0  # channels wider than that many FWHM (at 6 keV) do not tell lines apart
 
 
 @dataclass(frozen=True)
