@@ -14,7 +14,7 @@ from xrfsr_dask.errors import InputError
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import line_kev, open_patch, open_result
 from xrfsr_dask.result.lines import usual_line
-from xrfsr_dask.store import Painting, open_painting
+from xrfsr_dask.store import Painting, Patch, open_painting
 from xrfsr_dask.store.arrays import open_array, open_group, read_finite
 from xrfsr_dask.store.patches import apply_transform
 from xrfsr_dask.view.page import Section, as_html
@@ -209,13 +209,17 @@ def _trust(painting: Painting, ds: xr.Dataset) -> list[Section]:
 
 
 def _made_of(painting: Painting, ds: xr.Dataset) -> Section:
-    rows = [
-        {"": f"patch {patch.name}", "value": f"{patch.shape[1]} x {patch.shape[0]} spots, "
-         f"{patch.shape[2]} channels, step {patch.step_mm:.3g} mm, gain {patch.gain:.3g}, {patch.total_counts:,.0f} counts"}
-        for patch in painting.patches
-    ]  # fmt: skip
+    rows = [{"": f"patch {patch.name}", "value": _described(patch)} for patch in painting.patches]
     for key in ("options", "versions"):
         rows += [
             {"": f"{key[:-1]} {name}", "value": value} for name, value in dict(ds.attrs.get(key, {})).items()
         ]
     return Section("Made of", rows=[{"": "store", "value": Path(painting.path).name}, *rows])
+
+
+def _described(patch: Patch) -> str:
+    ny, nx, n_channel = patch.shape
+    return (
+        f"{nx} x {ny} spots, {n_channel} channels, step {patch.step_mm:.3g} mm, gain {patch.gain:.3g}, "
+        f"{patch.total_counts:,.0f} counts"
+    )
