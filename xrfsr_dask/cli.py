@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"xrfsr {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_demo, _new, _add, _solve, _report, _evaluate, _info, _check):
+    for add in (_demo, _new, _add, _solve, _report, _export, _evaluate, _info, _check):
         add(commands)
     return parser
 
@@ -317,6 +317,29 @@ def _run_report(args: argparse.Namespace) -> None:
     _say(args, found, found["report"])
 
 
+def _export(commands: Any) -> None:
+    p = _command(commands, "export", _run_export, "write the cube, or a part, for another program; goes on")
+    p.add_argument("store", metavar="P.zarr")
+    p.add_argument("--to", required=True, metavar="FILE", help="its suffix says how: .zarr .rpl .h5 .nxs .zspy")
+    p.add_argument("--name", help="name of the result (the newest)")
+    p.add_argument("--layer", choices=("all", "visible", "hidden"), default="all")
+    p.add_argument("--energy", metavar="FROM:TO", type=_bounds, help="keV, such as 5.2:5.6 (all channels)")
+    p.add_argument("--region", metavar="Y0:Y1,X0:X1", type=_region, help="mm (the whole painting)")
+
+
+def _run_export(args: argparse.Namespace) -> None:
+    from xrfsr_dask.commands.export import export
+    from xrfsr_dask.options import ExportOptions
+
+    y, x = args.region or (None, None)
+    options = ExportOptions(name=args.name, layer=args.layer, energy_kev=args.energy, y_mm=y, x_mm=x)
+    with _bar(args, "export", "block") as bar:
+        found = export(args.store, args.to, options, progress=bar)
+    ny, nx, n_channel = found["shape"]
+    text = f"{found['written']}: {nx} x {ny} px, {n_channel} channels, {found['bytes'] / 1e9:.3f} GB"
+    _say(args, found, f"{text}, {found['format']}")
+
+
 def _info(commands: Any) -> None:
     p = _command(commands, "info", _run_info, "say what is in a painting store")
     p.add_argument("store", metavar="P.zarr")
@@ -426,6 +449,22 @@ def _pair(text: str) -> tuple[float, float]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not X,Y in mm, such as 120.5,40") from None
     return x, y
+
+
+def _bounds(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not FROM:TO, such as 5.2:5.6") from None
+    return low, high
+
+
+def _region(text: str) -> tuple[tuple[float, float], tuple[float, float]]:
+    try:
+        y, x = (_bounds(part) for part in text.split(","))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"'{text}' is not Y0:Y1,X0:X1 in mm, such as 20:60,0:80.5") from None
+    return y, x
 
 
 @contextlib.contextmanager

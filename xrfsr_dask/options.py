@@ -187,6 +187,33 @@ EVALUATED = (*IN_MEMORY, *METHODS)
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Which part of a result's cube is written out."""
+
+    name: str | None = None
+    """Name of the result; None: the newest."""
+    layer: str = "all"
+    """``"all"``, ``"visible"`` or ``"hidden"``."""
+    energy_kev: tuple[float, float] | None = None
+    """Channels whose centres lie between, keV; None: all."""
+    y_mm: tuple[float, float] | None = None
+    """Pixels whose centres lie between, mm; None: all."""
+    x_mm: tuple[float, float] | None = None
+    """The same along x."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.layer in ("all", "visible", "hidden"),
+            f"unknown layer '{self.layer}'; choose one of: all, visible, hidden.",
+        )
+        for name in ("energy_kev", "y_mm", "x_mm"):
+            bounds = getattr(self, name)
+            if bounds is not None:
+                low, high = bounds
+                require(low <= high, f"{name} runs from {low:g} to {high:g}; give the smaller first.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
     """How a real scan is split, binned and compared (the paper's section V-D)."""
 
