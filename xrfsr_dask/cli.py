@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"xrfsr {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_demo, _new, _add, _solve, _report, _export, _evaluate, _info, _check):
+    for add in (_demo, _new, _add, _solve, _maps, _report, _export, _evaluate, _info, _check):
         add(commands)
     return parser
 
@@ -293,6 +293,35 @@ def _run_evaluate(args: argparse.Namespace) -> None:
             progress=bar,
         )
     _say(args, found, found.pop("text"))
+
+
+def _maps(commands: Any) -> None:
+    p = _command(commands, "maps", _run_maps, "write element maps as TIFF, 16-bit PNG and pictures in mm")
+    p.add_argument("store", metavar="P.zarr")
+    p.add_argument(
+        "--elements", required=True, help="comma-separated, such as Cr,Pb,As; Pb-Ma for another line"
+    )
+    p.add_argument("--layer", choices=("all", "visible", "hidden"), default="all")
+    p.add_argument("--name", help="name of the result (the newest)")
+    p.add_argument("--out", default="maps", help="folder for the files (maps)")
+    p.add_argument("--pyramid", action="store_true", help="also maps.ome.zarr, for viewers of huge images")
+    p.add_argument("--table", action="store_true", help="also maps.csv, which XRF Explorer imports")
+
+
+def _run_maps(args: argparse.Namespace) -> None:
+    from xrfsr_dask.commands.maps import maps
+    from xrfsr_dask.options import MapOptions
+
+    options = MapOptions(
+        elements=tuple(args.elements.split(",")),
+        layer=args.layer,
+        name=args.name,
+        pyramid=args.pyramid,
+        table=args.table,
+    )
+    with _bar(args, "maps", "map") as bar:
+        found = maps(args.store, args.out, options, progress=bar)
+    _say(args, found, "\n".join(found["files"]))
 
 
 def _report(commands: Any) -> None:
