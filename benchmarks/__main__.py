@@ -18,7 +18,7 @@ import psutil
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
-from benchmarks import plain
+from benchmarks import plain, seeing
 from xrfsr_dask.cluster import executor_for
 from xrfsr_dask.kernels.abundance import TileSpots, abundance_steps, step_matrices
 from xrfsr_dask.kernels.sampling import Beam
@@ -205,3 +205,5 @@ if __name__ == "__main__":
         step_against_sgemm()
         iteration_against_plain()
         overhead_of_the_engine()
+    with tempfile.TemporaryDirectory() as folder:
+        seeing.seeing(folder)

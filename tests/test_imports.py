@@ -22,7 +22,7 @@ FLOORS = [
     {"kernels", "tiling"},
     {"beams"},
     {"result"},
-    {"readers", "registration", "solver", "methods", "metrics", "phantom", "view"},
+    {"readers", "registration", "solver", "methods", "metrics", "phantom", "view", "writers"},
     {"cluster"},
     {"commands"},
     {"api"},

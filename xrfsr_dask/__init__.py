@@ -18,12 +18,22 @@ _HOMES = {
     "compare": "xrfsr_dask.api",
     "super_resolve": "xrfsr_dask.api",
     "open_result": "xrfsr_dask.result",
+    "open_patch": "xrfsr_dask.result",
     "open_painting": "xrfsr_dask.store",
     "create_painting": "xrfsr_dask.store",
     "XrfsrError": "xrfsr_dask.errors",
 }
 
-__all__ = ["fuse", "compare", "super_resolve", "open_result", "open_painting", "create_painting", "XrfsrError"]
+__all__ = [
+    "fuse",
+    "compare",
+    "super_resolve",
+    "open_result",
+    "open_patch",
+    "open_painting",
+    "create_painting",
+    "XrfsrError",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"xrfsr {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_demo, _new, _add, _solve, _evaluate, _info, _check):
+    for add in (_demo, _new, _add, _solve, _maps, _report, _export, _evaluate, _info, _check):
         add(commands)
     return parser
 
@@ -319,6 +319,80 @@ def _run_evaluate(args: argparse.Namespace) -> None:
     _say(args, found, found.pop("text"))
 
 
+def _maps(commands: Any) -> None:
+    p = _command(commands, "maps", _run_maps, "write element maps as TIFF, 16-bit PNG and pictures in mm")
+    p.add_argument("store", metavar="P.zarr")
+    p.add_argument(
+        "--elements", required=True, help="comma-separated, such as Cr,Pb,As; Pb-Ma for another line"
+    )
+    p.add_argument("--layer", choices=("all", "visible", "hidden"), default="all")
+    p.add_argument("--name", help="name of the result (the newest)")
+    p.add_argument("--out", default="maps", help="folder for the files (maps)")
+    p.add_argument("--pyramid", action="store_true", help="also maps.ome.zarr, for viewers of huge images")
+    p.add_argument("--table", action="store_true", help="also maps.csv, which XRF Explorer imports")
+
+
+def _run_maps(args: argparse.Namespace) -> None:
+    from xrfsr_dask.commands.maps import maps
+    from xrfsr_dask.options import MapOptions
+
+    options = MapOptions(
+        elements=tuple(args.elements.split(",")),
+        layer=args.layer,
+        name=args.name,
+        pyramid=args.pyramid,
+        table=args.table,
+    )
+    with _bar(args, "maps", "map") as bar:
+        found = maps(args.store, args.out, options, progress=bar)
+    _say(args, found, "\n".join(found["files"]))
+
+
+def _report(commands: Any) -> None:
+    p = _command(commands, "report", _run_report, "write one HTML page with maps, spectra and how far to trust")
+    p.add_argument("store", metavar="P.zarr")
+    p.add_argument("--name", help="name of the result (the newest)")
+    p.add_argument("--out", metavar="FILE.html", help="the page (beside the store)")
+    p.add_argument("--elements", help="comma-separated, such as Cr,Pb,As (those with most counts)")
+
+
+def _run_report(args: argparse.Namespace) -> None:
+    from xrfsr_dask.commands.report import report
+
+    with _bar(args, "report", "part") as bar:
+        found = report(
+            args.store,
+            name=args.name,
+            out=args.out,
+            elements=tuple(args.elements.split(",")) if args.elements else (),
+            progress=bar,
+        )
+    _say(args, found, found["report"])
+
+
+def _export(commands: Any) -> None:
+    p = _command(commands, "export", _run_export, "write the cube, or a part, for another program; goes on")
+    p.add_argument("store", metavar="P.zarr")
+    p.add_argument("--to", required=True, metavar="FILE", help="its suffix says how: .zarr .rpl .h5 .nxs .zspy")
+    p.add_argument("--name", help="name of the result (the newest)")
+    p.add_argument("--layer", choices=("all", "visible", "hidden"), default="all")
+    p.add_argument("--energy", metavar="FROM:TO", type=_bounds, help="keV, such as 5.2:5.6 (all channels)")
+    p.add_argument("--region", metavar="Y0:Y1,X0:X1", type=_region, help="mm (the whole painting)")
+
+
+def _run_export(args: argparse.Namespace) -> None:
+    from xrfsr_dask.commands.export import export
+    from xrfsr_dask.options import ExportOptions
+
+    y, x = args.region or (None, None)
+    options = ExportOptions(name=args.name, layer=args.layer, energy_kev=args.energy, y_mm=y, x_mm=x)
+    with _bar(args, "export", "block") as bar:
+        found = export(args.store, args.to, options, progress=bar)
+    ny, nx, n_channel = found["shape"]
+    text = f"{found['written']}: {nx} x {ny} px, {n_channel} channels, {found['bytes'] / 1e9:.3f} GB"
+    _say(args, found, f"{text}, {found['format']}")
+
+
 def _info(commands: Any) -> None:
     p = _command(commands, "info", _run_info, "say what is in a painting store")
     p.add_argument("store", metavar="P.zarr")
@@ -428,6 +502,22 @@ def _pair(text: str) -> tuple[float, float]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not X,Y in mm, such as 120.5,40") from None
     return x, y
+
+
+def _bounds(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not FROM:TO, such as 5.2:5.6") from None
+    return low, high
+
+
+def _region(text: str) -> tuple[tuple[float, float], tuple[float, float]]:
+    try:
+        y, x = (_bounds(part) for part in text.split(","))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"'{text}' is not Y0:Y1,X0:X1 in mm, such as 20:60,0:80.5") from None
+    return y, x
 
 
 @contextlib.contextmanager

@@ -190,6 +190,56 @@ EVALUATED = (*IN_MEMORY, *METHODS)
 """Methods that `xrfsr evaluate` and `compare` can run."""
 
 
+LAYER_WORDS = ("all", "visible", "hidden")
+"""What a user can call the layers of a result."""
+
+_CHOOSE_LAYER = f"choose one of: {', '.join(LAYER_WORDS)}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """Which part of a result's cube is written out."""
+
+    name: str | None = None
+    """Name of the result; None: the newest."""
+    layer: str = "all"
+    """``"all"``, ``"visible"`` or ``"hidden"``."""
+    energy_kev: tuple[float, float] | None = None
+    """Channels whose centres lie between, keV; None: all."""
+    y_mm: tuple[float, float] | None = None
+    """Pixels whose centres lie between, mm; None: all."""
+    x_mm: tuple[float, float] | None = None
+    """The same along x."""
+
+    def __post_init__(self) -> None:
+        require(self.layer in LAYER_WORDS, f"unknown layer '{self.layer}'; {_CHOOSE_LAYER}")
+        for name in ("energy_kev", "y_mm", "x_mm"):
+            bounds = getattr(self, name)
+            if bounds is not None:
+                low, high = bounds
+                require(low <= high, f"{name} runs from {low:g} to {high:g}; give the smaller first.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapOptions:
+    """Which element maps are written, and how."""
+
+    elements: tuple[str, ...]
+    """``"Pb"`` for its usual line, or ``"Pb-Ma"``."""
+    layer: str = "all"
+    """``"all"``, ``"visible"`` or ``"hidden"``."""
+    name: str | None = None
+    """Name of the result; None: the newest."""
+    pyramid: bool = False
+    """Also all maps as channels of one OME-Zarr pyramid."""
+    table: bool = False
+    """Also the table that XRF Explorer imports."""
+
+    def __post_init__(self) -> None:
+        require(any(self.elements), "name the elements to be mapped, such as Cr,Pb,As or Pb-Ma.")
+        require(self.layer in LAYER_WORDS, f"unknown layer '{self.layer}'; {_CHOOSE_LAYER}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
     """How a real scan is split, binned and compared (the paper's section V-D)."""

@@ -13,6 +13,7 @@ from scipy.ndimage import uniform_filter
 from xrfsr_dask.cluster import executor_for
 from xrfsr_dask.commands.judge import CUBIC, judge
 from xrfsr_dask.commands.output import check_pictures, output_folder, report_in
+from xrfsr_dask.commands.pictures import photograph_panel, preview_step
 from xrfsr_dask.commands.solve import solve_painting
 from xrfsr_dask.errors import InputError, MemoryBudgetError, StoreError
 from xrfsr_dask.options import BedroomOptions, RunOptions, SolveOptions, as_attributes
@@ -37,7 +38,6 @@ PAPER = "paper"
 """Dai et al.'s own method, solved beside ours where the painting is small."""
 
 _LABELLED = (("Ca", "Ka"), ("Cr", "Ka"), ("Fe", "Ka"), ("Cu", "Ka"), ("Zn", "Ka"), ("Pb", "La"), ("Hg", "La"))
-_PREVIEW_PX = 1200  # longest side of a map in the overview
 
 
 def demo(
@@ -126,7 +126,7 @@ def overview(painting: Painting, method: str) -> Any:
     """The picture of the report: photograph, a patch, super-resolved map, truth, hidden layer, two spectra."""
     result, truth = open_result(painting.path, method), open_result(painting.path, TRUTH)
     (element, line), (deep, deep_line) = SHOWN, BENEATH
-    step = max(1, -(-max(painting.shape) // _PREVIEW_PX))
+    step = preview_step(painting.shape)
     maps = {
         "resolved": (
             _map(result, element, line, "all", step),
@@ -140,7 +140,7 @@ def overview(painting: Painting, method: str) -> Any:
         ),
     }
     return figures.overview(
-        photograph=_photograph(painting),
+        photograph=photograph_panel(painting),
         patch=_patch(painting, element, line),
         **{name: _panel(values, title) for name, (values, title) in maps.items()},
         spots=_spots(result, truth, maps["truth"][0], maps["hidden_truth"][0]),
@@ -187,23 +187,12 @@ def _colour_picture(photo: str, shape: tuple[int, int]) -> np.ndarray:
 
 def _map(ds: xr.Dataset, element: str, line: str, layer: Any, step: int) -> xr.DataArray:
     """An element map, NaN where nothing was measured, by block means of `step` px."""
-    values = ds.xrf.element(element, line, layer=layer).where(ds.coverage > 0)
+    values = ds.xrf.element(element, line, layer=layer, background="linear").where(ds.coverage > 0)
     return values.coarsen(y=step, x=step, boundary="trim").mean().compute()
 
 
 def _panel(values: xr.DataArray, title: str) -> Panel:
     return Panel(values=values.values, y_mm=values.y.values, x_mm=values.x.values, title=title)
-
-
-def _photograph(painting: Painting) -> Panel:
-    level, tree = 0, Path(painting.path) / "rgb"
-    while max(open_group(tree / str(level))["image"].shape[:2]) > 2 * _PREVIEW_PX:  # type: ignore[union-attr]
-        level += 1
-    group = open_group(tree / str(level))
-    image: Any = group["image"]
-    y, x = (np.asarray(group[name][:]) for name in "yx")  # type: ignore[index]
-    values = read(image) / np.iinfo(image.dtype).max
-    return Panel(values=values, y_mm=y, x_mm=x, title="photograph")
 
 
 def _patch(painting: Painting, element: str, line: str) -> Panel:

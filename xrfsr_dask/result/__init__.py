@@ -3,6 +3,7 @@
 from xrfsr_dask.result.accessor import XrfAccessor
 from xrfsr_dask.result.dataset import TRUTH, from_factors, open_result
 from xrfsr_dask.result.lines import best_line, line_kev, line_weights, roi_weights
+from xrfsr_dask.result.measured import open_patch
 
 __all__ = [
     "TRUTH",
@@ -11,6 +12,7 @@ __all__ = [
     "from_factors",
     "line_kev",
     "line_weights",
+    "open_patch",
     "open_result",
     "roi_weights",
 ]

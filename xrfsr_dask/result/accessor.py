@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from xrfsr_dask.beams import spot_window
 from xrfsr_dask.errors import InputError, OptionError
-from xrfsr_dask.result.lines import Background, line_weights, roi_weights
+from xrfsr_dask.result.factors import Factors
+from xrfsr_dask.result.lines import Background, check_line, line_weights, roi_weights, siegbahn, usual_line
 from xrfsr_dask.result.lowrank import cube_variable, lazy_cube, lazy_stored, loaded
+from xrfsr_dask.result.measured import Measured, open_patch
+from xrfsr_dask.result.peaks import ELEMENTS
+from xrfsr_dask.result.presence import elements_table
+from xrfsr_dask.result.source import Layer, Source
 from xrfsr_dask.store import Painting, Patch, open_painting
 from xrfsr_dask.store.patches import CHUNK_SPOTS
-from xrfsr_dask.store.results import LAYERS
-
-Layer = Literal["all", "visible", "hidden"]
 
 _COUNTS = {"units": "counts", "long_name": "counts per measured spot"}
 
 
 @xr.register_dataset_accessor("xrf")
 class XrfAccessor:
-    """Spectra, maps and layers of a super-resolved painting, in counts per measured spot.
+    """Spectra, maps and layers of a super-resolved painting, or of a patch, in counts per measured spot.
 
-    Spectra come back computed. Maps are lazy where the Dataset is, ``.load()`` or drawing computes them.
-    y grows downwards, so draw maps with ``.plot(yincrease=False)``, or they stand on their head.
+    A result (`open_result`, `fuse`) answers on its factors, a patch (`open_patch`) on its counts. Spectra come
+    back computed. Maps are lazy where the Dataset is, ``.load()`` or drawing computes them. y grows downwards,
+    so draw maps with ``.plot(yincrease=False)``, or they stand on their head.
+
+    Examples
+    --------
+    >>> ds.xrf.elements()                                               # doctest: +SKIP
+    >>> ds.xrf.element("As", layer="hidden").plot(yincrease=False)      # doctest: +SKIP
     """
 
     def __init__(self, ds: xr.Dataset) -> None:
-        missing = [name for name in ("abundance", "endmember", "layer") if name not in ds]
-        if missing:
-            raise InputError(
-                f"this Dataset is no result: it lacks {', '.join(missing)}; open one with open_result."
-            )
         self._ds = ds
+        self._source: Source = Measured(ds) if "counts" in ds and "abundance" not in ds else Factors(ds)
 
     @property
     def visible(self) -> xr.Dataset:
@@ -61,7 +64,7 @@ class XrfAccessor:
         Parameters
         ----------
         y, x : float, mm
-            A place on the painting; the nearest pixel answers.
+            A place on the painting; the nearest pixel (spot of a patch) answers.
         points : sequence of (y, x), mm
             Several places: the answer is (point, energy).
         mask : bool array of shape (ny, nx)
@@ -81,26 +84,60 @@ class XrfAccessor:
         if sum(asked) != 1 or (y is None) != (x is None):
             raise OptionError("ask for a spectrum with y= and x=, with points=, or with mask=; one of them.")
         if mask is not None:
-            return self._spectrum(_mean_under(self._ds, np.asarray(mask)), layer)
+            return self._labelled(self._source.mean(np.asarray(mask), layer))
         if y is not None and x is not None:
-            return self._spectrum(_pixel(self._ds, y, x), layer)
-        pixels = [_pixel(self._ds, *point).compute() for point in points or ()]
-        if not pixels:
+            return self._at([(y, x)], layer).isel(point=0)
+        if not points:
             raise InputError("points is empty; give at least one (y, x) in mm.")
-        return self._spectrum(xr.concat(pixels, dim="point"), layer)
+        return self._at(points, layer)
+
+    def profile(
+        self,
+        start: tuple[float, float],
+        stop: tuple[float, float],
+        *,
+        step_mm: float | None = None,
+        layer: Layer = "all",
+    ) -> xr.DataArray:
+        """Spectra along a straight line.
+
+        Parameters
+        ----------
+        start, stop : (y, x), mm
+            Its ends, both included.
+        step_mm : float, optional
+            Distance of neighbouring points; that of pixels (spots of a patch) where not given.
+        layer : {"all", "visible", "hidden"}
+
+        Returns
+        -------
+        xarray.DataArray of shape (distance, energy), counts per measured spot, computed; ``distance`` in mm
+
+        Examples
+        --------
+        >>> ds.xrf.profile((120, 40), (120, 380)).sel(energy=5.41, method="nearest").plot()   # doctest: +SKIP
+        """
+        ends = np.array([start, stop], float)
+        length = float(np.linalg.norm(ends[1] - ends[0]))
+        step = self._pitch_mm() if step_mm is None else step_mm
+        if not step > 0:
+            raise OptionError(f"the step of a profile must be more than 0 mm, got {step:g}.")
+        along = np.linspace(0.0, 1.0, max(2, round(length / step) + 1))
+        out = self._at(ends[0] + along[:, None] * (ends[1] - ends[0]), layer)
+        mm = {"units": "mm", "long_name": "distance along the line"}
+        return out.rename(point="distance").assign_coords(distance=("distance", along * length, mm))
 
     def mean_spectrum(self, layer: Layer = "all") -> xr.DataArray:
         """Mean spectrum over all pixels, (energy,), counts per measured spot, computed."""
-        mean = self._ds.abundance.mean(("y", "x"), dtype=np.float64, skipna=False)
-        return self._spectrum(mean, layer)
+        return self._labelled(self._source.mean(None, layer))
 
     def roi(self, lo_kev: float, hi_kev: float, layer: Layer = "all") -> xr.DataArray:
         """Map (y, x) of all counts between two energies, keV; whole channels by their centres."""
         weights = roi_weights(self._energy, lo_kev, hi_kev)
-        return self._map(weights, layer, f"{lo_kev:g} to {hi_kev:g} keV")
+        return self._map(self._source.channels(weights, layer), f"{lo_kev:g} to {hi_kev:g} keV", layer)
 
     def element(
-        self, element: str, line: str = "Ka", layer: Layer = "all", background: Background = "linear"
+        self, element: str, line: str | None = None, layer: Layer = "all", background: Background = "snip"
     ) -> xr.DataArray:
         """Map (y, x) of the net counts of an element's line.
 
@@ -108,18 +145,50 @@ class XrfAccessor:
         ----------
         element : str
             Chemical symbol, ``"Cr"``.
-        line : str
-            Siegbahn name, ``"Ka"``, ``"La"``, ….
+        line : str, optional
+            Siegbahn name, ``"Ka"``, ``"La"``, …; where not given, the first of Ka, La, Ma below 20 keV that
+            lies on the axis.
         layer : {"all", "visible", "hidden"}
-        background : {"linear", None}
-            Subtract the line through both sides of the window (`lines.line_weights`), or nothing.
+        background : {"snip", "linear", None}
+            "snip": the lines of all elements are fitted together, non-negatively, over a SNIP background, so
+            that Pb La is not counted as As Ka (`fitting`). "linear": the counts of the line's own window, less
+            the line through both its sides; overlaps are not told apart, negative counts are kept. None: all
+            counts of that window.
 
         Examples
         --------
-        >>> ds.xrf.element("Pb", line="La", layer="hidden").plot(yincrease=False)      # doctest: +SKIP
+        >>> ds.xrf.element("Pb", layer="hidden").plot(yincrease=False)      # doctest: +SKIP
         """
-        weights = line_weights(self._energy, element, line, background)
-        return self._map(weights, layer, f"{element} {line}")
+        line = usual_line(self._energy, element) if line is None else line
+        if background == "snip":
+            check_line(self._energy, element, line)
+            values = self._source.line(element.strip().capitalize(), siegbahn(line), layer)
+        else:
+            values = self._source.channels(line_weights(self._energy, element, line, background), layer)
+        return self._map(values, f"{element} {line}", layer)
+
+    def elements(self, among: Sequence[str] = ELEMENTS) -> pd.DataFrame:
+        """The elements that are present, most counts first, and how sure that is.
+
+        Counts are those of this Dataset. Whether an element is there is asked of the patches as measured, where
+        the result comes from a store.
+
+        Parameters
+        ----------
+        among : sequence of str
+            Chemical symbols to look for; what paintings are made of where not given.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As `presence.elements_table` says: line, counts, errors, sure, overlaps.
+
+        Examples
+        --------
+        >>> ds.xrf.elements().query("sure == 'certain'").index.tolist()      # doctest: +SKIP
+        ['Zn', 'Pb', 'Fe', 'Cr']
+        """
+        return elements_table(self._source, self._evidence(), [name.strip().capitalize() for name in among])
 
     def compare(self, patch: str) -> xr.Dataset:
         """Look at the result as a patch's beam would, and subtract that from what was measured.
@@ -150,35 +219,53 @@ class XrfAccessor:
 
     @property
     def _energy(self) -> np.ndarray:
-        return np.asarray(self._ds.energy.values)
+        return self._source.energy_kev
 
-    def _layer(self, layer: str) -> xr.Dataset:
+    def _layer(self, layer: Layer) -> xr.Dataset:
+        if not isinstance(self._source, Factors):
+            raise OptionError("a measured patch has no layers; ask a result.")
         # The cube of a layer takes all abundances and no counts from the others: another selection between
         # store and cube would keep Dask from reading just what is asked.
-        cube = cube_variable(self._ds.abundance.data, self._endmember(layer).values)
+        cube = cube_variable(self._ds.abundance.data, self._source.endmember(layer))
         at = np.flatnonzero(self._ds.layer.values == layer)
         out = self._ds.drop_vars("cube", errors="ignore").isel(atom=at).assign(cube=cube)
         out.encoding = dict(self._ds.encoding)
         return out.assign_attrs(layer=layer)
 
-    def _endmember(self, layer: str) -> xr.DataArray:
-        """Spectra (atom, energy) in float64; those of other layers are zero."""
-        if layer not in ("all", *LAYERS):
-            raise OptionError(f"unknown layer '{layer}'; choose one of: all, {', '.join(LAYERS)}.")
-        endmember = self._ds.endmember.astype(np.float64)
-        return endmember if layer == "all" else endmember.where(self._ds.layer == layer, 0.0)
+    def _at(self, points: Sequence[tuple[float, float]] | np.ndarray, layer: Layer) -> xr.DataArray:
+        """Spectra (point, energy) of the pixels nearest to places, with their own places as coordinates."""
+        rows, columns = self._source.nearest(*np.asarray(points, float).reshape(-1, 2).T)
+        out = self._labelled(self._source.spectra(rows, columns, layer), "point")
+        at = dict(zip(self._source.dims, (xr.DataArray(i, dims="point") for i in (rows, columns)), strict=True))
+        return out.assign_coords({name: self._ds[name].isel(at, missing_dims="ignore") for name in ("y", "x")})
 
-    def _spectrum(self, abundance: xr.DataArray, layer: str) -> xr.DataArray:
-        out = xr.dot(abundance.compute(), self._endmember(layer), dim="atom")
-        return out.drop_vars("layer", errors="ignore").rename("spectrum").assign_attrs(_COUNTS)
+    def _labelled(self, spectra: np.ndarray, *dims: str) -> xr.DataArray:
+        coords = {"energy": self._ds.energy}
+        return xr.DataArray(spectra, dims=(*dims, "energy"), coords=coords, name="spectrum", attrs=_COUNTS)
 
-    def _map(self, weights: np.ndarray, layer: str, what: str) -> xr.DataArray:
-        per_atom = (self._endmember(layer).values @ weights).astype(np.float32)
-        out = xr.dot(self._ds.abundance, xr.DataArray(per_atom, dims="atom"), dim="atom")
+    def _map(self, values: xr.DataArray, what: str, layer: str) -> xr.DataArray:
         name = what if layer == "all" else f"{what}, {layer} layer"
-        return out.rename("map").assign_attrs(units="counts", long_name=f"{name}, counts per measured spot")
+        return values.rename("map").assign_attrs(units="counts", long_name=f"{name}, counts per measured spot")
+
+    def _evidence(self) -> list[Source]:
+        """The patches that a result of a store was made of; else what is asked, itself."""
+        source = self._ds.encoding.get("source")
+        if source is None or not isinstance(self._source, Factors):
+            return [self._source]
+        names = [patch.name for patch in open_painting(source).patches]
+        return [Measured(open_patch(source, name)) for name in names] or [self._source]
+
+    def _pitch_mm(self) -> float:
+        if "step_mm" in self._ds.attrs:
+            return float(self._ds.attrs["step_mm"])
+        y = self._ds.y.values
+        return float(abs(y[-1] - y[0])) / (len(y) - 1) if y.ndim == 1 and len(y) > 1 else 1.0
 
     def _painting(self) -> Painting:
+        if not isinstance(self._source, Factors):
+            raise OptionError(
+                "compare is asked of a result; a measured patch is what results are compared with."
+            )
         source = self._ds.encoding.get("source")
         if source is None:
             raise InputError(
@@ -194,6 +281,10 @@ class XrfAccessor:
 
     def _seen_by(self, painting: Painting, patch: Patch) -> np.ndarray:
         """S A of all spots, float32 (ny, nx, n_atom), some rows of spots at a time."""
+        from xrfsr_dask.beams import (
+            spot_window,
+        )  # with numba, which takes as long to import as a result to open
+
         rows = range(0, patch.shape[0], CHUNK_SPOTS)
         parts = []
         for row in rows:
@@ -201,34 +292,3 @@ class XrfAccessor:
             seen = window.downsample(loaded(self._ds.abundance.data[window.slices]))
             parts.append(seen.reshape(-1, patch.shape[1], seen.shape[1]))
         return np.concatenate(parts)
-
-
-def _pixel(ds: xr.Dataset, y: float, x: float) -> xr.DataArray:
-    """Abundance (atom) of the pixel that holds a place."""
-    at = {name: _index(ds[name].values, value, name) for name, value in (("y", y), ("x", x))}
-    return ds.abundance.isel(at)
-
-
-def _index(centres: np.ndarray, value: float, name: str) -> int:
-    half = 0.5 * abs(centres[1] - centres[0]) if len(centres) > 1 else np.inf
-    low, high = centres.min() - half, centres.max() + half
-    if not low <= value <= high:
-        raise InputError(
-            f"{name} = {value:g} mm lies outside the painting, which spans {name} {low:.2f} to {high:.2f} mm."
-        )
-    return int(np.abs(centres - value).argmin())
-
-
-def _mean_under(ds: xr.Dataset, mask: np.ndarray) -> xr.DataArray:
-    """Mean abundance (atom) under a mask; only the rectangle around it is read."""
-    wanted = ds.abundance.shape[:2]
-    if mask.shape != wanted or mask.dtype != bool:
-        raise InputError(
-            f"the mask must be boolean of shape (y, x) = {wanted}, got {mask.dtype} of shape {mask.shape}."
-        )
-    if not mask.any():
-        raise InputError("the mask is empty: no pixel of it is set.")
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    weight = xr.DataArray(mask[box] / mask.sum(), dims=("y", "x"))
-    return xr.dot(ds.abundance.isel(y=box[0], x=box[1]), weight, dim=("y", "x"))

@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from xrfsr_dask.errors import InputError, OptionError
 
-Background = Literal["linear"] | None
+Background = Literal["snip", "linear"] | None
 
 WINDOW_FWHM = 1.2
 """Half width of a line's window, in FWHM of the detector at that energy."""
 SIDE_FWHM = 0.8
 """Width of the background windows on both sides of it, in FWHM."""
 
-_VARIANCE_KEV2 = (9.893e-4, 4.4664e-4)  # of a Bruker M6 Jetstream: constant, and per keV
+FANO_KEV = 4.4664e-4
+"""Variance of a line per keV of its energy in a silicon detector, keV."""
+M6_NOISE_KEV2 = 9.893e-4
+"""Constant part of that variance, keV2, of a Bruker M6 Jetstream: 142 eV at Mn Ka."""
+
+USUAL_KEV = 20.0
+"""An element whose Ka lies below is known by its K lines, others by L."""
+
 _SHELLS = {"KA": "KA", "KB": "KB", "LA": "LA", "LB": "LB", "LG": "LG1", "LN": "LE", "LL": "LL", "MA": "MA1"}
 _SUGGESTED = ("Ka", "La", "Ma")
 
 
-def fwhm_kev(energy_kev: float) -> float:
-    """Full width at half maximum of a line as the M6's detector sees it, keV."""
-    constant, slope = _VARIANCE_KEV2
-    return 2.0 * math.sqrt(2.0 * math.log(2.0) * (constant + slope * energy_kev))
+def fwhm_kev(energy_kev: Any, noise_kev2: float = M6_NOISE_KEV2) -> Any:
+    """Full width at half maximum of a line, or of an array of them, as a silicon detector sees it, keV."""
+    return 2.0 * np.sqrt(2.0 * math.log(2.0) * (noise_kev2 + FANO_KEV * energy_kev))
 
 
 def line_kev(element: str, line: str = "Ka") -> float:
@@ -86,21 +92,38 @@ def line_weights(
     element, line : str
         As in `line_kev`.
     background : {"linear", None}
-        What is subtracted.
+        What is subtracted; "snip" is no matter of weights.
 
     Returns
     -------
     float64 array of shape (n_channel,), dimensionless
     """
     if background not in ("linear", None):
-        raise OptionError(f"background must be 'linear' or None, got {background!r}.")
+        raise OptionError(f"background must be 'snip', 'linear' or None, got {background!r}.")
     energy = np.asarray(energy_kev, float)
-    centre = line_kev(element, line)
-    if not energy[0] <= centre <= energy[-1]:
-        raise InputError(_outside(energy, element, line, centre))
+    centre = check_line(energy, element, line)
     half = WINDOW_FWHM * fwhm_kev(centre)
     inside = roi_weights(energy, centre - half, centre + half)
     return inside - _background(energy, inside, SIDE_FWHM * fwhm_kev(centre)) if background else inside
+
+
+def check_line(energy_kev: np.ndarray, element: str, line: str) -> float:
+    """Energy of a line that must lie on an axis, keV; `InputError` names one that does where it does not."""
+    centre = line_kev(element, line)
+    if not energy_kev[0] <= centre <= energy_kev[-1]:
+        raise InputError(_outside(energy_kev, element, line, centre))
+    return centre
+
+
+def siegbahn(line: str) -> str:
+    """The name of a line as it is written: ``"ka"`` -> ``"Ka"``."""
+    return line.strip().capitalize()
+
+
+def usual_line(energy_kev: np.ndarray, element: str) -> str:
+    """The first of Ka, La, Ma that lies on the axis below `USUAL_KEV`, else on the axis, else Ka."""
+    fitting = [line for line in _SUGGESTED if _fits(energy_kev, element, line)]
+    return next((line for line in fitting if line_kev(element, line) < USUAL_KEV), (fitting or ["Ka"])[0])
 
 
 def _background(energy: np.ndarray, inside: np.ndarray, width: float) -> np.ndarray:

@@ -10,8 +10,10 @@ import numpy as np
 import xarray as xr
 import zarr
 from dask.base import tokenize
+from dask.local import get_sync
 
-from xrfsr_dask.store.arrays import read_finite, where
+from xrfsr_dask.store import shards
+from xrfsr_dask.store.arrays import finite, read_finite, where
 
 CUBE_CHUNK = (100, 100, 1024)
 """Largest chunk of the lazy cube: px, px, channels; 40 MiB. Wide enough for a fast map of one channel, small
@@ -30,12 +32,15 @@ class Stored:
 
     def __init__(self, array: zarr.Array) -> None:
         self.array = array
+        self._plain_shards = shards.readable(array)
         self.shape: tuple[int, ...] = array.shape
         self.dtype = array.dtype
         self.ndim = array.ndim
 
     def __getitem__(self, key: Any) -> np.ndarray:
         region, rest = _pushed_down(key, self.shape)
+        if self._plain_shards and all(part.step == 1 for part in region):
+            return finite(shards.assembled(self.array, region), self.array, region)[rest]
         return read_finite(self.array, region)[rest]
 
     def __dask_tokenize__(self) -> Any:
@@ -73,7 +78,7 @@ class LowRank:
 def loaded(piece: Any) -> np.ndarray:
     """A piece of a factor as float32 NumPy, whatever holds it."""
     if isinstance(piece, da.Array):
-        piece = piece.compute(scheduler="synchronous")
+        piece = piece.compute(scheduler=get_sync)  # by name, Dask would import distributed first
     return np.ascontiguousarray(piece, np.float32)
 
 

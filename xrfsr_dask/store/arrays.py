@@ -228,7 +228,11 @@ def _require_chunks(array: zarr.Array, region: Region | Any) -> None:
 
 def read_finite(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
     """Read a region that a finished write must have filled; NaN means that a chunk is missing."""
-    values = read(array, region)
+    return finite(read(array, region), array, region)
+
+
+def finite(values: np.ndarray, array: zarr.Array, region: Region | Any) -> np.ndarray:
+    """Values as read from a region of an array; a NaN among them is a `DamagedStoreError`."""
     if values.size and not np.isfinite([values.min(), values.max()]).all():  # NaN is passed on by both
         raise DamagedStoreError(
             f"{where(array)} at {describe(region)}: a chunk is missing or was never written."

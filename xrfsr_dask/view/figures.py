@@ -62,8 +62,8 @@ def overview(
         Not known to pyplot; write it with `save`.
     """
     map_height = 2 * (_PANEL_IN * _aspect(photograph) + 0.35) + 0.4
-    figure = _figure(3 * _PANEL_IN + 2.3, map_height + _SPECTRA_IN + (0.4 if title else 0.0))
-    with _style():
+    figure = blank(3 * _PANEL_IN + 2.3, map_height + _SPECTRA_IN + (0.4 if title else 0.0))
+    with styled():
         parts: Any = figure.subfigures(2, 1, height_ratios=[map_height, _SPECTRA_IN])
         top, bottom = parts
         axes = top.subplots(2, 3)
@@ -72,8 +72,8 @@ def overview(
         for pair, column, limits in zip(columns, axes.T, (scale, scale, hidden_scale), strict=True):
             drawn = [draw_panel(ax, panel, limits) for ax, panel in zip(column, pair, strict=True)]
             if not pair[0].is_photograph:
-                _colour_bar(top, list(column), drawn[1])
-        _same_view(axes[1, 0], photograph)
+                colour_bar(top, list(column), drawn[1])
+        same_view(axes[1, 0], photograph)
         _axis_names(axes)
         _mark(axes[0, 0], spots)
         for i, ax in enumerate(np.ravel(bottom.subplots(1, len(spots), squeeze=False)) if spots else ()):
@@ -108,8 +108,8 @@ def comparison(
     n_row = -(-len(panels) // n_column)
     width = _PANEL_IN * 0.85
     size = (n_column * width + 0.9, n_row * (width * _aspect(panels[-1]) + 0.45) + 0.5)
-    figure = _figure(*size)
-    with _style():
+    figure = blank(*size)
+    with styled():
         axes = figure.subplots(n_row, n_column, squeeze=False)
         scale, drawn = colour_limits(panels[scale_by].values), None
         for i, ax in enumerate(axes.flat):
@@ -118,12 +118,12 @@ def comparison(
                 continue
             image = draw_panel(ax, panels[i], scale, letter=_letter(i))
             drawn = drawn if panels[i].is_photograph else image
-            _same_view(ax, panels[-1])
+            same_view(ax, panels[-1])
             ax.tick_params(labelleft=i % n_column == 0, labelbottom=i + n_column >= len(panels))
             ax.set_xlabel(f"x ({unit})" if i + n_column >= len(panels) else "")
             ax.set_ylabel(f"y ({unit})" if i % n_column == 0 else "")
         if drawn is not None:
-            _colour_bar(figure, list(axes.flat), drawn)
+            colour_bar(figure, list(axes.flat), drawn)
         if title:
             figure.suptitle(title, x=0.01, ha="left")
     return figure
@@ -135,7 +135,8 @@ def save(figure: Figure, path: str | Path, dpi: int = 150) -> Path:
     return Path(path)
 
 
-def _figure(width: float, height: float) -> Figure:
+def blank(width: float, height: float) -> Figure:
+    """An empty figure, inches, not known to pyplot; `MissingPackageError` without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -145,15 +146,17 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _style() -> Any:
+def styled() -> Any:
+    """The look of all our figures, as a context."""
     from matplotlib import rc_context
 
     return rc_context(_RC)
 
 
-def _colour_bar(figure: FigureBase, axes: list[Any], drawn: Any) -> None:
+def colour_bar(figure: FigureBase, axes: list[Any], drawn: Any, unit: str = "counts per spot") -> None:
+    """The scale of a map beside its axes."""
     bar = figure.colorbar(drawn, ax=axes, shrink=0.85, aspect=28, pad=0.02, extend="max")
-    bar.set_label("counts per spot", fontsize=8)
+    bar.set_label(unit, fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_linewidth(0.4)
 
@@ -170,7 +173,7 @@ def _axis_names(axes: np.ndarray) -> None:
         ax.tick_params(labelleft=False)
 
 
-def _same_view(ax: Axes, panel: Panel) -> None:
+def same_view(ax: Axes, panel: Panel) -> None:
     """Show all of the painting, however little of it a patch covers."""
     left, right, bottom, top = panel.edges
     ax.set_xlim(left, right)

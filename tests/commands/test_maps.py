@@ -1,0 +1,142 @@
+"""`xrfsr maps`: element maps as files that keep values, scale and place."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import tifffile
+import xarray as xr
+from helpers import small_painting, small_truth
+from PIL import Image
+
+from xrfsr_dask.cli import main
+from xrfsr_dask.commands.maps import maps
+from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.options import MapOptions
+from xrfsr_dask.phantom.instrument import energy_axis
+from xrfsr_dask.phantom.pigments import VISIBLE
+from xrfsr_dask.phantom.spectra import film_spectrum
+from xrfsr_dask.result import open_result
+from xrfsr_dask.store.arrays import staged
+from xrfsr_dask.store.results import new_result
+from xrfsr_dask.writers.pyramid import halved
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A painting of four paints, one edge of it not measured."""
+    path = tmp_path_factory.mktemp("maps") / "p.zarr"
+    painting = small_painting(path, "a")
+    A, _, _ = small_truth()
+    energy = energy_axis(1024)
+    paints = ("lead white", "emerald green", "viridian", "vermilion")
+    D = 5000 * np.array([film_spectrum(VISIBLE[name], energy) for name in paints])
+    with staged(path, "results/joint") as group:
+        whole = new_result(
+            group, shape=A.shape[:2], pitch_mm=painting.pitch_mm, endmember=D, layer=np.array([0, 0, 1, 1]),
+            energy_kev=energy, cell=50, attrs={"method": "joint"},
+        )  # fmt: skip
+        whole[...] = A
+        covered = np.ones(A.shape[:2], np.float32)
+        covered[:, :13] = 0
+        group["coverage"][...] = covered
+    return path
+
+
+@pytest.fixture(scope="module")
+def written(store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("out") / "new"
+    words = ["maps", str(store), "--elements", "Cr,pb-la,As", "--out", str(folder), "--pyramid", "--table"]
+    assert main([*words, "--layer", "hidden"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected(store):
+    ds = open_result(store)
+    lines = {"Cr Ka": ("Cr", "Ka"), "Pb La": ("Pb", "La"), "As Ka": ("As", "Ka")}
+    return {
+        name: ds.xrf.element(*line, layer="hidden").where(ds.coverage > 0).values
+        for name, line in lines.items()
+    }
+
+
+def test_the_files_are_these(written):
+    files = {
+        f"{stem}-hidden{end}"
+        for stem in ("Cr-Ka", "Pb-La", "As-Ka")
+        for end in (".tif", ".png", "-picture.png")
+    }
+    assert {p.name for p in written.iterdir()} == files | {"maps.ome.zarr", "maps.csv"}
+
+
+def test_a_tiff_keeps_values_and_scale(written, expected):
+    with tifffile.TiffFile(written / "Cr-Ka-hidden.tif") as file:
+        page = file.pages[0]
+        np.testing.assert_array_equal(page.asarray(), expected["Cr Ka"])
+        top, bottom = page.tags["XResolution"].value
+        assert top / bottom == pytest.approx(10.0)  # px per cm, 1 mm each
+        assert page.tags["ResolutionUnit"].value == 3
+        about = json.loads(page.tags["ImageDescription"].value)
+    assert (about["line"], about["layer"], about["pixel_mm"]) == ("Cr Ka", "hidden", 1.0)
+
+
+def test_a_png_keeps_values_to_one_grey_level(written, expected):
+    with Image.open(written / "Cr-Ka-hidden.png") as picture:
+        grey = np.asarray(picture)
+        level = json.loads(picture.text["Description"])["counts_per_grey_level"]
+        assert picture.info["dpi"][0] == pytest.approx(25.4, abs=0.01)
+    assert grey.dtype == np.uint16
+    assert grey.max() == 65535
+    np.testing.assert_allclose(grey * level, np.nan_to_num(expected["Cr Ka"]), atol=0.51 * level)
+
+
+def test_a_pyramid_opens_with_xarray_and_its_levels_are_means(written, expected):
+    tree = xr.open_datatree(written / "maps.ome.zarr", engine="zarr", consolidated=False, chunks=None)
+    finest, coarse = (tree[f"{i}"].to_dataset() for i in (0, 1))
+    assert (finest.image.dims, finest.image.shape) == (("c", "y", "x"), (3, 230, 170))
+    np.testing.assert_array_equal(finest.image, np.stack(list(expected.values())))
+    assert coarse.image.shape == (3, 115, 85)
+    np.testing.assert_allclose(coarse.image[0], halved(expected["Cr Ka"]), rtol=1e-6)
+    np.testing.assert_allclose(coarse.y[:2], [1.0, 3.0])
+
+
+def test_the_validator_of_ome_zarr_accepts_it(written):
+    module = pytest.importorskip("ome_zarr_models.v05", reason="needs ome-zarr-models, of the [dev] extra")
+    import zarr
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = module.Image.from_zarr(zarr.open_group(str(written / "maps.ome.zarr"), mode="r"))
+    assert [axis.name for axis in image.ome_attributes.multiscales[0].axes] == ["c", "y", "x"]
+    channels = image.ome_attributes.omero["channels"]
+    assert [channel["label"] for channel in channels] == ["Cr Ka", "Pb La", "As Ka"]
+
+
+def test_the_table_is_what_xrf_explorer_reads(written, expected):
+    import pandas as pd
+
+    cube = pd.read_csv(written / "maps.csv", sep=";", header=0, index_col=False, dtype=np.float32)
+    assert list(cube.columns) == ["row", "column", "Cr", "Pb", "As"]
+    indexed = cube.set_index(["row", "column"])
+    shape = tuple(len(level) for level in indexed.index.levels)
+    values = indexed.to_numpy().reshape(*shape, -1)  # as its convert_csv does
+    np.testing.assert_allclose(values[..., 1], np.nan_to_num(expected["Pb La"]), rtol=1e-4, atol=1e-3)
+
+
+def test_halving_passes_over_what_was_not_measured():
+    values = np.array([[1.0, np.nan, 5.0], [3.0, np.nan, np.nan], [7.0, 9.0, np.nan]], np.float32)
+    np.testing.assert_array_equal(halved(values), [[2.0, 5.0], [8.0, np.nan]])
+
+
+def test_what_cannot_be_mapped_is_refused_before_anything_is_written(store, tmp_path):
+    with pytest.raises(InputError, match="'Xx' is no chemical element"):
+        maps(store, tmp_path / "out", MapOptions(elements=("Cr", "Xx")))
+    with pytest.raises(InputError, match=r"Pb Ka lies at 7\d\.\d+ keV, outside"):
+        maps(store, tmp_path / "out", MapOptions(elements=("Pb-Ka",)))
+    with pytest.raises(OptionError, match="name the elements to be mapped"):
+        MapOptions(elements=("",))
+    assert not (tmp_path / "out").exists()

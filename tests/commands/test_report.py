@@ -1,0 +1,124 @@
+"""`xrfsr report`: one page that holds everything and asks nothing of the network."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from helpers import small_painting
+from PIL import Image
+
+from xrfsr_dask.cli import main
+from xrfsr_dask.commands.report import report
+from xrfsr_dask.commands.solve import solve_painting
+from xrfsr_dask.errors import InputError
+from xrfsr_dask.options import BedroomOptions, RunOptions, SolveOptions
+from xrfsr_dask.phantom import write_painting
+from xrfsr_dask.view.page import Section, as_html
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory):
+    """A small phantom whose channels are narrow enough to tell lines apart, solved."""
+    path = tmp_path_factory.mktemp("report") / "room.zarr"
+    scene = BedroomOptions(
+        shape=(100, 130),
+        width_mm=70.0,
+        n_patches=2,
+        spots=(17, 15),
+        n_channel=512,
+        dwell_s=1.0,
+        counts_per_s=9000.0,
+    )
+    write_painting(path, scene)
+    options = SolveOptions(method="paper", atoms=12, iterations=2, steps=2)
+    solve_painting(path, options=options, resources=RunOptions(workers=1))
+    return path
+
+
+class Page(HTMLParser):
+    """Headings, sources of pictures, and every address."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headings, self.pictures, self.addresses, self.open = [], [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.open = tag
+        given = dict(attrs)
+        if tag == "img":
+            self.pictures.append(given["src"])
+        self.addresses += [value for key, value in given.items() if key in ("src", "href")]
+
+    def handle_data(self, data):
+        if self.open == "h2" and data.strip():
+            self.headings.append(data.strip())
+
+
+def test_the_page_holds_all_parts_and_no_address(painted, tmp_path, capsys):
+    out = tmp_path / "new" / "page.html"
+    assert main(["report", str(painted), "--out", str(out), "--elements", "Pb,zn"]) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    page = Page()
+    page.feed(out.read_text())
+    parts = [
+        "The painting",
+        "Element maps",
+        "Elements",
+        "Mean spectra",
+        "Convergence",
+        "How far to trust it",
+        "Made of",
+    ]
+    assert page.headings == parts
+    assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
+    assert len(page.pictures) == 1 + 2 + 3
+    for picture in page.pictures:
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))).convert("L"))
+        assert min(pixels.shape) > 200
+        assert pixels.std() > 10
+    text = re.sub(r"<[^>]*>", " ", out.read_text())
+    assert re.search(r"p01\s+\d", text)
+    assert "option iterations" in text
+
+
+def test_the_page_lies_beside_its_store_unless_told_otherwise(painted):
+    found = report(painted, elements=("Fe",))
+    assert found == {
+        "report": str(painted.with_name("room-paper.html")), "result": "paper", "elements": ["Fe"],
+    }  # fmt: skip
+
+
+def test_elements_are_chosen_where_none_are_named(painted, tmp_path):
+    found = report(painted, out=tmp_path / "page.html")
+    assert {"Pb", "Zn", "Fe"} <= set(found["elements"])
+
+
+def test_an_element_that_cannot_be_drawn_is_refused_before_anything_is_written(painted, tmp_path):
+    with pytest.raises(InputError, match="'Xx' is no chemical element"):
+        report(painted, out=tmp_path / "page.html", elements=("Xx",))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_of_a_page_cannot_become_markup():
+    page = as_html(
+        "<b>", "a & b", [Section("h", "<script>x</script>", rows=[{"k": "<i>", "n": 1234, "x": 0.5}])]
+    )
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert '<td class="number">1,234</td><td class="number">0.5</td>' in page
+
+
+def test_channels_too_wide_for_lines_leave_a_page_without_maps(tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path, "a", n_channel=20)
+    solve_painting(
+        path, options=SolveOptions(method="paper", atoms=4, iterations=1), resources=RunOptions(workers=1)
+    )
+    found = report(path, out=tmp_path / "page.html")
+    assert found["elements"] == []
+    assert "too wide to tell lines apart" in (tmp_path / "page.html").read_text()

@@ -1,0 +1,229 @@
+"""Lines that overlap are told apart: lead beside emerald green, titanium white over a barium ground."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.ndimage import gaussian_filter
+
+from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.phantom.instrument import energy_axis
+from xrfsr_dask.phantom.pigments import HIDDEN, VISIBLE, Paint
+from xrfsr_dask.phantom.spectra import film_spectrum
+from xrfsr_dask.result import from_factors, line_kev
+from xrfsr_dask.result.background import snip
+from xrfsr_dask.result.fitting import axis_for, fit_lines, nonnegative
+from xrfsr_dask.result.lines import fwhm_kev
+from xrfsr_dask.result.peaks import ELEMENTS, shapes, shells_on
+
+KEV = energy_axis(4096)
+COUNTS = 6000.0  # of an average spot
+TITANIUM = Paint({"TiO2": 1.0}, 0.8, 12.0)
+BARIUM = Paint({"BaSO4": 0.6, "CaCO3": 0.4}, 0.8, 16.0)
+SCENES = {
+    "lead": {
+        "lead white": film_spectrum(VISIBLE["lead white"], KEV),
+        "emerald green": film_spectrum(VISIBLE["emerald green"], KEV),
+        "chrome yellow": film_spectrum(VISIBLE["chrome yellow"], KEV),
+        "hidden flesh": film_spectrum(HIDDEN["hidden flesh"], KEV, cover=VISIBLE["zinc white"], share=0.35),
+    },
+    "barium": {
+        "titanium white": 0.1 * film_spectrum(TITANIUM, KEV),  # a thin retouch
+        "red ochre": film_spectrum(VISIBLE["red ochre"], KEV),
+        "ground": film_spectrum(BARIUM, KEV, cover=VISIBLE["zinc white"], share=0.3),
+        "tack": film_spectrum(HIDDEN["tack"], KEV),
+    },
+}
+
+
+@functools.cache
+def scene(name: str, shape: tuple[int, int] = (83, 71), seed: int = 0) -> xr.Dataset:
+    """Four films whose thicknesses vary each in its own way; the last two are hidden."""
+    rng = np.random.default_rng(seed)
+    fields = np.array([gaussian_filter(rng.standard_normal(shape), 2.5) for _ in range(4)])
+    A = np.maximum(fields / fields.std() + 0.3, 0.0).transpose(1, 2, 0)
+    D = np.array(list(SCENES[name].values()))
+    D *= COUNTS / (A.mean((0, 1)) @ D).sum()
+    axes = {"y_mm": np.arange(shape[0]) + 0.5, "x_mm": np.arange(shape[1]) + 0.5, "energy_kev": KEV}
+    return from_factors(A, D, [0, 0, 1, 1], **axes)
+
+
+@functools.cache
+def measured(name: str, seed: int = 1) -> xr.Dataset:
+    """The same, as a scan of one spot a pixel counts it."""
+    ds = scene(name)
+    counts = np.random.default_rng(seed).poisson(ds.abundance.values.astype(float) @ ds.endmember.values)
+    y, x = np.meshgrid(ds.y, ds.x, indexing="ij")
+    grid = ("spot_y", "spot_x")
+    return xr.Dataset(
+        {"counts": ((*grid, "energy"), counts.astype("u2"))},
+        coords={"energy": KEV, "y": (grid, y), "x": (grid, x)},
+        attrs={"step_mm": 1.0},
+    )
+
+
+def amount(ds: xr.Dataset, *films: int) -> np.ndarray:
+    return ds.abundance.values[..., list(films)].sum(axis=-1)
+
+
+def likeness(a: xr.DataArray | np.ndarray, b: xr.DataArray | np.ndarray) -> float:
+    return float(np.corrcoef(np.ravel(a), np.ravel(b))[0, 1])
+
+
+@pytest.mark.parametrize("kind", ["result", "patch"])
+@pytest.mark.parametrize(
+    ("name", "element", "line", "own", "other"),
+    [
+        ("lead", "As", "Ka", (1,), (0, 2, 3)),
+        ("barium", "Ti", "Ka", (0,), (2,)),
+        ("barium", "Ba", "La", (2,), (0,)),
+    ],
+)
+def test_a_map_is_clean_of_the_element_it_overlaps_with(name, element, line, own, other, kind):
+    truth = scene(name)
+    ds = truth if kind == "result" else measured(name)
+    found = ds.xrf.element(element, line=line)
+    chance = likeness(amount(truth, *own), amount(truth, *other))
+    assert abs(chance) < 0.2
+    assert likeness(found, amount(truth, *own)) > (0.999 if kind == "result" else 0.98)
+    assert likeness(found, amount(truth, *other)) <= 0.2
+    window = ds.xrf.element(element, line=line, background="linear")
+    assert likeness(window, amount(truth, *other)) > 0.25  # what the line's own window alone would say
+
+
+def test_the_map_of_a_result_is_linear_and_its_layers_add_up():
+    ds = scene("lead")
+    parts = [ds.xrf.element("Pb", layer=layer).values for layer in ("visible", "hidden")]
+    whole = ds.xrf.element("Pb").values
+    np.testing.assert_allclose(parts[0] + parts[1], whole, rtol=1e-5)
+    assert whole.min() >= 0
+    alone = ds.isel(atom=[2, 3]).xrf.element("Pb").values
+    np.testing.assert_allclose(parts[1], alone, rtol=0.01)
+
+
+def test_net_counts_of_a_patch_are_those_of_the_result_on_average():
+    ds = scene("lead")
+    for element in ("Pb", "Cu", "As", "Cr"):
+        expected = float(ds.xrf.element(element).mean())
+        assert float(measured("lead").xrf.element(element).mean()) == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["result", "patch"])
+def test_elements_are_listed_with_how_sure(kind):
+    truth = scene("lead")
+    found = (truth if kind == "result" else measured("lead")).xrf.elements()
+    assert {"Pb", "Cu", "As", "Cr", "Hg"} <= set(found.index[found.sure == "certain"])
+    assert found.counts.is_monotonic_decreasing
+    weak = found[~found.index.isin(["Pb", "Cu", "As", "Cr", "Hg", "Zn", "S"])]
+    assert weak.counts.sum() < 0.02 * found.counts.sum()
+    assert found.line["Pb"] == "La"
+    assert "Sn" not in found.index
+
+
+def test_what_its_neighbour_could_explain_is_no_element():
+    lead = SCENES["lead"]["lead white"][None] * COUNTS
+    axis = axis_for(lead[0], KEV)
+    arsenic = next(i for i, s in enumerate(axis.shells) if (s.element, s.shell) == ("As", "K"))
+    assert fit_lines(lead, axis).photons[0, arsenic] == 0
+    green = lead + 0.2 * COUNTS * SCENES["lead"]["emerald green"]
+    assert fit_lines(green, axis).photons[0, arsenic] > 0
+
+
+def test_an_element_nobody_usually_looks_for_is_found_when_asked():
+    ds = scene("barium")
+    gadolinium = np.zeros(len(KEV))
+    shell = shells_on(KEV, ["Gd"], "", 50.0)
+    for i, photons in enumerate(shapes(shell, KEV, 9.893e-4)):
+        gadolinium += photons * (500.0 if shell[i].shell == "L" else 0.0)
+    D = ds.endmember.values.astype(float)
+    D[1] += gadolinium
+    axes = {"y_mm": ds.y.values, "x_mm": ds.x.values, "energy_kev": KEV}
+    with_it = from_factors(ds.abundance.values, D, [0, 0, 1, 1], **axes)
+    line = next(s for s in shell if s.shell == "L").share("La") * 500.0
+    np.testing.assert_allclose(with_it.xrf.element("Gd", line="La"), line * amount(ds, 1), rtol=0.12, atol=20.0)
+    assert "Gd" not in with_it.xrf.elements().index
+    assert "Gd" in with_it.xrf.elements(among=[*ELEMENTS, "gd"]).index
+
+
+@pytest.mark.parametrize("fwhm_ev", [125, 180])
+def test_the_detectors_resolution_is_read_off_the_spectrum(fwhm_ev):
+    noise = (fwhm_ev / 2354.82) ** 2 - 4.4664e-4 * 5.9
+    shells = shells_on(KEV, ["Fe", "Ca", "Pb"], "Rh", 50.0)
+    spectrum = 1000.0 * shapes(shells, KEV, noise).sum(axis=0) + 2.0
+    found = axis_for(spectrum, KEV).noise_kev2
+    assert 1000 * fwhm_kev(5.9, found) == pytest.approx(fwhm_ev, rel=0.06)
+
+
+def test_shapes_hold_one_photon_each_and_peak_at_their_line():
+    shells = [s for s in shells_on(KEV, ["Cr", "Pb"], "Rh", 50.0) if s.main_kev > 1.5]
+    drawn = shapes(shells, KEV, 9.893e-4)
+    np.testing.assert_allclose(drawn.sum(axis=1), 1.0, atol=1e-3)
+    chromium = next(i for i, s in enumerate(shells) if s.name == "Cr Ka")
+    assert KEV[drawn[chromium].argmax()] == pytest.approx(line_kev("Cr"), abs=0.01)
+    assert shells[chromium].share("Ka") + shells[chromium].share("Kb") == pytest.approx(1.0)
+    assert 0.10 < shells[chromium].share("Kb") < 0.14  # Krause's and Scofield's tables
+
+
+def test_snip_leaves_a_slope_and_takes_peaks():
+    width = np.full(len(KEV), fwhm_kev(6.0) / 0.01)
+    slope = 300.0 - 5.0 * KEV
+    peak = 2000.0 * np.exp(-0.5 * ((KEV - 6.4) / 0.06) ** 2)
+    found = snip((slope + peak)[None], width)[0]
+    inside = slice(100, -100)
+    np.testing.assert_allclose(found[inside], slope[inside], rtol=0.02)
+    assert (snip(np.zeros((1, 500)), width[:500]) == 0).all()
+
+
+def test_non_negative_least_squares_meets_its_conditions():
+    rng = np.random.default_rng(0)
+    P, y = rng.standard_normal((40, 12)), rng.standard_normal(40)
+    G, c = P.T @ P, P.T @ y
+    a = nonnegative(G, c)
+    slope = G @ a - c
+    assert (a >= 0).all()
+    assert (a == 0).any()
+    assert (slope > -1e-6).all()
+    np.testing.assert_allclose(slope[a > 0], 0, atol=1e-6)
+
+
+def test_a_profile_runs_along_a_line():
+    ds = scene("lead")
+    found = ds.xrf.profile((10.5, 5.5), (40.5, 45.5))
+    assert found.dims == ("distance", "energy")
+    assert float(found.distance[-1]) == pytest.approx(50.0)
+    at = [(round(10 + 30 * t), round(5 + 40 * t)) for t in (0.0, 1.0)]
+    for row, (y, x) in zip((0, -1), at, strict=True):
+        expected = ds.abundance.values[y, x].astype(float) @ ds.endmember.values
+        np.testing.assert_allclose(found[row], expected, rtol=1e-4)
+    with pytest.raises(OptionError, match="step of a profile must be more than 0 mm, got 0"):
+        ds.xrf.profile((1, 1), (2, 2), step_mm=0.0)
+
+
+def test_a_patch_answers_like_a_result_and_says_what_it_cannot():
+    patch = measured("lead")
+    counts = patch.counts.values.astype(float)
+    np.testing.assert_allclose(patch.xrf.mean_spectrum(), counts.mean((0, 1)), rtol=1e-6)
+    mask = np.zeros(counts.shape[:2], bool)
+    mask[3:30:2, 8:20] = True
+    np.testing.assert_allclose(patch.xrf.spectrum(mask=mask), counts[mask].mean(0), rtol=1e-6)
+    np.testing.assert_array_equal(patch.xrf.spectrum(y=12.4, x=30.7), counts[12, 30])
+    inside = (KEV >= 5.0) & (KEV <= 6.0)
+    np.testing.assert_allclose(patch.xrf.roi(5.0, 6.0), counts[..., inside].sum(-1), rtol=1e-5)
+    assert patch.xrf.profile((5.5, 5.5), (5.5, 15.5)).shape == (11, len(KEV))
+    with pytest.raises(InputError, match=r"x = 90 mm lies outside the patch, which spans y 0\.50 to 82\.50"):
+        patch.xrf.spectrum(y=5.0, x=90.0)
+    with pytest.raises(OptionError, match="a measured patch has no layers"):
+        patch.xrf.element("Pb", layer="hidden")
+    with pytest.raises(OptionError, match="a measured patch has no layers"):
+        _ = patch.xrf.hidden
+    with pytest.raises(OptionError, match="compare is asked of a result"):
+        patch.xrf.compare("a")
+
+
+def test_channels_too_wide_for_lines_say_so():
+    ds = scene("lead").isel(energy=slice(None, None, 32)).drop_vars("cube")
+    with pytest.raises(InputError, match=r"channels of 320 eV, a line is .* ask for background='linear'"):
+        ds.xrf.element("Cr")

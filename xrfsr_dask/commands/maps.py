@@ -1,0 +1,114 @@
+"""`xrfsr maps`: element maps of a result as files: TIFF, PNG, a picture with its scale, pyramids, a table."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xrfsr_dask.commands.output import output_folder
+from xrfsr_dask.commands.pictures import map_panel, preview_step
+from xrfsr_dask.options import MapOptions
+from xrfsr_dask.progress import Progress, Silent
+from xrfsr_dask.result import open_result
+from xrfsr_dask.result.lines import check_line, siegbahn, usual_line
+from xrfsr_dask.view import figures
+from xrfsr_dask.view.panels import greek
+from xrfsr_dask.view.sheets import Column, beside
+from xrfsr_dask.writers.images import write_png, write_table, write_tiff
+from xrfsr_dask.writers.pyramid import write_pyramid
+
+PYRAMID, TABLE = "maps.ome.zarr", "maps.csv"
+
+
+def maps(
+    path: str | Path, out: str | Path, options: MapOptions, *, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Write the maps of some lines into a folder and say which files these are.
+
+    Each is net counts per measured spot, all lines fitted together, NaN where nothing was measured:
+    ``Cr-Ka.tif`` (float32, mm in its tags), ``Cr-Ka.png`` (16 bit), ``Cr-Ka-picture.png`` (colours, mm); on
+    demand ``maps.ome.zarr`` with all of them as channels of a pyramid, and ``maps.csv`` for XRF Explorer.
+
+    Parameters
+    ----------
+    path : str or Path
+        A painting store with a result.
+    out : str or Path
+        Folder, made where it is missing; files of the same names are replaced.
+    options : MapOptions
+    progress : Progress, optional
+    """
+    bar, folder = progress or Silent(), Path(out)
+    ds = open_result(path, options.name)
+    lines = [_line(ds, asked) for asked in options.elements]
+    with output_folder(folder):
+        names = [f"{element} {line}" for element, line in lines]
+        bar.expect(len(lines) * (1 + options.pyramid) + options.table)
+        written = []
+        for (element, line), name in zip(lines, names, strict=True):
+            bar.note(name)
+            values = _map(ds, element, line, options)
+            written += _files(folder, values, name, ds, options)
+            bar.advance()
+        if options.pyramid:
+            target = folder / PYRAMID
+            if target.exists():
+                shutil.rmtree(target)
+            ny, nx = ds.sizes["y"], ds.sizes["x"]
+            each = _each(ds, lines, options, bar)
+            title = f"{Path(path).stem}, {ds.attrs['result']}, {options.layer}"
+            pitch = float(ds.attrs["pitch_mm"])
+            write_pyramid(target, names, each, shape=(ny, nx), pitch_mm=pitch, title=title)
+            written.append(target)
+        if options.table:
+            write_table(folder / TABLE, {e: _map(ds, e, line, options).values for e, line in lines})
+            written.append(folder / TABLE)
+            bar.advance()
+        return {"result": ds.attrs["result"], "layer": options.layer, "files": [str(file) for file in written]}
+
+
+def _line(ds: xr.Dataset, asked: str) -> tuple[str, str]:
+    """``"Pb"`` or ``"Pb-La"`` as element and line."""
+    element, _, line = asked.strip().replace(" ", "-").partition("-")
+    element = element.capitalize()
+    chosen = siegbahn(line) if line else usual_line(ds.energy.values, element)
+    check_line(ds.energy.values, element, chosen)
+    return element, chosen
+
+
+def _map(ds: xr.Dataset, element: str, line: str, options: MapOptions) -> xr.DataArray:
+    layer: Any = options.layer
+    return ds.xrf.element(element, line, layer=layer).where(ds.coverage > 0).compute()
+
+
+def _each(
+    ds: xr.Dataset, lines: list[tuple[str, str]], options: MapOptions, bar: Progress
+) -> Iterator[np.ndarray]:
+    for element, line in lines:
+        yield _map(ds, element, line, options).values
+        bar.advance()
+
+
+def _files(folder: Path, values: xr.DataArray, name: str, ds: xr.Dataset, options: MapOptions) -> list[Path]:
+    stem = name.replace(" ", "-") + ("" if options.layer == "all" else f"-{options.layer}")
+    pitch = float(ds.attrs["pitch_mm"])
+    about = {
+        "line": name,
+        "layer": options.layer,
+        "unit": "net counts per measured spot",
+        "pixel_mm": pitch,
+        "result": ds.attrs["result"],
+        "method": ds.attrs.get("method", ""),
+    }
+    tiff, png, picture = (folder / f"{stem}{end}" for end in (".tif", ".png", "-picture.png"))
+    write_tiff(tiff, values.values, pitch_mm=pitch, description=about)
+    write_png(png, values.values, pitch_mm=pitch, description=about)
+    panel = map_panel(values, "", preview_step((ds.sizes["y"], ds.sizes["x"])))
+    layer = "both layers" if options.layer == "all" else f"{options.layer} layer"
+    figures.save(beside([Column(title=f"{greek(name)}, {layer}", panels=[panel])], panel), picture)
+    return [tiff, png, picture]

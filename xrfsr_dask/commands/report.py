@@ -1,0 +1,225 @@
+"""`xrfsr report`: all there is to say of a result on one page of HTML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xrfsr_dask.commands.output import check_pictures, output_folder
+from xrfsr_dask.commands.pictures import map_panel, photograph_panel, preview_step
+from xrfsr_dask.errors import InputError
+from xrfsr_dask.progress import Progress, Silent
+from xrfsr_dask.result import line_kev, open_patch, open_result
+from xrfsr_dask.result.lines import usual_line
+from xrfsr_dask.store import Painting, Patch, open_painting
+from xrfsr_dask.store.arrays import open_array, open_group, read_finite
+from xrfsr_dask.store.patches import apply_transform
+from xrfsr_dask.view.page import Section, as_html
+from xrfsr_dask.view.panels import Panel, Spot, colour_limits, greek, turned_corners
+from xrfsr_dask.view.sheets import Column, beside, curves, spectra
+
+_MAPS = 8  # elements that are drawn where none are named
+
+
+def report(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    out: str | Path | None = None,
+    elements: tuple[str, ...] = (),
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write the page of a result and say where.
+
+    Parameters
+    ----------
+    path : str or Path
+        A painting store with a result.
+    name : str, optional
+        The result; the newest where not given.
+    out : str or Path, optional
+        File to write; ``<store>-<result>.html`` beside the store where not given.
+    elements : tuple of str
+        What to draw, most important first; the elements with most counts where empty.
+    progress : Progress, optional
+    """
+    bar = progress or Silent()
+    painting, ds = open_painting(path), open_result(path, name)
+    store = Path(painting.path)
+    target = store.with_name(f"{store.stem}-{ds.attrs['result']}.html") if out is None else Path(out)
+    check_pictures()
+    with output_folder(target.parent):
+        bar.expect(5 + (len(elements) or _MAPS))
+        bar.note("elements")
+        found = _elements(ds)
+        bar.advance()
+        shown = [name.strip().capitalize() for name in elements] or [row["element"] for row in found[:_MAPS]]
+        sections = [_overview(painting, ds)]
+        bar.advance()
+        sections.append(_maps(painting, ds, shown, bar))
+        sections.append(Section("Elements", _ELEMENTS_TEXT, rows=found))
+        bar.note("spectra")
+        sections += [_spectra(painting, ds, [row["element"] for row in found]), *_trust(painting, ds)]
+        bar.advance(2)
+        sections.append(_made_of(painting, ds))
+        ny, nx = painting.shape
+        lead = (
+            f"Result '{ds.attrs['result']}' of {store.name}: {nx} x {ny} px, {nx * painting.pitch_mm:.0f} x "
+            f"{ny * painting.pitch_mm:.0f} mm, from {len(painting.patches)} measured patches."
+        )
+        target.write_text(as_html(f"X-ray fluorescence of {store.stem}, super-resolved", lead, sections))
+        bar.advance()
+        return {"report": str(target), "result": ds.attrs["result"], "elements": shown}
+
+
+_ELEMENTS_TEXT = (
+    "Net counts per spot of each element's line in the mean spectrum of the result, and how many standard "
+    "errors it stands above nothing in the measured patches, all lines fitted together."
+)
+
+
+def _elements(ds: xr.Dataset) -> list[dict[str, Any]]:
+    """The elements as rows of a table; none where the axis is too coarse to tell lines apart."""
+    try:
+        table = ds.xrf.elements().reset_index()
+    except InputError:
+        return []
+    return [
+        {str(key): value.item() if hasattr(value, "item") else value for key, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+def _overview(painting: Painting, ds: xr.Dataset) -> Section:
+    photograph = photograph_panel(painting)
+    corners = [(-0.5, -0.5), (-0.5, 1.0), (1.0, 1.0), (1.0, -0.5)]
+    outlines = []
+    for patch in painting.patches:
+        ny, nx = patch.shape[:2]
+        ends = np.array([(r if r < 0 else ny - 0.5, c if c < 0 else nx - 0.5) for r, c in corners])
+        y, x = apply_transform(patch.transform, ends).T
+        outlines.append((patch.name, y, x))
+    covered = map_panel(ds.coverage, "", preview_step(painting.shape))
+    columns = [
+        Column(title="photograph and patches", panels=[photograph], outlines=outlines),
+        Column(title="coverage", panels=[covered], unit="measured spots over a pixel"),
+    ]
+    drawn = beside(columns, photograph)
+    return Section("The painting", figures=[("photograph with patches, and coverage", drawn)])
+
+
+def _maps(painting: Painting, ds: xr.Dataset, shown: list[str], bar: Progress) -> Section:
+    figures, step = [], preview_step(painting.shape)
+    patches = [(open_patch(painting.path, patch.name), patch) for patch in painting.patches]
+    measured = ds.coverage > 0
+    for element in shown:
+        bar.note(element)
+        line = usual_line(ds.energy.values, element)
+        what = f"{element} {line}"
+        whole, hidden = (
+            map_panel(ds.xrf.element(element, line, layer=layer).where(measured), "", step)
+            for layer in ("all", "hidden")
+        )
+        low = [
+            Panel(
+                values=opened.xrf.element(element, line).values / patch.gain,
+                **dict(zip(("y_mm", "x_mm"), turned_corners(patch.transform, patch.shape[:2]), strict=True)),
+                title="",
+            )
+            for opened, patch in patches
+        ]
+        limits = colour_limits(whole.values)
+        columns = [
+            Column(title=f"{greek(what)} as measured", panels=low, limits=limits),
+            Column(title="super-resolved, both layers", panels=[whole], limits=limits),
+            Column(title="hidden layer", panels=[hidden]),
+        ]
+        figures.append((f"{what}: measured, super-resolved, hidden", beside(columns, whole)))
+        bar.advance()
+    text = (
+        "Net counts per spot, each patch divided by its gain. Left: what the instrument measured; middle: the "
+        "super-resolved map on the same scale; right: the part that the photograph does not show, on a scale "
+        "of its own. Grey: not measured."
+    )
+    none = "The channels are too wide to tell lines apart; name the elements to be drawn with --elements."
+    return Section("Element maps", text if shown else none, figures=figures)
+
+
+def _spectra(painting: Painting, ds: xr.Dataset, elements: list[str]) -> Section:
+    spots = np.array([float(np.prod(patch.shape[:2])) for patch in painting.patches])
+    measured = sum(
+        n * patch.mean_spectrum() / patch.gain for n, patch in zip(spots, painting.patches, strict=True)
+    )
+    energy = ds.energy.values
+    named = [(element, usual_line(energy, element)) for element in elements[:14]]
+    lines = {f"{element} {line}": line_kev(element, line) for element, line in named}
+    drawn = [
+        Spot(y_mm=0, x_mm=0, title=title, energy_kev=energy, spectra=spectra_, lines=lines)
+        for title, spectra_ in (
+            ("mean of all measured spots", {"measured": np.asarray(measured / spots.sum())}),
+            ("mean of all pixels, both layers", {"super-resolved": ds.xrf.mean_spectrum().values}),
+            ("mean of all pixels, hidden layer", {"super-resolved": ds.xrf.mean_spectrum("hidden").values}),
+        )
+        if max(float(values.max()) for values in spectra_.values()) > 0
+    ]
+    return Section("Mean spectra", figures=[("mean spectra with their lines", spectra(drawn))])
+
+
+def _trust(painting: Painting, ds: xr.Dataset) -> list[Section]:
+    """Convergence, chi-square and evidence, as far as the method left them."""
+    group = open_group(Path(painting.path) / "results" / str(ds.attrs["result"]))
+    out = []
+    if "history" in group:
+        history = open_group(Path(painting.path) / "results" / str(ds.attrs["result"]) / "history")
+        series = {key: read_finite(open_array(history, key)) for key in sorted(history.array_keys())}
+        series = {key: values for key, values in series.items() if len(values)}
+        if series:
+            drawn = curves(series, xlabel="iteration", ylabel="objective and its parts")
+            out.append(Section("Convergence", figures=[("objective by iteration", drawn)]))
+    columns, rows, view = [], [], photograph_panel(painting)
+    if "fit" in group:
+        panels = []
+        for patch in painting.patches:
+            if f"fit/{patch.name}/chi_square" not in group:
+                continue
+            values = read_finite(open_array(group, f"fit/{patch.name}/chi_square"))
+            y, x = turned_corners(patch.transform, patch.shape[:2])
+            panels.append(Panel(values=values, y_mm=y, x_mm=x, title=""))
+            quantiles = [float(q) for q in np.percentile(values, [5, 50, 95])]
+            rows.append({"patch": patch.name} | dict(zip(("5 %", "median", "95 %"), quantiles, strict=True)))
+        if panels:
+            look: Any = {"unit": "chi-square", "limits": (0.0, 3.0)}
+            columns.append(Column(title="chi-square of each spot", panels=panels, **look))
+    if "evidence" in ds:
+        panel = map_panel(ds.evidence, "", preview_step(painting.shape))
+        look = {"unit": "share of uncertainty removed", "limits": (0.0, 1.0)}
+        columns.append(Column(title="evidence", panels=[panel], **look))
+    if columns:
+        text = (
+            "Chi-square per degree of freedom: 1 where the model explains the counts as well as their noise "
+            "allows, more where it misses something. Evidence: the share of a pixel's uncertainty that the "
+            "counts take away; where it is low, the photograph speaks."
+        )
+        drawn = beside(columns, view)
+        out.append(Section("How far to trust it", text, [("chi-square and evidence", drawn)], rows))
+    return out
+
+
+def _made_of(painting: Painting, ds: xr.Dataset) -> Section:
+    rows = [{"": f"patch {patch.name}", "value": _described(patch)} for patch in painting.patches]
+    for key in ("options", "versions"):
+        rows += [
+            {"": f"{key[:-1]} {name}", "value": value} for name, value in dict(ds.attrs.get(key, {})).items()
+        ]
+    return Section("Made of", rows=[{"": "store", "value": Path(painting.path).name}, *rows])
+
+
+def _described(patch: Patch) -> str:
+    ny, nx, n_channel = patch.shape
+    return (
+        f"{nx} x {ny} spots, {n_channel} channels, step {patch.step_mm:.3g} mm, gain {patch.gain:.3g}, "
+        f"{patch.total_counts:,.0f} counts"
+    )

@@ -1,0 +1,125 @@
+"""A result as source of answers: everything is asked of the endmembers, and the abundances mix it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.result.fitting import LineFit, axis_for, fit_lines
+from xrfsr_dask.result.lowrank import loaded
+from xrfsr_dask.result.peaks import ELEMENTS
+from xrfsr_dask.result.source import Layer, box_of, checked_mask, index_of
+from xrfsr_dask.store import open_painting
+from xrfsr_dask.store.results import LAYERS
+
+_BLOCK_PX = 50  # points in the same square of this side are read together
+
+
+class Factors:
+    """Answers of a Dataset with ``abundance``, ``endmember`` and ``layer``."""
+
+    dims = ("y", "x")
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        missing = [name for name in ("abundance", "endmember", "layer") if name not in ds]
+        if missing:
+            raise InputError(
+                f"this Dataset is no result: it lacks {', '.join(missing)}; open one with open_result."
+            )
+        self._ds = ds
+        self._fits: dict[str, LineFit] = {}
+        self._means: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx) px."""
+        ny, nx = self._ds.abundance.shape[:2]
+        return int(ny), int(nx)
+
+    @property
+    def energy_kev(self) -> np.ndarray:
+        """float64 (n_channel,)."""
+        return np.asarray(self._ds.energy.values, float)
+
+    def nearest(self, y_mm: np.ndarray, x_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of the pixels that hold places in mm."""
+        return index_of(self._ds.y.values, y_mm, "y"), index_of(self._ds.x.values, x_mm, "x")
+
+    def spectra(self, rows: np.ndarray, columns: np.ndarray, layer: Layer) -> np.ndarray:
+        """Spectra of pixels (n, n_channel); each square of the painting that holds some is read once."""
+        D = self.endmember(layer)
+        A = np.empty((len(rows), len(D)))
+        block = (rows // _BLOCK_PX) * (1 + self.shape[1] // _BLOCK_PX) + columns // _BLOCK_PX
+        for number in np.unique(block):
+            at = np.flatnonzero(block == number)
+            y, x = (slice(int(i[at].min()), int(i[at].max()) + 1) for i in (rows, columns))
+            A[at] = loaded(self._ds.abundance.data[y, x])[rows[at] - y.start, columns[at] - x.start]
+        return A @ D
+
+    def mean(self, mask: np.ndarray | None, layer: Layer) -> np.ndarray:
+        """Mean spectrum (n_channel,); under a mask only the rectangle around it is read."""
+        if mask is None:
+            return self.share() @ self.endmember(layer)
+        box = box_of(checked_mask(mask, self.shape))
+        weight = xr.DataArray(mask[box] / mask.sum(), dims=("y", "x"))
+        A = xr.dot(self._ds.abundance.isel(y=box[0], x=box[1]), weight, dim=("y", "x"))
+        return np.asarray(A.compute().values @ self.endmember(layer))
+
+    def channels(self, weights: np.ndarray, layer: Layer) -> xr.DataArray:
+        """Map of the spectra times weights, lazy."""
+        return self._mixed(self.endmember(layer) @ weights)
+
+    def line(self, element: str, line: str, layer: Layer) -> xr.DataArray:
+        """Map of a line's net counts, lazy: those of each endmember, found once, in each pixel's mixture."""
+        return self._mixed(self._apart(element).counts_of(element, line) * self._in(layer))
+
+    def fit(self, elements: Iterable[str]) -> LineFit:
+        """The endmembers taken apart, each measured as often as it occurs."""
+        D, share = self.endmember("all"), self.share()
+        return fit_lines(
+            D, axis_for(share @ D, self.energy_kev, elements), np.maximum(share * self._n_spots(), 1e-9)
+        )
+
+    def share(self) -> np.ndarray:
+        """Mean abundances (n_atom,)."""
+        if self._means is None:
+            mean: Any = self._ds.abundance.mean(("y", "x"), dtype=np.float64, skipna=False)
+            self._means = np.asarray(mean.values)
+        return self._means
+
+    def endmember(self, layer: Layer) -> np.ndarray:
+        """Spectra (n_atom, n_channel) in float64; those of other layers are zero."""
+        return self._ds.endmember.values.astype(np.float64) * self._in(layer)[:, None]
+
+    def _in(self, layer: Layer) -> np.ndarray:
+        """1 for the atoms of a layer, 0 for others, (n_atom,)."""
+        if layer not in ("all", *LAYERS):
+            raise OptionError(f"unknown layer '{layer}'; choose one of: all, {', '.join(LAYERS)}.")
+        names = self._ds.layer.values
+        return np.ones(len(names)) if layer == "all" else (names == layer).astype(float)
+
+    def _mixed(self, per_atom: np.ndarray) -> xr.DataArray:
+        weights = xr.DataArray(per_atom.astype(np.float32), dims="atom")
+        return xr.dot(self._ds.abundance, weights, dim="atom")
+
+    def _apart(self, element: str) -> LineFit:
+        """The endmembers taken apart, an element asked for that is not usually looked for included."""
+        extra = "" if element in ELEMENTS else element
+        if extra not in self._fits:
+            D = self.endmember("all")
+            axis = axis_for(D.mean(axis=0), self.energy_kev, (*ELEMENTS, *([extra] if extra else [])))
+            self._fits[extra] = fit_lines(D, axis)
+        return self._fits[extra]
+
+    def _n_spots(self) -> float:
+        """Measured spots that the result speaks for; pixels where its store is not known."""
+        source = self._ds.encoding.get("source")
+        if source is None:
+            return float(np.prod(self.shape))
+        painting = open_painting(source)
+        whole = float(np.prod(painting.shape))
+        return sum(float(np.prod(p.shape[:2])) for p in painting.patches) * np.prod(self.shape) / whole

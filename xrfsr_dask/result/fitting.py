@@ -1,0 +1,215 @@
+"""Lines of all elements fitted together, non-negatively, so that none counts what is another's.
+
+A result is fitted on its endmembers, once: the map of a line is then the abundances times one number per
+endmember, non-negative and linear, whatever the overlaps. A patch is fitted spot by spot. The background of
+either is the SNIP background of the mean spectrum, slowly varied, and fitted with the lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from xrfsr_dask.errors import InputError
+from xrfsr_dask.result.background import snip, varied
+from xrfsr_dask.result.lines import M6_NOISE_KEV2, fwhm_kev
+from xrfsr_dask.result.peaks import ELEMENTS, Shell, cores, known_by, shapes, shells_on
+
+SHAPE_ERROR = 0.04
+"""How far the shape of an element's lines may be off (films and varnish absorb), as a share of its counts: what
+hides within that share of its neighbours' counts is not told from them, and not counted."""
+BACKGROUND_ERROR = 0.05
+"""The same of the background."""
+TAIL_ERROR = 1e-4
+"""Share of all photons that tails, escape and pile-up may put at any line."""
+
+CERTAIN = 3.0
+"""Standard errors of its counts that a shell must have where the exposure is known."""
+
+_FLOOR = 1e-3  # variance of a channel, as a share of the highest: what is left of a wrong shape
+_NOISES_KEV2 = (M6_NOISE_KEV2, *(float(v) for v in np.geomspace(2e-4, 8e-3, 6)))
+_COARSEST_FWHM = 1.0  # channels wider than that many FWHM (at 6 keV) do not tell lines apart
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What lines look like on one energy axis with one detector."""
+
+    energy_kev: np.ndarray
+    """float64 (n_channel,)"""
+    shells: list[Shell]
+    noise_kev2: float
+    """Constant part of the variance of a line."""
+    shapes: np.ndarray
+    """float64 (n_shell, n_channel), as `peaks.shapes`."""
+    cores: np.ndarray
+    """bool (n_shell, n_channel), as `peaks.cores`."""
+    shares: np.ndarray
+    """float64 (n_shell, n_shell): share of one shell's photons (row) in the core of another (column)."""
+
+    backgrounds: np.ndarray
+    """float64 (m, n_channel): what backgrounds are non-negative mixtures of, as `background.varied`."""
+    lowest_kev: float
+    """Where the first line begins: below lie zero peak and noise."""
+
+
+@dataclass(frozen=True)
+class LineFit:
+    """Spectra taken apart: counts = photons of each shell @ shapes + background + what is left."""
+
+    axis: Axis
+    photons: np.ndarray
+    """float64 (n, n_shell), >= 0: detected photons of each shell; 0 where it cannot be told from others."""
+    background: np.ndarray
+    """float64 (n, n_channel)."""
+    error: np.ndarray
+    """float64 (n, n_shell): standard error of the photons, by statistics, `SHAPE_ERROR`,
+    `BACKGROUND_ERROR` and `TAIL_ERROR`; statistics only where the exposure is known."""
+
+    def counts_of(self, element: str, line: str) -> np.ndarray:
+        """Net counts of a line in each spectrum, float64 (n,)."""
+        at = [i for i, s in enumerate(self.axis.shells) if s.element == element and s.share(line) > 0]
+        return np.asarray(
+            sum((self.photons[:, i] * self.axis.shells[i].share(line) for i in at), np.zeros(len(self.photons)))
+        )
+
+
+def axis_for(
+    spectrum: np.ndarray,
+    energy_kev: np.ndarray,
+    elements: Iterable[str] = ELEMENTS,
+    *,
+    tube: str = "Rh",
+    tube_kv: float = 50.0,
+) -> Axis:
+    """Lines of `elements` and backgrounds on an axis, as sharp as a spectrum shows them.
+
+    Parameters
+    ----------
+    spectrum : float array of shape (n_channel,), counts
+        The mean of those to be fitted, of many counts; the detector's noise that explains it best is taken.
+    energy_kev : float array of shape (n_channel,), keV
+    elements, tube, tube_kv
+        As for `peaks.shells_on`.
+
+    Raises
+    ------
+    InputError
+        The axis is not one of energies, or too coarse to show lines, or holds no line of them.
+    """
+    energy = np.asarray(energy_kev, float)
+    step = float(energy[-1] - energy[0]) / max(len(energy) - 1, 1)
+    if not 0 < step < _COARSEST_FWHM * fwhm_kev(6.0):
+        raise InputError(
+            f"lines cannot be told apart on channels of {step * 1000:.0f} eV, a line is "
+            f"{fwhm_kev(6.0) * 1000:.0f} eV wide; ask for background='linear', which counts the line's window."
+        )
+    shells = shells_on(energy, dict.fromkeys(elements), tube, tube_kv)
+    if not any(s.element != "tube" for s in shells):
+        raise InputError(
+            f"no line of these elements lies on the energy axis, {energy[0]:.3f} to {energy[-1]:.3f} keV."
+        )
+    mean = np.maximum(np.asarray(spectrum, float), 0.0)
+    tried = [_axis(energy, mean, shells, noise) for noise in _NOISES_KEV2]
+    return tried[int(np.argmin([_left(mean, axis) for axis in tried]))]
+
+
+def _axis(energy: np.ndarray, mean: np.ndarray, shells: list[Shell], noise: float) -> Axis:
+    drawn, core = shapes(shells, energy, noise), cores(shells, energy, noise)
+    lowest = min(float(energy[part].min()) for part in core if part.any()) - 0.1
+    width = np.maximum(fwhm_kev(np.maximum(energy, 0.1), noise) / (energy[1] - energy[0]), 1.0)
+    under = varied(snip(mean[None], width)[0], energy, lowest)
+    return Axis(energy, shells, noise, drawn, core, drawn @ core.T, under, lowest)
+
+
+def fit_lines(spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np.inf) -> LineFit:
+    """Fit spectra by non-negative least squares.
+
+    A first fit says how much of each shell there may be; a shell that has less than its error, or belongs to an
+    element whose main shell has, is left out of the second.
+
+    Parameters
+    ----------
+    spectra : float array of shape (n, n_channel), counts per spot
+    axis : Axis
+    exposure : float or array of shape (n,), spots
+        How many spots each spectrum is the mean of.
+    """
+    spectra = np.maximum(np.asarray(spectra, float), 0.0)
+    spots = np.broadcast_to(np.asarray(exposure, float), len(spectra))
+    photons, error = np.zeros((2, len(spectra), len(axis.shells)))
+    background = np.zeros_like(spectra)
+    every = np.ones(len(axis.shells), bool)
+    for i, s in enumerate(spectra):
+        system = _system(s, axis)
+        first, beneath = _solved(system, axis, every)
+        limit = _errors(first, s, beneath, axis, spots[i]) * (CERTAIN if np.isfinite(spots[i]) else 1.0)
+        photons[i], background[i] = _solved(system, axis, _supported(first >= limit, axis.shells))
+        error[i] = _errors(photons[i], s, background[i], axis, spots[i])
+    return LineFit(axis, photons, background, error)
+
+
+def weights_of(spectrum: np.ndarray, axis: Axis) -> np.ndarray:
+    """One over the variance of each channel, float64 (n_channel,); 0 below `Axis.lowest_kev`."""
+    variance = spectrum + _FLOOR * max(float(spectrum.max()), 1e-30)
+    return np.where(axis.energy_kev >= axis.lowest_kev, 1.0 / variance, 0.0)
+
+
+def _system(spectrum: np.ndarray, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
+    """Gram (k, k) of shells and backgrounds, and their products (k,) with a spectrum, in its weights."""
+    drawn = np.concatenate([axis.shapes, axis.backgrounds])
+    weighted = drawn * weights_of(spectrum, axis)
+    return weighted @ drawn.T, weighted @ spectrum
+
+
+def _solved(
+    system: tuple[np.ndarray, np.ndarray], axis: Axis, kept: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Photons (n_shell,) of the shells that are kept, and the background (n_channel,)."""
+    G, c = system
+    at = np.flatnonzero(np.append(kept, np.ones(len(axis.backgrounds), bool)))
+    found = np.zeros(len(c))
+    found[at] = nonnegative(G[np.ix_(at, at)], c[at])
+    return found[: len(kept)], found[len(kept) :] @ axis.backgrounds
+
+
+def nonnegative(G: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """``argmin_{a >= 0} a G a / 2 - a c`` exactly (Lawson and Hanson), G (k, k) a Gram, c (k,)."""
+    from scipy.linalg import cholesky, solve_triangular
+    from scipy.optimize import nnls
+
+    ridge = 1e-10 * max(float(np.diag(G).max()), 1e-30)  # a shell may lie where nothing is weighed
+    R = cholesky(G + ridge * np.eye(len(G)))
+    return np.asarray(nnls(R, solve_triangular(R, c, trans=1), maxiter=100 * len(G))[0])
+
+
+def _left(spectrum: np.ndarray, axis: Axis) -> float:
+    """Weighted squares that a fit leaves."""
+    photons, background = _solved(_system(spectrum, axis), axis, np.ones(len(axis.shells), bool))
+    return float(np.square(spectrum - background - photons @ axis.shapes) @ weights_of(spectrum, axis))
+
+
+def _errors(
+    photons: np.ndarray, spectrum: np.ndarray, background: np.ndarray, axis: Axis, spots: float
+) -> np.ndarray:
+    """Standard error of each shell's photons, from what else lies in the core of its main line."""
+    own = np.diag(axis.shares)
+    others = photons @ axis.shares - photons * own
+    beneath = axis.cores @ background
+    counts = axis.cores @ spectrum
+    tails = TAIL_ERROR * photons.sum()
+    square = (SHAPE_ERROR * others) ** 2 + (BACKGROUND_ERROR * beneath) ** 2 + tails**2
+    if np.isfinite(spots):
+        square = square + (counts + 1.0 / max(spots, 1e-9)) / max(spots, 1e-9)
+    return np.asarray(np.sqrt(square) / np.maximum(own, 1e-12))
+
+
+def _supported(kept: np.ndarray, shells: list[Shell]) -> np.ndarray:
+    """Without the shells of elements that their main shell does not show."""
+    shown = {shell.element: False for shell in shells} | {"tube": True}
+    for shell, there in zip(shells, kept, strict=True):
+        if there and shell is known_by(shell.element, shells):
+            shown[shell.element] = True
+    return kept & np.array([shown[shell.element] for shell in shells])

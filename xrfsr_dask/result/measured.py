@@ -1,0 +1,222 @@
+"""A measured patch as its user meets it, and as source of the same answers as a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.result.fitting import Axis, LineFit, axis_for, fit_lines, weights_of
+from xrfsr_dask.result.lowrank import lazy_stored, loaded
+from xrfsr_dask.result.peaks import ELEMENTS
+from xrfsr_dask.result.source import Layer, box_of, checked_mask
+from xrfsr_dask.store import open_painting
+from xrfsr_dask.store.patches import CHUNK_SPOTS, apply_transform
+
+_BLOCK_SPOTS = (
+    CHUNK_SPOTS // 2
+)  # squares of this side are averaged to look for elements that only a part of the patch has
+
+
+def open_patch(path: str | Path, name: str) -> xr.Dataset:
+    """Open one measured patch of a painting; nothing is computed.
+
+    Parameters
+    ----------
+    path : str or Path
+        A painting store.
+    name : str
+        Name of a patch, as `xrfsr info` lists them.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``counts (spot_y, spot_x, energy)`` lazy, as measured; coordinates ``energy`` in keV and ``y``, ``x``
+        (spot_y, spot_x), the centre of each spot on the painting in mm. The accessor ``.xrf`` answers as for a
+        result, layers aside.
+
+    Examples
+    --------
+    >>> patch = open_patch("bedroom.zarr", "p03")                           # doctest: +SKIP
+    >>> patch.xrf.element("Cr").plot()                                      # doctest: +SKIP
+    """
+    painting = open_painting(path)
+    patch = painting.patch(name)
+    rows, columns = np.mgrid[: patch.shape[0], : patch.shape[1]]
+    y, x = apply_transform(patch.transform, np.stack([rows.ravel(), columns.ravel()], 1)).T
+    mm = {"units": "mm"}
+    ds = xr.Dataset(
+        {
+            "counts": (
+                ("spot_y", "spot_x", "energy"),
+                lazy_stored(patch.counts()),
+                {"units": "counts", "long_name": "counts per spot"},
+            )
+        },
+        coords={
+            "energy": ("energy", patch.energy_kev(), {"units": "keV", "long_name": "photon energy"}),
+            "y": (("spot_y", "spot_x"), y.reshape(rows.shape), mm | {"long_name": "y on the painting"}),
+            "x": (("spot_y", "spot_x"), x.reshape(rows.shape), mm | {"long_name": "x on the painting"}),
+        },
+        attrs={"patch": name, "gain": patch.gain, "step_mm": patch.step_mm},
+    )
+    ds.encoding["source"] = painting.path
+    return ds
+
+
+class Measured:
+    """Answers of a Dataset with ``counts (spot_y, spot_x, energy)`` and its spots' places ``y``, ``x``."""
+
+    dims = ("spot_y", "spot_x")
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._ds = ds
+        self._found: tuple[np.ndarray, np.ndarray] | None = None
+        self._fits: list[tuple[Axis, np.ndarray, np.ndarray]] = []
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx) spots."""
+        ny, nx = self._ds.counts.shape[:2]
+        return int(ny), int(nx)
+
+    @property
+    def energy_kev(self) -> np.ndarray:
+        """float64 (n_channel,)."""
+        return np.asarray(self._ds.energy.values, float)
+
+    def nearest(self, y_mm: np.ndarray, x_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of the nearest spots; a place more than a step away from all is refused."""
+        y, x = self._ds.y.values, self._ds.x.values
+        step = float(self._ds.attrs.get("step_mm", np.inf))
+        out = []
+        for a, b in zip(y_mm, x_mm, strict=True):
+            square = (y - a) ** 2 + (x - b) ** 2
+            if square.min() > step**2:
+                raise InputError(
+                    f"y = {a:g}, x = {b:g} mm lies outside the patch, which spans "
+                    f"y {y.min():.2f} to {y.max():.2f} and x {x.min():.2f} to {x.max():.2f} mm."
+                )
+            out.append(np.unravel_index(int(square.argmin()), y.shape))
+        rows, columns = np.array(out).T
+        return rows, columns
+
+    def spectra(self, rows: np.ndarray, columns: np.ndarray, layer: Layer) -> np.ndarray:
+        """Spectra of spots (n, n_channel)."""
+        _whole(layer)
+        data = self._counts()
+        return np.stack([loaded(data[int(r), int(c)]) for r, c in zip(rows, columns, strict=True)]).astype(
+            float
+        )
+
+    def mean(self, mask: np.ndarray | None, layer: Layer) -> np.ndarray:
+        """Mean spectrum (n_channel,)."""
+        _whole(layer)
+        mask = np.ones(self.shape, bool) if mask is None else checked_mask(mask, self.shape)
+        box = box_of(mask)
+        weight = da.from_array(mask[box] / mask.sum(), chunks=self._counts()[box].chunks[:2])
+        return np.asarray(da.einsum("yxc,yx->c", self._counts()[box].astype(float), weight).compute())
+
+    def channels(self, weights: np.ndarray, layer: Layer) -> xr.DataArray:
+        """Map of the spectra times weights, lazy."""
+        _whole(layer)
+        return self._mapped(_dotted, weights.astype(np.float32))
+
+    def line(self, element: str, line: str, layer: Layer) -> xr.DataArray:
+        """Map of a line's net counts, lazy: all elements the patch shows fitted together in every spot."""
+        _whole(layer)
+        axis, P, G = self._spot_fit(element)
+        shares = [s.share(line) if s.element == element else 0.0 for s in axis.shells]
+        return self._mapped(_fitted, P, G, np.array(shares, np.float32))
+
+    def fit(self, elements: Iterable[str]) -> LineFit:
+        """Means of squares of `_BLOCK_SPOTS` spots taken apart."""
+        means, exposure = self._blocks()
+        return fit_lines(means, axis_for(self.share() @ means, self.energy_kev, elements), exposure)
+
+    def share(self) -> np.ndarray:
+        """How much of the patch each of these squares is, (n,)."""
+        _, exposure = self._blocks()
+        return exposure / exposure.sum()
+
+    def _counts(self) -> da.Array:
+        data = self._ds.counts.transpose(*self.dims, "energy").data
+        return data if isinstance(data, da.Array) else da.from_array(data)
+
+    def _spot_fit(self, element: str) -> tuple[Axis, np.ndarray, np.ndarray]:
+        """The shells that squares of spots show, one asked for included, with `_products` of them."""
+        if not any(s.element == element for axis, _, _ in self._fits for s in axis.shells):
+            means, _ = self._blocks()
+            found = self.fit(dict.fromkeys((*ELEMENTS, element)))
+            there = found.photons.max(axis=0) > 0
+            seen = [
+                s.element for s, n in zip(found.axis.shells, there, strict=True) if n and s.element != "tube"
+            ]
+            axis = axis_for(self.share() @ means, self.energy_kev, dict.fromkeys((*seen, element)))
+            self._fits.append((axis, *_products(axis, self.share() @ means)))
+        return next(fit for fit in self._fits if any(s.element == element for s in fit[0].shells))
+
+    def _blocks(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean spectra (n, n_channel) of squares of spots, and how many spots each has (n,)."""
+        if self._found is None:
+            data, (ny, nx), side = self._counts(), self.shape, _BLOCK_SPOTS
+            rows, columns = np.arange(0, ny, side), np.arange(0, nx, side)
+            sums = np.concatenate(
+                [
+                    _summed(data[first : first + CHUNK_SPOTS].compute(), side)
+                    for first in range(0, ny, CHUNK_SPOTS)
+                ]
+            )
+            spots = np.outer(np.minimum(side, ny - rows), np.minimum(side, nx - columns)).ravel().astype(float)
+            self._found = np.asarray(sums) / spots[:, None], spots
+        return self._found
+
+    def _mapped(self, function: object, *arrays: np.ndarray) -> xr.DataArray:
+        data = self._counts().rechunk({2: -1})
+        made = da.map_blocks(
+            function, data, *arrays, dtype=np.float32, drop_axis=2, meta=np.empty((0, 0), "f4")
+        )
+        coords = {name: self._ds[name] for name in ("y", "x") if name in self._ds.coords}
+        return xr.DataArray(made, dims=self.dims, coords=coords)
+
+
+def _summed(counts: np.ndarray, side: int) -> np.ndarray:
+    """Sums over squares of spots, row by row, float64 (n, n_channel)."""
+    squares = [
+        counts[row : row + side, column : column + side].reshape(-1, counts.shape[2]).astype(np.float32)
+        for row in range(0, counts.shape[0], side)
+        for column in range(0, counts.shape[1], side)
+    ]
+    return np.array([np.ones(len(square), np.float32) @ square for square in squares], float)
+
+
+def _whole(layer: Layer) -> None:
+    if layer != "all":
+        raise OptionError(f"a measured patch has no layers; layer='{layer}' is asked of a result.")
+
+
+def _dotted(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return np.asarray(counts.astype(np.float32) @ weights)
+
+
+def _products(axis: Axis, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What turns counts into products with the shapes (n_channel, k), and the Gram (k, k), background last.
+
+    Weights are those of the mean spectrum, the same for every spot.
+    """
+    drawn = np.concatenate([axis.shapes, axis.backgrounds])
+    weighted = drawn * weights_of(mean, axis)
+    return weighted.T.astype(np.float32), (weighted @ drawn.T).astype(np.float32)
+
+
+def _fitted(counts: np.ndarray, P: np.ndarray, G: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Net counts (ny, nx) of one line in every spot of a block (ny, nx, n_channel)."""
+    from xrfsr_dask.kernels.nonnegative import abundances  # numba takes a second to import; results do without
+
+    C = counts.reshape(-1, counts.shape[2]).astype(np.float32) @ P
+    photons = abundances(C, G)[:, : len(shares)]
+    return np.asarray((photons @ shares).reshape(counts.shape[:2]))

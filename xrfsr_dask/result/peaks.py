@@ -1,0 +1,200 @@
+"""What an element's lines look like on an energy axis: one shape a shell, intensities by xraylib's cascades.
+
+Each shape is a thin film's under the tube's continuum: the share of lines within a shell, as the detector sees
+them. What absorbs lines of a shell differently (a thick film, varnish) is left to `fitting.SHAPE_ERROR`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from xrfsr_dask.errors import InputError
+from xrfsr_dask.result.lines import FANO_KEV, USUAL_KEV, fwhm_kev
+
+_LOOKED_FOR = (
+    "Na Mg Al Si P S Cl Ar K Ca Ti Cr Mn Fe Co Ni Cu Zn As Se Br Rb Sr Zr Mo Ag Cd Sn Sb I Ba Au Hg Pb Bi"
+)
+ELEMENTS = tuple(_LOOKED_FOR.split())
+"""What paintings are made of, and argon of the air: the elements that are looked for unasked. Each more,
+however rare, takes counts from those whose lines it shares: vanadium lives on Ba Lb and Ti Kb."""
+
+_LOWEST_KEV, _HIGHEST_KEV = 0.9, 38.0  # of lines; below, air and window leave nothing
+_WEAKEST = 1e-3  # share of a shell's photons below which a line is passed over
+_REACH = 5.0  # standard deviations a peak is drawn to
+_CORE = 1.0  # FWHM to both sides of the main line in which shells are told apart
+
+_LINES = (
+    "KL2 KL3 KM2 KM3 KN2 KN3 L1M2 L1M3 L1N2 L1N3 L2M1 L2M4 L2N1 L2N4 L2O4 L3M1 L3M4 L3M5 L3N1 L3N4 L3N5 L3O45 "
+    "M1N3 M2N4 M3N5 M4N6 M5N6 M5N7"
+)
+_TRANSITIONS = tuple(_LINES.split())
+_FAMILIES = {
+    "Ka": ("KL",), "Kb": ("KM", "KN"), "La": ("L3M4", "L3M5"), "Ll": ("L3M1",), "Ln": ("L2M1",),
+    "Lb": ("L2M4", "L1M", "L3N", "L3O"), "Lg": ("L2N", "L2O", "L1N"), "Ma": ("M5N",), "Mb": ("M4N",),
+}  # fmt: skip
+_MAIN = {"K": "Ka", "L": "La", "M": "Ma"}
+_TUBE_LINES = {"Rh": (20.165, 22.72), "Mo": (17.44, 19.61), "Ag": (22.10, 24.94), "Pd": (21.12, 23.82)}
+_BACKSCATTER = -0.93  # cosine of the usual angle between tube and detector
+_COMPTON_SIGMA_KEV = 0.22  # Doppler broadening and spread of angles
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Lines of one shell of an element, or of the tube's light thrown back."""
+
+    element: str
+    """Chemical symbol; "tube" for scattered light."""
+    shell: str
+    """ "K", "L" or "M"; "Rayleigh" or "Compton" for scattered light."""
+    lines: tuple[tuple[str, float, float], ...]
+    """(transition, keV, share of the shell's photons as detected), the shares summing to one."""
+    extra_kev: float = 0.0
+    """Standard deviation beyond the detector's, keV."""
+
+    @property
+    def main_kev(self) -> float:
+        """Energy of the main family, mean by intensity, keV."""
+        if self.shell not in _MAIN:
+            return self.lines[0][1]
+        chosen = [(kev, share) for name, kev, share in self.lines if _in(name, _MAIN[self.shell])]
+        return sum(kev * share for kev, share in chosen) / sum(share for _, share in chosen)
+
+    @property
+    def name(self) -> str:
+        """Element and main line, ``"Cr Ka"``."""
+        return f"{self.element} {_MAIN.get(self.shell, self.shell)}"
+
+    def share(self, line: str) -> float:
+        """Share of a line or family, ``"Ka"``, in the shell's photons; 0 where it has none."""
+        if line in _FAMILIES:
+            return sum(share for name, _, share in self.lines if _in(name, line))
+        import xraylib
+
+        code = getattr(xraylib, f"{line.upper()}_LINE", None)
+        return sum(s for name, _, s in self.lines if getattr(xraylib, f"{name}_LINE", None) == code)
+
+
+def shells_on(energy_kev: np.ndarray, elements: Iterable[str], tube: str, tube_kv: float) -> list[Shell]:
+    """Shells of `elements` whose main line lies on an axis, then the scattered lines of the tube's anode.
+
+    Parameters
+    ----------
+    energy_kev : float array of shape (n_channel,), keV
+    elements : chemical symbols
+    tube : str
+        Anode; one whose scattered K lines are unknown adds none.
+    tube_kv : float, kV
+    """
+    low, high = max(float(energy_kev[0]), _LOWEST_KEV), min(float(energy_kev[-1]), tube_kv, _HIGHEST_KEV)
+    found = [shell for element in elements for shell in _shells(element, tube_kv)]
+    return [s for s in found if low < s.main_kev < high] + [s for s in _scattered(tube) if s.main_kev < high]
+
+
+def known_by(element: str, shells: Iterable[Shell]) -> Shell | None:
+    """The shell an element is recognised by: K up to 20 keV, else L, else M; the first there is."""
+    there = [shell for shell in shells if shell.element == element]
+    usual = [s for s in there if s.shell != "K" or s.main_kev < USUAL_KEV]
+    return next(iter(usual or there), None)
+
+
+def shapes(shells: list[Shell], energy_kev: np.ndarray, noise_kev2: float) -> np.ndarray:
+    """Counts per channel of one detected photon of each shell, float64 (n_shell, n_channel)."""
+    from scipy.special import ndtr
+
+    width = float(energy_kev[1] - energy_kev[0])
+    edges = np.append(energy_kev - 0.5 * width, energy_kev[-1] + 0.5 * width)
+    out = np.zeros((len(shells), len(energy_kev)))
+    for row, shell in zip(out, shells, strict=True):
+        for _, kev, share in shell.lines:
+            sigma = math.hypot(math.sqrt(noise_kev2 + FANO_KEV * kev), shell.extra_kev)
+            first, last = np.searchsorted(edges, [kev - _REACH * sigma, kev + _REACH * sigma])
+            part = slice(max(first - 1, 0), last + 1)
+            drawn = share * np.diff(ndtr((edges[part] - kev) / sigma))
+            row[part.start : part.start + len(drawn)] += drawn
+    return out
+
+
+def cores(shells: list[Shell], energy_kev: np.ndarray, noise_kev2: float) -> np.ndarray:
+    """The channels around each shell's main line, where it competes with others; bool (n_shell, n_channel)."""
+    kev = np.array([shell.main_kev for shell in shells])
+    half = np.array(
+        [_CORE * fwhm_kev(e, noise_kev2) + shell.extra_kev for e, shell in zip(kev, shells, strict=True)]
+    )
+    half = np.maximum(half, 0.51 * abs(float(energy_kev[1] - energy_kev[0])))
+    return np.asarray(np.abs(energy_kev - kev[:, None]) <= half[:, None])
+
+
+@functools.lru_cache(maxsize=4096)
+def _shells(element: str, tube_kv: float) -> tuple[Shell, ...]:
+    import xraylib
+
+    try:
+        number = xraylib.SymbolToAtomicNumber(element)
+    except ValueError as error:
+        raise InputError(f"'{element}' is no chemical element; write its symbol, such as 'Pb'.") from error
+    out = []
+    for letter in "KLM":
+        lines = list(_lines(number, letter, tube_kv))
+        total = sum(share for _, _, share in lines)
+        lines = [(name, kev, share) for name, kev, share in lines if share > _WEAKEST * total]
+        total = sum(share for _, _, share in lines)
+        shell = Shell(element, letter, tuple((name, kev, share / total) for name, kev, share in lines))
+        if shell.share(_MAIN[letter]) > 0:
+            out.append(shell)
+    return tuple(out)
+
+
+def _lines(number: int, letter: str, tube_kv: float) -> Iterator[tuple[str, float, float]]:
+    """Lines of one shell: transition, keV, relative photons detected."""
+    import xraylib
+
+    excitation, photons = _continuum(tube_kv)
+    for name in (name for name in _TRANSITIONS if name.startswith(letter)):
+        code = getattr(xraylib, f"{name}_LINE")
+        try:
+            kev = xraylib.LineEnergy(number, code)
+        except ValueError:  # this element has no such line
+            continue
+        if _LOWEST_KEV < kev < _HIGHEST_KEV:
+            made = sum(n * _production(number, code, e) for e, n in zip(excitation, photons, strict=True))
+            if made > 0:
+                yield name, float(kev), made * _detected(kev)
+
+
+def _continuum(tube_kv: float) -> tuple[np.ndarray, np.ndarray]:
+    """Kramers' continuum, its soft end lost in the window and the optics: (keV, relative photons)."""
+    energy = np.arange(2.0, tube_kv, 3.0)
+    return energy, (tube_kv / energy - 1.0) * np.exp(-((6.0 / energy) ** 2))
+
+
+def _production(number: int, code: int, excitation_kev: float) -> float:
+    import xraylib
+
+    try:
+        return float(xraylib.CS_FluorLine_Kissel_Cascade(number, code, excitation_kev))
+    except ValueError:  # below the edge of the shell
+        return 0.0
+
+
+def _detected(kev: float) -> float:
+    """Efficiency of a silicon drift detector, 0.45 mm thick, behind 12.5 um of beryllium."""
+    import xraylib
+
+    window = math.exp(-xraylib.CS_Total(4, kev) * 1.85 * 12.5e-4)
+    return window * -math.expm1(-xraylib.CS_Total(14, kev) * 2.33 * 0.045)
+
+
+def _scattered(tube: str) -> Iterator[Shell]:
+    for i, kev in enumerate(_TUBE_LINES.get(tube, ())):
+        shifted = kev / (1.0 + kev / 511.0 * (1.0 - _BACKSCATTER))
+        yield Shell("tube", "Rayleigh", ((f"{tube}{i}", kev, 1.0),))
+        yield Shell("tube", "Compton", ((f"{tube}{i}", shifted, 1.0),), _COMPTON_SIGMA_KEV)
+
+
+def _in(transition: str, family: str) -> bool:
+    return transition.startswith(_FAMILIES[family])

@@ -1,0 +1,78 @@
+"""What the accessor asks: a result answers from its factors, a measured patch from its counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, Protocol
+
+import numpy as np
+import xarray as xr
+
+from xrfsr_dask.errors import InputError
+from xrfsr_dask.result.fitting import LineFit
+
+Layer = Literal["all", "visible", "hidden"]
+
+
+class Source(Protocol):
+    """Spectra and maps of something that lies on a grid of pixels or spots."""
+
+    dims: tuple[str, str]
+    """Names of the grid's axes."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx)"""
+
+    @property
+    def energy_kev(self) -> np.ndarray:
+        """float64 (n_channel,)"""
+
+    def nearest(self, y_mm: np.ndarray, x_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns (n,) of the places nearest to points (n,) in mm; `InputError` outside."""
+
+    def spectra(self, rows: np.ndarray, columns: np.ndarray, layer: Layer) -> np.ndarray:
+        """Spectra at places, float64 (n, n_channel), counts per measured spot."""
+
+    def mean(self, mask: np.ndarray | None, layer: Layer) -> np.ndarray:
+        """Mean spectrum of all, or under a mask (ny, nx), float64 (n_channel,)."""
+
+    def channels(self, weights: np.ndarray, layer: Layer) -> xr.DataArray:
+        """Map (ny, nx) of the spectra times `weights` (n_channel,), lazy."""
+
+    def line(self, element: str, line: str, layer: Layer) -> xr.DataArray:
+        """Map (ny, nx) of a line's net counts, all lines fitted together, lazy."""
+
+    def fit(self, elements: Iterable[str]) -> LineFit:
+        """Spectra of many counts that hold every element there is, taken apart, their exposure known."""
+
+    def share(self) -> np.ndarray:
+        """The shares (n,) by which these spectra make up the mean spectrum."""
+
+
+def index_of(centres: np.ndarray, values: np.ndarray, name: str) -> np.ndarray:
+    """Index of the pixel along one axis that holds each place, mm; `InputError` for one outside."""
+    half = 0.5 * abs(centres[1] - centres[0]) if len(centres) > 1 else np.inf
+    low, high = centres.min() - half, centres.max() + half
+    for value in values[~((values >= low) & (values <= high))][:1]:
+        raise InputError(
+            f"{name} = {value:g} mm lies outside the painting, which spans {name} {low:.2f} to {high:.2f} mm."
+        )
+    return np.asarray([np.abs(centres - value).argmin() for value in values], int)
+
+
+def checked_mask(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A mask as given, `InputError` where it cannot be one or is empty."""
+    if mask.shape != shape or mask.dtype != bool:
+        raise InputError(
+            f"the mask must be boolean of shape (y, x) = {shape}, got {mask.dtype} of shape {mask.shape}."
+        )
+    if not mask.any():
+        raise InputError("the mask is empty: no pixel of it is set.")
+    return mask
+
+
+def box_of(mask: np.ndarray) -> tuple[slice, slice]:
+    """The smallest rectangle that holds a mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
