@@ -19,7 +19,8 @@ UPRIGHT = re.search(r"^upright = (.*?)  #", (ROOT / "README.md").read_text(), re
 def ds():
     A, D, _ = small_truth(n_channel=1200)
     axes = {"y_mm": np.arange(len(A)) + 0.5, "x_mm": np.arange(A.shape[1]) + 0.5}
-    return from_factors(A, D, [0, 0, 1, 1], energy_kev=0.01 * np.arange(1200), **axes)
+    ds = from_factors(A, D, [0, 0, 1, 1], energy_kev=0.01 * np.arange(1200), **axes)
+    return ds.assign(evidence=ds.coverage)
 
 
 @pytest.mark.parametrize("line", PICTURES)

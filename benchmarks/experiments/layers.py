@@ -30,6 +30,16 @@ def layer_table(folder: Path, pictures: Path) -> str:
     return as_markdown(rows)
 
 
+def _weights(energy: np.ndarray) -> dict[str, np.ndarray]:
+    """Weights of all channels together, in which wood shows, and of a line of each element."""
+    out = {"all counts": np.ones(len(energy))}
+    for element in ELEMENTS:
+        line = best_line(energy, element)
+        if line is not None:
+            out[f"{element} {line}"] = line_weights(energy, element, line)
+    return out
+
+
 def _rows(seed: int, pictures: Path) -> list[dict[str, Any]]:
     scene = painting(seed)
     ds = judged(scene, "joint").dataset
@@ -40,18 +50,14 @@ def _rows(seed: int, pictures: Path) -> list[dict[str, Any]]:
     hidden = ds.layer.values == "hidden"
     A, D = ds.abundance.values[..., hidden], ds.endmember.values[hidden]
     rows, panels = [], []
-    for element in ELEMENTS:
-        line = best_line(scene.energy_kev, element)
-        if line is None:
-            continue
-        weights = line_weights(scene.energy_kev, element, line)
+    for name, weights in _weights(scene.energy_kev).items():
         truth, found = scene.hidden_map(weights), A @ (D @ weights)
         if truth.std() < _LEAST:
             continue
         rows.append(
             {
                 "seed": seed,
-                "hidden map": f"{element} {line}",
+                "hidden map": name,
                 "varies by (counts)": round(float(truth.std()), 2),
                 "with the truth": round(correlation(found, truth), 3),
                 "with the photograph outside": round(correlation(found[outside], light[outside]), 3),
@@ -61,8 +67,8 @@ def _rows(seed: int, pictures: Path) -> list[dict[str, Any]]:
         )
         y, x = (np.arange(n) + 0.5 for n in truth.shape)
         panels += [
-            Panel(values=found, y_mm=y, x_mm=x, title=f"{element} {line}, hidden, joint"),
-            Panel(values=truth, y_mm=y, x_mm=x, title=f"{element} {line}, hidden, truth"),
+            Panel(values=found, y_mm=y, x_mm=x, title=f"{name}, hidden, joint"),
+            Panel(values=truth, y_mm=y, x_mm=x, title=f"{name}, hidden, truth"),
         ]
     if seed == SEEDS[0]:
         for i in range(0, len(panels), 2):
