@@ -294,6 +294,16 @@ def partial_of(target: Path) -> Iterator[Path]:
         raise
 
 
+def replace_folder(partial: Path, target: Path) -> None:
+    """Put a folder in the place of the one there was; two renames, so that a kill hardly falls between."""
+    old = target.with_name(f"{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    partial.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a folder for good: Zarr's own threads may still be writing into it after an error."""
     deadline = time.monotonic() + _LINGER_S

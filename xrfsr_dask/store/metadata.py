@@ -37,16 +37,19 @@ def checksum_of(metadata: dict[str, Any]) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def seal(folder: Path, *, anew: bool = False) -> None:
-    """Write the checksum into the metadata of a group or array and of all below it that have none.
-
-    With `anew` also where there is another: attributes that Zarr changed since carry the one they had before.
-    """
+def seal(folder: Path) -> None:
+    """Write the checksum into the metadata of a group or array and of all below it that have none."""
     for path in nodes(folder):
         found = _parsed(path)
-        vouched = found["attributes"].get(CHECKSUM)
-        if vouched is None or (anew and vouched != checksum_of(found)):
+        if CHECKSUM not in found["attributes"]:
             write_metadata(path, found)
+
+
+def set_attributes(folder: Path, attributes: dict[str, Any]) -> None:
+    """Add attributes to a group or array that may be sealed; it never stands without its checksum."""
+    found = read_metadata(folder / NAME)
+    found["attributes"] |= attributes
+    write_metadata(folder / NAME, found)
 
 
 def write_metadata(path: Path, metadata: dict[str, Any]) -> None:

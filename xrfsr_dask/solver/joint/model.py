@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,16 @@ import zarr
 from xrfsr_dask.kernels.cokriging import Law, Prior
 from xrfsr_dask.kernels.colour import Colours
 from xrfsr_dask.solver.run import Plan
-from xrfsr_dask.store.arrays import new_array, open_array, open_group, read_finite, write_values
-from xrfsr_dask.store.metadata import seal
+from xrfsr_dask.store.arrays import (
+    new_array,
+    open_array,
+    open_group,
+    read_finite,
+    replace_folder,
+    where,
+    write_values,
+)
+from xrfsr_dask.store.metadata import NAME, seal, set_attributes
 
 SPOT_ARRAYS = ("scores", "variance", "features", "seen")
 """Per spot: scores in the basis, variance of their noise, S phi, and S A of the finished abundances."""
@@ -109,15 +118,18 @@ def load_candidates(plan: Plan) -> np.ndarray:
 
 def save_field(plan: Plan, name: str, field: Field) -> None:
     """Keep map and prior of a field under a name."""
-    group = open_group(plan.work / _FOLDER, mode="r+").require_group(name)
+    place = plan.work / _FOLDER / name
+    partial = place.with_name(f"{name}.partial")
+    group = zarr.create_group(str(partial), zarr_format=3, overwrite=True)
     _put(group, "map", field.map, ("feature_or_one", "score"))
     _put(group, "middle", field.middle, ("score",))
     _put(group, "share", field.prior.share, ("score",))
     _put(group, "scale", field.prior.scale, ("score",))
     _put(group, "directions", field.directions, ("score", "direction"))
-    group.attrs["sharp"] = field.sharp
-    group.attrs["drift"], group.attrs["hidden"] = list(field.prior.drift), list(map(list, field.prior.hidden))
-    seal(plan.work / _FOLDER / name, anew=True)
+    prior = {"drift": list(field.prior.drift), "hidden": list(map(list, field.prior.hidden))}
+    set_attributes(partial, {"sharp": field.sharp} | prior)
+    seal(partial)
+    replace_folder(partial, place)
 
 
 def load_field(plan: Plan, name: str = FIELD) -> Field:
@@ -132,8 +144,7 @@ def load_field(plan: Plan, name: str = FIELD) -> Field:
 
 def save_limits(plan: Plan, limits: dict[str, float]) -> None:
     """Largest values met, which bound exact sums."""
-    open_group(plan.work / _FOLDER, mode="r+").attrs["limits"] = json.dumps(limits)
-    seal(plan.work / _FOLDER, anew=True)
+    set_attributes(plan.work / _FOLDER, {"limits": json.dumps(limits)})
 
 
 def load_limits(plan: Plan) -> dict[str, float]:
@@ -162,8 +173,7 @@ def load_start(plan: Plan) -> np.ndarray:
 def new_spots(plan: Plan, name: str, n: int) -> None:
     """An empty (spot_y, spot_x, n) array for every patch, chunked like its counts."""
     spots = open_group(plan.work / _FOLDER / "spots", mode="r+")
-    if name in spots:
-        del spots[name]
+    shutil.rmtree(plan.work / _FOLDER / "spots" / name, ignore_errors=True)
     group = spots.create_group(name)
     for patch in plan.painting.patches:
         new_array(
@@ -184,7 +194,7 @@ def open_spots(plan: Plan, name: str, patch: str) -> zarr.Array:
 def new_evidence(plan: Plan) -> None:
     """An empty (y, x) map of evidence."""
     group = open_group(plan.work / _FOLDER, mode="r+")
-    if "evidence" not in group:
+    if not (plan.work / EVIDENCE / NAME).is_file():
         chunks = (plan.cell, plan.cell)
         new_array(group, "evidence", shape=plan.painting.shape, dtype="f4", chunks=chunks, dims=("y", "x"))
 
@@ -199,8 +209,7 @@ def _path(plan: Plan, name: str) -> Path:
 
 
 def _put(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...]) -> None:
-    if name in group:
-        del group[name]
+    shutil.rmtree(Path(where(group)) / name, ignore_errors=True)
     write_values(group, name, np.asarray(values), dims)
 
 
