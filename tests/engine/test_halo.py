@@ -13,7 +13,10 @@ CORE = (100, 130, 105, 135)
 N_V, N_NV = 4, 3
 
 
-KINDS = ["aligned", "turned", "gaussian", "all three"]
+KINDS = [
+    *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("aligned", "turned", "gaussian")),
+    "all three",
+]
 
 
 def beams_of(kind: str) -> list[Beam]:

@@ -85,8 +85,11 @@ FORGERIES = {
 }
 
 
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("rgb/0/image", "results/r/abundance")]
+
+
 @pytest.mark.parametrize("forgery", FORGERIES)
-@pytest.mark.parametrize("array", ["patches/a/counts", "rgb/0/image", "results/r/abundance"])
+@pytest.mark.parametrize("array", ["patches/a/counts", *OTHERS])
 def test_forged_metadata_are_refused_before_the_first_read(store, monkeypatch, forgery, array, capsys):
     forge(store / array / "zarr.json", FORGERIES[forgery])
     chunks = [p for p in (store / array / "c").rglob("*") if p.is_file()]

@@ -43,6 +43,7 @@ def interrupted(path, tasks: int = 40, patches: str = "ab") -> None:
         solve(planned(path), LocalExecutor(1), progress=InterruptAfter(tasks))
 
 
+@pytest.mark.slow
 def test_a_second_run_in_another_process_is_refused_with_the_firsts_identity(tmp_path):
     path = tmp_path / "p.zarr"
     narrow_painting(path)
@@ -244,6 +245,7 @@ def test_a_task_of_a_generation_long_swept_changes_nothing(tmp_path, monkeypatch
     assert not list(work_area(path).iterdir())
 
 
+@pytest.mark.slow
 def test_a_task_of_a_run_that_was_discarded_cannot_write_into_the_next(tmp_path):
     path = tmp_path / "p.zarr"
     interrupted(path)

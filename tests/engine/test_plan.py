@@ -128,8 +128,9 @@ def test_a_dry_run_speaks_in_words(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["bytes_per_task"] > 1e6
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("method", ["paper", pytest.param("joint", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["paper", "joint"])
 def test_tasks_of_a_pass_are_its_tiles_and_nothing_grows_with_the_iterations(tmp_path, method):
     import dataclasses
 

@@ -76,7 +76,7 @@ JOINT = pytest.param("joint", marks=pytest.mark.slow)
 
 @pytest.mark.filterwarnings("default")  # distributed leaves sockets to the garbage collector
 @pytest.mark.parametrize("method", ["paper", JOINT])
-@pytest.mark.parametrize("tile", [50, 100, 250, 500])
+@pytest.mark.parametrize("tile", [50, 250, *(pytest.param(n, marks=pytest.mark.slow) for n in (100, 500))])
 @pytest.mark.parametrize("where", ["synchronous", "threads", "processes"])
 def test_tiles_schedulers_and_the_order_of_finishing_leave_no_trace(
     whole, workers, tmp_path, method, tile, where
@@ -87,6 +87,7 @@ def test_tiles_schedulers_and_the_order_of_finishing_leave_no_trace(
     assert solved_hash(path, Shuffled(inner, tile), OPTIONS[method], tile=tile) == whole(method)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["baseline1", "baseline2"])
 def test_the_baselines_do_not_see_the_tiles_either(tmp_path, method):
     import dataclasses
