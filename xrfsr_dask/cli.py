@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"xrfsr {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_demo, _new, _add, _solve, _maps, _report, _export, _evaluate, _info, _check):
+    for add in (_demo, _new, _add, _solve, _browse, _maps, _report, _export, _evaluate, _info, _check):
         add(commands)
     return parser
 
@@ -317,6 +317,36 @@ def _run_evaluate(args: argparse.Namespace) -> None:
             progress=bar,
         )
     _say(args, found, found.pop("text"))
+
+
+def _browse(commands: Any) -> None:
+    p = _command(
+        commands, "browse", _run_browse, "look at a result: photograph, element maps, click for a spectrum"
+    )
+    p.add_argument("store", metavar="P.zarr")
+    p.add_argument("--name", help="name of the result (the newest)")
+    p.add_argument("--port", type=int, default=0, help="where to listen on this machine (any free one)")
+    p.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: this machine only)")
+    p.add_argument("--everyone", action="store_true", help="allow a --host that others can reach")
+    p.add_argument("--no-show", action="store_true", help="do not open the browser")
+
+
+def _run_browse(args: argparse.Namespace) -> None:
+    from xrfsr_dask.commands.browse import address_of, browse
+
+    server = browse(
+        args.store,
+        name=args.name,
+        host=args.host,
+        port=args.port,
+        everyone=args.everyone,
+        show=not args.no_show,
+    )
+    where = address_of(server)
+    _say(args, {"address": where}, f"{where}  (Ctrl-C ends it)")
+    sys.stdout.flush()
+    with contextlib.suppress(KeyboardInterrupt):
+        server.io_loop.start()
 
 
 def _maps(commands: Any) -> None:

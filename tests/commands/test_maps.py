@@ -15,6 +15,7 @@ from PIL import Image
 from xrfsr_dask.cli import main
 from xrfsr_dask.commands.maps import maps
 from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.kernels.halving import halved
 from xrfsr_dask.options import MapOptions
 from xrfsr_dask.phantom.instrument import energy_axis
 from xrfsr_dask.phantom.pigments import VISIBLE
@@ -22,7 +23,6 @@ from xrfsr_dask.phantom.spectra import film_spectrum
 from xrfsr_dask.result import open_result
 from xrfsr_dask.store.arrays import staged
 from xrfsr_dask.store.results import new_result
-from xrfsr_dask.writers.pyramid import halved
 
 
 @pytest.fixture(scope="module")

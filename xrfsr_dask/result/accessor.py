@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -189,6 +191,11 @@ class XrfAccessor:
         ['Zn', 'Pb', 'Fe', 'Cr']
         """
         return elements_table(self._source, self._evidence(), [name.strip().capitalize() for name in among])
+
+    def explore(self) -> Any:
+        """Look at the result in a notebook: photograph and maps, click or lasso for a spectrum."""
+        # a result knows no page: the door to it is looked up by name
+        return importlib.import_module("xrfsr_dask.commands.browse").explore(self._ds)
 
     def compare(self, patch: str) -> xr.Dataset:
         """Look at the result as a patch's beam would, and subtract that from what was measured.

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 _GREYS = 65535
 
 
-def write_tiff(path: Path, values: np.ndarray, *, pitch_mm: float, description: Mapping[str, Any]) -> None:
+def write_tiff(
+    path: Path | IO[bytes], values: np.ndarray, *, pitch_mm: float, description: Mapping[str, Any]
+) -> None:
     """A map (ny, nx) as float32, NaN where nothing was measured; pixels per cm in the tags.
 
     The description, as JSON, stands in ``ImageDescription``.

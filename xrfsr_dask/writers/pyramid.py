@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from xrfsr_dask.kernels.halving import halved
 from xrfsr_dask.store.arrays import new_array, pixel_centres_mm, write_coordinate
 
 VERSION = "0.5"
@@ -56,17 +57,6 @@ def write_pyramid(
             level[channel] = small
             small = halved(small)
     root.attrs["ome"] = _metadata(names, tops, len(sizes), pitch_mm, title)
-
-
-def halved(values: np.ndarray) -> np.ndarray:
-    """Means of 2 x 2 px, float32; of those that are not NaN, and of what there is at an odd edge."""
-    ny, nx = values.shape
-    even = np.pad(values, ((0, ny % 2), (0, nx % 2)), constant_values=np.nan)
-    blocks = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2)
-    known = np.isfinite(blocks)
-    count = known.sum(axis=(1, 3))
-    total = np.where(known, blocks, 0).sum(axis=(1, 3))
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
 def _level(root: zarr.Group, number: int, n: int, shape: tuple[int, int], pitch_mm: float) -> zarr.Array:

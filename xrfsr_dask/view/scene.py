@@ -1,0 +1,206 @@
+"""What an explorer shows, as pixels: any window of a painting at the size of the screen, layers mixed.
+
+Maps are held as pyramids, the photograph is read from its own, so a window costs what it has on the screen
+whatever the size of the painting.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xrfsr_dask.errors import InputError
+from xrfsr_dask.kernels.halving import halved
+from xrfsr_dask.result import open_patch
+from xrfsr_dask.result.lines import usual_line
+from xrfsr_dask.store import Painting, Patch
+from xrfsr_dask.store.arrays import open_array, open_group, read
+from xrfsr_dask.store.patches import apply_transform
+
+Window = tuple[float, float, float, float]
+"""(y0, y1, x0, x1) in mm."""
+
+MEASURED = "measured"
+"""Beside the layers: the patches as the instrument saw them."""
+
+_KEPT = 12  # maps held as pyramids
+_SMALLEST = 256  # px of the coarsest level
+_TOP_PERCENTILE = 99.7  # of a map: full brightness
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One element map laid over the photograph."""
+
+    element: str
+    colour: tuple[float, float, float]
+    opacity: float = 1.0
+    low: float = 0.0
+    """Share of the map's full brightness that is black."""
+    high: float = 1.0
+    """Share that is the full colour."""
+
+
+class Scene:
+    """A result with its photograph and patches, asked for windows."""
+
+    def __init__(self, ds: xr.Dataset, painting: Painting) -> None:
+        self.ds, self.painting = ds, painting
+        self._maps: OrderedDict[tuple[str, str], list[np.ndarray]] = OrderedDict()
+        self._patches: list[tuple[Patch, xr.Dataset]] | None = None
+        self._measured: OrderedDict[str, list[np.ndarray]] = OrderedDict()
+
+    @property
+    def whole(self) -> Window:
+        """All of the painting."""
+        (ny, nx), pitch = self.painting.shape, self.painting.pitch_mm
+        return 0.0, ny * pitch, 0.0, nx * pitch
+
+    def picture(
+        self,
+        window: Window,
+        size: tuple[int, int],
+        channels: Sequence[Channel],
+        *,
+        layer: str = "all",
+        photo: float = 1.0,
+        swipe_mm: float | None = None,
+    ) -> np.ndarray:
+        """A window as uint8 RGBA (ny, nx, 4), the first row at its top.
+
+        Parameters
+        ----------
+        window : Window
+            Places outside the painting are transparent.
+        size : (ny, nx)
+            Pixels of the screen.
+        channels : sequence of Channel
+            Added to each other and to the photograph as light is ("screen").
+        layer : {"all", "visible", "hidden", "measured"}
+        photo : float in [0, 1]
+            How bright the photograph is.
+        swipe_mm : float, optional
+            Left of this x the patches as measured are shown.
+        """
+        y, x = (self._centres(window, size, axis) for axis in (0, 1))
+        out = photo * self._photograph(y, x)
+        for channel in channels:
+            value = self._value(channel.element, layer, y, x)
+            if swipe_mm is not None:
+                left = x < swipe_mm
+                value[:, left] = self._value(channel.element, MEASURED, y, x[left])
+            top = max(self.top(channel.element, layer), 1e-30)
+            light = np.clip((value / top - channel.low) / max(channel.high - channel.low, 1e-6), 0, 1)
+            light = np.nan_to_num(light)[..., None] * (channel.opacity * np.array(channel.colour, np.float32))
+            out = 1.0 - (1.0 - out) * (1.0 - light)
+        rgba = np.empty((*out.shape[:2], 4), np.uint8)
+        rgba[..., :3] = np.rint(255 * np.clip(out, 0, 1))
+        inside = self._inside(y, 0)[:, None] & self._inside(x, 1)
+        rgba[..., 3] = np.where(inside, 255, 0)
+        return rgba
+
+    def top(self, element: str, layer: str) -> float:
+        """Counts that are shown at full brightness; measured maps share those of both layers."""
+        coarse = self._levels(element, "all" if layer == MEASURED else layer)[-1]
+        known = coarse[np.isfinite(coarse)]
+        return float(np.percentile(known, _TOP_PERCENTILE)) if known.size else 0.0
+
+    def values(self, element: str, layer: str) -> np.ndarray:
+        """The finest map of an element (ny, nx), NaN where nothing was measured."""
+        if layer != MEASURED:
+            return self._levels(element, layer)[0]
+        size = self.painting.shape
+        return self._value(element, MEASURED, *(self._centres(self.whole, size, axis) for axis in (0, 1)))
+
+    def mask(self, y_mm: np.ndarray, x_mm: np.ndarray) -> np.ndarray:
+        """Pixels within a polygon, bool (ny, nx); `InputError` where it holds none."""
+        from skimage.draw import polygon2mask
+
+        corners = np.column_stack([y_mm, x_mm]) / self.painting.pitch_mm - 0.5
+        out = np.asarray(polygon2mask(self.painting.shape, corners), bool)
+        if not out.any():
+            raise InputError("the region holds no pixel; draw a larger one.")
+        return out
+
+    def _centres(self, window: Window, size: tuple[int, int], axis: int) -> np.ndarray:
+        low, high = window[2 * axis : 2 * axis + 2]
+        n = size[axis]
+        return low + (np.arange(n) + 0.5) * (high - low) / n
+
+    def _inside(self, centres: np.ndarray, axis: int) -> np.ndarray:
+        return (centres >= 0) & (centres < self.painting.shape[axis] * self.painting.pitch_mm)
+
+    def _pick(self, centres: np.ndarray, n: int, pitch_mm: float) -> np.ndarray:
+        return np.clip((centres / pitch_mm).astype(int), 0, n - 1)
+
+    def _photograph(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """sRGB in [0, 1], float32 (ny, nx, 3), from the level that the screen needs."""
+        root, level = Path(self.painting.path) / "rgb", 0
+        step = max(abs(y[-1] - y[0]) / max(len(y) - 1, 1), abs(x[-1] - x[0]) / max(len(x) - 1, 1))
+        while (root / str(level + 1)).is_dir() and self.painting.pitch_mm * 2 ** (level + 1) <= step:
+            level += 1
+        image = open_array(open_group(root / str(level)), "image")
+        pitch = self.painting.pitch_mm * 2**level
+        rows, columns = (self._pick(c, image.shape[i], pitch) for i, c in enumerate((y, x)))
+        box = tuple(slice(int(at.min()), int(at.max()) + 1) for at in (rows, columns))
+        values = read(image, box)[np.ix_(rows - box[0].start, columns - box[1].start)]
+        values = values.astype(np.float32) / np.iinfo(image.dtype).max
+        return np.broadcast_to(values, (*values.shape[:2], 3)) if values.shape[2] == 1 else values
+
+    def _value(self, element: str, layer: str, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Counts (ny, nx) of a map, NaN where there are none."""
+        if layer == MEASURED:
+            return self._spots(element, y, x)
+        levels = self._levels(element, layer)
+        step = abs(y[-1] - y[0]) / max(len(y) - 1, 1) / self.painting.pitch_mm
+        number = int(np.clip(np.log2(max(step, 1.0)), 0, len(levels) - 1))
+        pitch = self.painting.pitch_mm * 2**number
+        rows, columns = (self._pick(c, levels[number].shape[i], pitch) for i, c in enumerate((y, x)))
+        return levels[number][np.ix_(rows, columns)].copy()
+
+    def _levels(self, element: str, layer: str) -> list[np.ndarray]:
+        """A map and its halves, float32; the ones asked for last are kept."""
+        key = element, layer
+        if key not in self._maps:
+            line, of = usual_line(self.ds.energy.values, element), layer
+            asked: Any = of
+            finest = self.ds.xrf.element(element, line, layer=asked).where(self.ds.coverage > 0)
+            self._maps[key] = pyramid(finest.values.astype(np.float32))
+            while len(self._maps) > _KEPT:
+                self._maps.popitem(last=False)
+        self._maps.move_to_end(key)
+        return self._maps[key]
+
+    def _spots(self, element: str, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """The patches as measured, at gain 1; the nearest spot, the last patch above."""
+        if self._patches is None:
+            path = self.painting.path
+            self._patches = [(patch, open_patch(path, patch.name)) for patch in self.painting.patches]
+        if element not in self._measured:
+            line = usual_line(self.ds.energy.values, element)
+            self._measured[element] = [
+                ds.xrf.element(element, line).values / patch.gain for patch, ds in self._patches
+            ]
+        out = np.full((len(y), len(x)), np.nan, np.float32)
+        yy, xx = np.meshgrid(y, x, indexing="ij")
+        for (patch, _), values in zip(self._patches, self._measured[element], strict=True):
+            at = apply_transform(np.linalg.inv(patch.transform), np.stack([yy.ravel(), xx.ravel()], 1))
+            row, column = np.rint(at).astype(int).T
+            inside = (row >= 0) & (row < values.shape[0]) & (column >= 0) & (column < values.shape[1])
+            flat = out.reshape(-1)
+            flat[inside] = values[row[inside], column[inside]]
+        return out
+
+
+def pyramid(values: np.ndarray) -> list[np.ndarray]:
+    """A map (ny, nx) and its halves down to `_SMALLEST` px, each the mean of 2 x 2 px that are not NaN."""
+    levels = [values]
+    while max(levels[-1].shape) > _SMALLEST:
+        levels.append(halved(levels[-1]))
+    return levels
