@@ -296,8 +296,8 @@ class Explorer:
         energy, found = self.scene.ds.energy.values, []
         for element in self._known[: 2 * _LABELLED]:
             kev = line_kev(element, usual_line(energy, element))
-            height = float(spectrum[np.abs(energy - kev).argmin()])
-            if height > 10 * floor:
+            height, *beside = np.interp([kev, kev - 0.3, kev + 0.3], energy, spectrum).tolist()
+            if height > max(10 * floor, 1.3 * min(beside)):
                 found.append((height, kev, element))
         found = sorted(sorted(found, reverse=True)[:_LABELLED], key=lambda line: line[1])
         tops: list[float] = []
