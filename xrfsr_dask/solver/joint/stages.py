@@ -57,7 +57,7 @@ from xrfsr_dask.tiling.sums import merge
 _TRIED = "tried"  # name of a field that is being learned
 _COLOUR_PIXELS = 8000  # of the photograph, sampled for centres of colours
 _PRIOR_BLOCKS = 8  # sampled for the likelihood
-_PIXEL_BLOCKS = 24  # sampled for spectra of pixels
+_PIXEL_BLOCKS = 64  # sampled for spectra of pixels
 _CLEARLY = 0.5  # edges are taken where they leave less than this share of the error of a smooth field
 _SHARP_DIRECTIONS = 4
 _STRONG = 1e-5  # share of the strongest direction's departure
