@@ -285,7 +285,7 @@ def _evaluate(commands: Any) -> None:
     p.add_argument("scan", help="a scan whose grid is fine enough to be binned")
     p.add_argument("--photo", required=True, metavar="FILE|embedded", help="photograph on the scan's own grid")
     p.add_argument("--factor", type=int, required=True, help="spots binned together along each axis")
-    p.add_argument("--methods", default="cubic,paper", help="comma-separated, or all")
+    p.add_argument("--methods", default="cubic,paper,joint", help="comma-separated, or all")
     p.add_argument("--elements", help="comma-separated; as the file lists them where not given")
     p.add_argument("--out", default="evaluate", help="folder for table and figure (evaluate)")
     p.add_argument("--inside", metavar="PATH", help="path of the cube inside an HDF5 file")

@@ -246,7 +246,7 @@ class EvaluateOptions:
 
     factor: int
     """Spots binned together along each axis."""
-    methods: tuple[str, ...] = ("cubic", "paper")
+    methods: tuple[str, ...] = ("cubic", "paper", "joint")
     """What is compared; ``("all",)`` for all."""
     elements: tuple[str, ...] = ()
     """Chemical symbols whose maps are compared; empty: those the file lists."""

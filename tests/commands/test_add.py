@@ -13,7 +13,7 @@ from xrfsr_dask.commands.add import add, notes_of
 from xrfsr_dask.errors import InputError, OptionError, StoreError, XrfsrError
 from xrfsr_dask.options import AddOptions
 from xrfsr_dask.readers import Scan
-from xrfsr_dask.store import create_painting, open_painting
+from xrfsr_dask.store import add_patch, create_painting, open_painting
 from xrfsr_dask.store.arrays import open_group, work_area
 
 EDS = SHARED / "eds" / "0.bcf"
@@ -325,6 +325,17 @@ def test_a_scan_that_is_interrupted_leaves_nothing(store):
     with pytest.raises(KeyboardInterrupt):
         add(store, saved(store), options(), progress=Interrupting())
     assert tree_bytes(Path(store)) == before
+
+
+def test_an_interrupt_after_the_last_move_says_that_the_patch_is_there(store, monkeypatch):
+    def interrupted(*args):
+        add_patch(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("xrfsr_dask.commands.add.add_patch", interrupted)
+    with pytest.raises(StoreError, match=r"patch 'p01' is in .* already, whole; do not add it again"):
+        add(store, saved(store), options())
+    assert [patch.name for patch in open_painting(store).patches] == ["p01"]
 
 
 def test_a_wide_scan_is_added_piece_by_piece_and_told_by_rows(store, monkeypatch):

@@ -38,7 +38,7 @@ def run(folder, photo="photo.png", scan="scan.npy", resources=None, **changes):
 
 def test_a_scan_is_split_solved_and_judged(scan):
     found = run(scan)
-    assert [row["method"] for row in found["metrics"]] == ["cubic", "paper"]
+    assert [row["method"] for row in found["metrics"]] == ["cubic", "paper", "joint"]
     for row in found["metrics"]:
         assert row["pixels"] == 80 * 70
         assert 0 < row["sam_deg"] < 90

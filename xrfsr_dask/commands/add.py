@@ -75,6 +75,12 @@ def add(
     pieces = _counted(_pieces(name, scan, spec, rebin), scan.shape, progress)
     try:
         return add_patch(painting.path, name, spec, pieces)
+    except KeyboardInterrupt as stop:
+        if not (Path(painting.path) / "patches" / name).is_dir():
+            raise
+        raise StoreError(
+            f"interrupted at its very end: patch '{name}' is in {store} already, whole; do not add it again."
+        ) from stop
     except OSError as error:
         if error.errno not in FULL:
             raise

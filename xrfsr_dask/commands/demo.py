@@ -92,9 +92,9 @@ def _in_folder(
         _check_same(path, scene, image)
     else:
         write_painting(path, scene, photo=image, progress=bar)
-    solved = _solved(path, options, resources, bar)
-    for other in methods[:-1]:
+    for other in methods[:-1]:  # ours is the newest then, which is what opens without a name
         _solved(path, replace(options, method=other), resources, bar)
+    solved = _solved(path, options, resources, bar)
     bar.note("comparing with the truth")
     with executor_for(resources) as executor:
         tables = judge(path, [CUBIC, *methods], executor, bar)

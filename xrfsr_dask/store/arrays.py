@@ -262,17 +262,25 @@ def staged(store_path: str | Path, destination: str) -> Iterator[zarr.Group]:
     if target.exists():
         raise taken
     kind, _, name = destination.rpartition("/")
-    with (
-        partial_of(work_area(root) / f"staging-{kind}-{name}") as partial,
-        partial_of(work_area(root) / f"names-{kind}-{name}") as names,
-    ):
-        partial.parent.mkdir(exist_ok=True)
-        yield zarr.create_group(str(partial), zarr_format=3)
-        seal(partial)
-        with recording(root, kind, name, names):
-            if target.exists():
-                raise taken
-            partial.rename(target)
+    area = work_area(root)
+    made = not area.exists()
+    area.mkdir(exist_ok=True)
+    try:
+        with (
+            partial_of(area / f"staging-{kind}-{name}") as partial,
+            partial_of(area / f"names-{kind}-{name}") as names,
+        ):
+            yield zarr.create_group(str(partial), zarr_format=3)
+            seal(partial)
+            with recording(root, kind, name, names):
+                if target.exists():
+                    raise taken
+                partial.rename(target)
+    except BaseException:
+        if made:
+            with contextlib.suppress(OSError):  # another command may work there by now
+                area.rmdir()
+        raise
 
 
 @contextlib.contextmanager

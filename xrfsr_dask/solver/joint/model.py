@@ -160,14 +160,21 @@ def save_endmembers(plan: Plan, number: int, Dv: np.ndarray, Dnv: np.ndarray) ->
         write_values(group, name, np.asarray(D, np.float64), ("atom", "energy"))
 
 
-def save_start(plan: Plan, D: np.ndarray) -> None:
-    """Keep the endmembers the dictionary steps begin with, (k, n_channel), scaled: they are held to them."""
+def save_start(plan: Plan, D: np.ndarray, hold: np.ndarray) -> None:
+    """Keep the endmembers the dictionary steps begin with, (k, n_channel), scaled: they are held to them; and
+    how firmly the abundances of each hidden one are held, (j,)."""
+    _put(open_group(plan.work / _FOLDER, mode="r+"), "hold", hold, ("hidden",))
     _put(open_group(plan.work / _FOLDER, mode="r+"), "start", D, ("atom", "energy"))
 
 
 def load_start(plan: Plan) -> np.ndarray:
     """As saved."""
     return _get(plan, "start")
+
+
+def load_hold(plan: Plan) -> np.ndarray:
+    """As saved."""
+    return _get(plan, "hold")
 
 
 def new_spots(plan: Plan, name: str, n: int) -> None:
