@@ -65,8 +65,11 @@ def add(
     name = _free_name(painting, options.name)
     given = None if options.calibration is None else read_calibration(options.calibration)
     transform = None if options.transform_file is None else read_transform(options.transform_file)
-    scan = open_scan(scan_path, inside=options.inside)
-    transform = _place(scan, options) if transform is None else transform
+    try:
+        scan = open_scan(scan_path, inside=options.inside)
+        transform = _place(scan, options) if transform is None else transform
+    except (InputError, OptionError) as error:
+        raise type(error)(f"patch '{name}': {error}") from error
     energy = _energy(scan, given)
     rebin = _rebinning(painting, scan, energy, options)
     spec = _spec(scan, options, transform, energy)
