@@ -88,7 +88,7 @@ def test_counts_are_explained_up_to_their_noise(solved):
         assert 0.7 < np.median(chi) < 1.3
 
 
-@pytest.mark.parametrize("stage", [3, 5])
+@pytest.mark.parametrize("stage", [3, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_run_that_stops_after_a_stage_goes_on_with_the_same_bits(solved, tmp_path, monkeypatch, stage):
     path = tmp_path / "p.zarr"
     small_painting(path)
@@ -170,6 +170,7 @@ def test_a_wider_margin_never_loses_a_spot(tmp_path):
         assert set(near.spots) < set(other.spots)
 
 
+@pytest.mark.slow
 def test_a_gain_is_taken_off(tmp_path):
     results = []
     for gain in (1.0, 4.0):
