@@ -316,14 +316,14 @@ class Importing:
 if "{when}" == "importing":
     sys.meta_path.insert(0, Importing())
 elif "{when}" == "executing":  # as modules that make dataclasses do
-    cli._run_info = lambda words: exec("import os; os.kill(os.getpid(), {signal:d})")
+    cli.paintings._run_info = lambda words: exec("import os; os.kill(os.getpid(), {signal:d})")
 elif "{when}" == "failing":  # as an extension module does whose import was interrupted
     def broken(words):
         try:
             os.kill(os.getpid(), {signal:d})
         except KeyboardInterrupt:
             raise ImportError("numpy could not be imported") from None
-    cli._run_info = broken
+    cli.paintings._run_info = broken
 else:
     import atexit
     atexit.register(os.kill, os.getpid(), {signal:d})

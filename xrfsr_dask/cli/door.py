@@ -1,0 +1,142 @@
+"""From the words of a command to its exit status: one sentence for whatever goes wrong."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import os
+import re
+import shlex
+import sys
+import threading
+import warnings
+from collections.abc import Sequence
+
+from xrfsr_dask import __version__, interrupts
+from xrfsr_dask.cli.looking import browse_words, export_words, maps_words, report_words
+from xrfsr_dask.cli.paintings import add_words, check_words, info_words, new_words
+from xrfsr_dask.cli.solving import demo_words, evaluate_words, solve_words
+from xrfsr_dask.cli.words import Parser, printable
+from xrfsr_dask.errors import ClusterError, XrfsrError
+from xrfsr_dask.tiling.budget import one_heap
+
+DEBUG = bool(os.environ.get("XRFSR_DEBUG"))
+"""Whether tracebacks, warnings and logs are wanted."""
+
+_PLACES = ("store", "folder", "out")  # words that say where a command writes
+_COMMANDS = (
+    demo_words,
+    new_words,
+    add_words,
+    solve_words,
+    browse_words,
+    maps_words,
+    report_words,
+    export_words,
+    evaluate_words,
+    info_words,
+    check_words,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 1 the user's input is wrong, 2 usage."""
+    if argv is not None:
+        return _run(argv)
+    interrupts.hear()
+    try:
+        _say_one_sentence_only()
+        one_heap()
+        return _run(sys.argv[1:])
+    finally:
+        interrupts.ignore()
+
+
+def _run(words: Sequence[str]) -> int:
+    args = argparse.Namespace()
+    try:
+        _parser().parse_args(_joined(words), args)
+        return int(args.run(args) or 0)
+    except ClusterError as error:
+        return _fail(str(error) + (_way_on(args, words) or ""))
+    except XrfsrError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail(_interrupted(args, words))
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        place = next((found for name in _PLACES if (found := getattr(args, name, None))), error.filename)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            way_on = _way_on(args, words) or ""
+            return _fail(f"the disk is full ({place or 'while writing'}); free some space and repeat.{way_on}")
+        place = error.filename or place
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            return _fail(f"{place}: not allowed to write or read here ({error.strerror}).")
+        return _fail(f"{place or type(error).__name__}: {error.strerror or error}; check the path.")
+    except Exception as error:
+        if interrupts.heard:  # within an import, which made something else of it
+            return _fail(_interrupted(args, words))
+        if DEBUG:
+            raise
+        found = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        return _fail(f"something unforeseen happened ({found}); please report it, with XRFSR_DEBUG=1 set.")
+
+
+def _interrupted(args: argparse.Namespace, words: Sequence[str]) -> str:
+    way_on = _way_on(args, words)
+    return "interrupted; nothing is lost" + (f".{way_on}" if way_on else ": repeat the same command.")
+
+
+def _way_on(args: argparse.Namespace, words: Sequence[str]) -> str | None:
+    """The command that goes on with an unfinished solve, if there is one."""
+    arrays = sys.modules.get("xrfsr_dask.store.arrays")  # not imported for this: there may be an interrupt
+    if getattr(args, "command", None) != "solve" or arrays is None:
+        return None
+    run = arrays.work_area(args.store) / (args.name or args.method)
+    if not (run / "checkpoint.json").exists():
+        return None
+    same = [word for word in words if word not in ("--restart", "--resume")]
+    return f" Go on with: {shlex.join(['xrfsr', *same, '--resume'])}"
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """Pairs of numbers may begin with a minus: ``--calibration -0.96,0.01`` is one option and its value."""
+    out: list[str] = []
+    for word in words:
+        if out and out[-1] in ("--calibration", "--at") and re.match(r"-[\d.]+", word):
+            out[-1] += f"={word}"
+        else:
+            out.append(word)
+    return out
+
+
+def _say_one_sentence_only() -> None:
+    """Warnings, logs and last words of other threads are not for the user; XRFSR_DEBUG=1 shows them."""
+    if DEBUG:
+        return
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    sys.unraisablehook = lambda _: None
+    threading.excepthook = lambda _: None
+
+
+def _fail(message: str) -> int:
+    if sys.stderr is not None:
+        print(f"xrfsr: {printable(message)}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="xrfsr",
+        description="Super-resolve X-ray fluorescence scans of whole paintings.",
+        epilog="Begin with `xrfsr demo`. Each command explains itself: `xrfsr COMMAND --help`.",
+    )
+    parser.add_argument("--version", action="version", version=f"xrfsr {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for words_of in _COMMANDS:
+        words_of(commands)
+    return parser
