@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.experiments.runs import judged, kept
+from benchmarks.experiments.runs import judged, kept_rows
 from benchmarks.experiments.scenes import Scene, chart, painting
 from xrfsr_dask.kernels import cokriging, edges
 from xrfsr_dask.solver.joint import blocks, layers, picture, stages
@@ -85,10 +85,7 @@ VARIANTS: dict[str, Callable[[], Any]] = {
 
 def ablation_table(folder: Path) -> str:
     """PSNR and SAM of every variant on both scenes, and the correlation of the hidden layer with its truth."""
-    rows = [
-        kept(folder, f"ablation-{i:02d}", lambda n=name: _row(n)) for i, name in enumerate(VARIANTS)
-    ]  # fmt: skip
-    return as_markdown(rows)
+    return as_markdown(kept_rows(folder, "ablation", VARIANTS, _row))
 
 
 def _row(name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from skimage import data
 from skimage.transform import resize
 
-from benchmarks.experiments.runs import judged, kept
+from benchmarks.experiments.runs import judged, kept_rows
 from benchmarks.experiments.scenes import Scene, chart, painting
 from xrfsr_dask.view.table import as_markdown
 
@@ -74,10 +74,7 @@ SETTINGS: dict[str, tuple[Callable[[], Scene], dict[str, Any]]] = {
 
 def adverse_table(folder: Path) -> str:
     """RMSE, PSNR and SAM of `cubic` and `joint`, and every region where one of them is worse."""
-    rows = [
-        kept(folder, f"adverse-{i:02d}", lambda n=name: _row(n)) for i, name in enumerate(SETTINGS)
-    ]  # fmt: skip
-    return as_markdown(rows)
+    return as_markdown(kept_rows(folder, "adverse", SETTINGS, _row))
 
 
 def _row(name: str) -> dict[str, Any]:

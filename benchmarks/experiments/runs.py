@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,15 @@ def kept(folder: Path, name: str, make: Callable[[], Any]) -> Any:
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         found = make()
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(found, indent=1))
-        partial.rename(path)
+        unfinished = path.with_suffix(".partial")
+        unfinished.write_text(json.dumps(found, indent=1))
+        unfinished.rename(path)
     return json.loads(path.read_text())
+
+
+def kept_rows(folder: Path, series: str, names: Iterable[str], make: Callable[[str], Any]) -> list[Any]:
+    """What `make` gives for every name, each kept by its number in the series."""
+    return [kept(folder, f"{series}-{i:02d}", partial(make, name)) for i, name in enumerate(names)]
 
 
 def judged(scene: Scene, method: str, **options: Any) -> Compared:

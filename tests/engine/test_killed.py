@@ -225,17 +225,23 @@ def test_a_killed_scheduler_is_told_within_a_minute_with_what_to_do(undisturbed,
     run = started(words(path, method, "--scheduler", address))
     wait_for(lambda: has_passes(path), run)
     server.kill()
-    began = time.monotonic()
-    _, err = run.communicate(timeout=90)
-    seconds = time.monotonic() - began
-    print("seconds until the lost scheduler was told:", round(seconds, 1))
+    err, seconds = ending(run, "the lost scheduler")
     assert seconds < 60
-    assert run.returncode == 1
     assert err.startswith("xrfsr: the cluster was lost")
-    assert len(err.splitlines()) == 1
     assert "--resume" in err
     figures(words(path, method, "--resume"))
     assert result_hash(path) == right
+
+
+def ending(run, after: str) -> tuple[str, float]:
+    """The one sentence a run ends with, exit status 1, and the seconds that took."""
+    began = time.monotonic()
+    _, err = run.communicate(timeout=90)
+    seconds = time.monotonic() - began
+    print(f"seconds from {after} to the end:", round(seconds, 2))
+    assert run.returncode == 1
+    assert len(err.splitlines()) == 1
+    return err, seconds
 
 
 def wait_for_workers(address) -> None:
@@ -260,13 +266,8 @@ def test_ctrl_c_ends_soon_leaves_no_process_and_says_how_to_go_on(undisturbed, t
     wait_for(lambda: has_passes(path), run)
     family = psutil.Process(run.pid).children(recursive=True)
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does
-    began = time.monotonic()
-    _, err = run.communicate(timeout=30)
-    seconds = time.monotonic() - began
-    print("seconds from Ctrl-C to the end:", round(seconds, 2))
+    err, seconds = ending(run, "Ctrl-C")
     assert seconds < 5
-    assert run.returncode == 1
-    assert len(err.splitlines()) == 1
     _, alive = psutil.wait_procs(family, timeout=3)
     assert alive == []
     command = err.split("Go on with: ")[1].strip()
