@@ -28,6 +28,7 @@ _SAMPLED_MARGINS = (3, 2, 1, 0)
 _SAMPLED_SPOTS = 300
 _SAMPLED_PIXELS = 240  # of each sampled block
 _HELD_OUT = 0.15  # share of spots
+_FIRM = np.float32(3.0)  # weight of the hidden layer as first found, against that of the whole
 
 
 class MapBounds(NamedTuple):
@@ -126,36 +127,32 @@ class Mixer:
     gram: np.ndarray
     """(k, k)"""
     n_visible: int
-    hold: np.ndarray
-    """float32 (j,): weight of the hidden layer as first found, of each of the first hidden endmembers."""
+    n_held: int
+    """Hidden endmembers, the first, that are held to the hidden layer as first found."""
 
     def unmixed(self, picture: Picture) -> np.ndarray:
         """Abundances (n, k) >= 0: hidden ones from what is hidden, then both from the whole, the hidden
         held."""
         v, G = self.n_visible, self.gram.copy()
-        h = slice(v, v + len(self.hold))
+        h = slice(v, v + self.n_held)
         beneath = abundances(picture.hidden @ self.products[h].T, G[h, h])
         C = picture.whole @ self.products.T
         start = np.zeros_like(C)
         start[:, h] = beneath
         start[:, :v] = abundances(C[:, :v] - beneath @ G[h, :v], G[:v, :v])
-        # Held to `beneath` in the products of the held ones, each weighted: sqrt keeps the Gram symmetric.
-        weight = np.sqrt(self.hold)
-        held = G[h, h] * weight[:, None] * weight
-        C[:, h] += beneath @ held
-        G[h, h] += held
+        C[:, h] += _FIRM * beneath @ G[h, h]
+        G[h, h] *= 1 + _FIRM
         return abundances(C, G, start)
 
 
-def mixer(spectra: Spectra, Dv: np.ndarray, Dnv: np.ndarray, hold: np.ndarray) -> Mixer:
+def mixer(spectra: Spectra, Dv: np.ndarray, Dnv: np.ndarray, n_held: int) -> Mixer:
     """From endmembers in counts at gain 1."""
     W = np.concatenate([Dv, Dnv]) * spectra.whitening
-    hold = hold[hold > 0].astype(np.float32)
     return Mixer(
         (W @ spectra.basis).astype(np.float32),
         (W @ W.T).astype(np.float32),
         len(Dv),
-        hold[hold > 0].astype(np.float32),
+        n_held,
     )
 
 
@@ -163,7 +160,7 @@ def unmix_tile(plan: Plan, generation: int, dictionary: int, tile: Rect) -> Rece
     """Abundances and evidence of one tile, block by block, written whole."""
     scan, field, spectra = Scan(plan), model.load_field(plan), model.load_spectra(plan)
     Dv, Dnv = (plan.scale * load_matrix(plan, dictionary, name) for name in ("Dv", "Dnv"))
-    mix = mixer(spectra, Dv, Dnv, model.load_hold(plan))
+    mix = mixer(spectra, Dv, Dnv, model.load_held(plan))
     A = np.empty((*tile.shape, plan.atoms), np.float32)
     sure = np.zeros(tile.shape, np.float32)
     for block in scan.blocks(tile):

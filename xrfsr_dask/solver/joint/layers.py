@@ -9,14 +9,13 @@ from xrfsr_dask.solver.joint.model import Spectra
 
 _PLAUSIBLE = 0.7  # cosine between a hidden spectrum and itself made non-negative
 _ABOVE_NOISE = 3.0  # length of a hidden spectrum, in standard deviations of one score
-_FIRM = 3.0  # weight of the hidden layer as first found, against that of the whole
 _FEW = 0.01  # share of the visible spectra that too few visible endmembers leave: hidden ones must help out
 _LEFT = 1e-3  # share of the visible spectra that may stay unexplained before hidden endmembers help out
 
 
 def layered_endmembers(
     spectra: Spectra, whole: np.ndarray, hidden: np.ndarray, *, n_visible: int, n_hidden: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Endmembers of the visible and of the hidden layer, in counts at gain 1, >= 0.
 
     Hidden ones are chosen first, among what the photograph does not explain and what looks like a spectrum;
@@ -35,9 +34,9 @@ def layered_endmembers(
     -------
     Dv (k, n_channel), Dnv (j, n_channel) : float64
         Scaled such that an abundance of 1 has as many counts as an average pixel.
-    float64 (j,)
-        How firmly each hidden one is held to the hidden layer as first found: not at all where the visible
-        ones cannot hold what is visible, or where it only takes the rest.
+    int
+        How many of Dnv, the first ones, are to be held to the hidden layer as first found: none where the
+        visible ones cannot hold what is visible, nor those that only take the rest.
     """
     likely = _nonnegative(spectra, hidden)
     length = np.linalg.norm(hidden, axis=1)
@@ -54,14 +53,13 @@ def layered_endmembers(
     few = unexplained > _FEW
     if few:
         Enh = Enh[: n_hidden // 4]
-    hold = np.full(len(Enh), 0.0 if few else _FIRM)
+    n_held = 0 if few else len(Enh)
     room = n_hidden - len(Enh)
     if room > 0 and unexplained > _LEFT:
         rest = _nonnegative(spectra, left)
         Enh = np.concatenate([Enh, rest[choose_endmembers(left, rest, room)]])
-        hold = np.concatenate([hold, np.zeros(len(Enh) - len(hold))])
     usual = float(np.maximum(spectra.unwhitened(whole.mean(axis=0, keepdims=True)), 0).sum())
-    return _scaled(spectra, Ev, usual), _scaled(spectra, Enh, usual), hold
+    return _scaled(spectra, Ev, usual), _scaled(spectra, Enh, usual), n_held
 
 
 def _nonnegative(spectra: Spectra, Z: np.ndarray) -> np.ndarray:

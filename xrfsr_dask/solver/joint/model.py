@@ -160,11 +160,12 @@ def save_endmembers(plan: Plan, number: int, Dv: np.ndarray, Dnv: np.ndarray) ->
         write_values(group, name, np.asarray(D, np.float64), ("atom", "energy"))
 
 
-def save_start(plan: Plan, D: np.ndarray, hold: np.ndarray) -> None:
+def save_start(plan: Plan, D: np.ndarray, n_held: int) -> None:
     """Keep the endmembers the dictionary steps begin with, (k, n_channel), scaled: they are held to them; and
-    how firmly the abundances of each hidden one are held, (j,)."""
-    _put(open_group(plan.work / _FOLDER, mode="r+"), "hold", hold, ("hidden",))
-    _put(open_group(plan.work / _FOLDER, mode="r+"), "start", D, ("atom", "energy"))
+    of how many hidden ones, the first, the abundances are held."""
+    group = open_group(plan.work / _FOLDER, mode="r+")
+    _put(group, "held", np.array([n_held]), ("one",))
+    _put(group, "start", D, ("atom", "energy"))
 
 
 def load_start(plan: Plan) -> np.ndarray:
@@ -172,9 +173,9 @@ def load_start(plan: Plan) -> np.ndarray:
     return _get(plan, "start")
 
 
-def load_hold(plan: Plan) -> np.ndarray:
+def load_held(plan: Plan) -> int:
     """As saved."""
-    return _get(plan, "hold")
+    return int(_get(plan, "held")[0])
 
 
 def new_spots(plan: Plan, name: str, n: int) -> None:

@@ -183,7 +183,7 @@ def find_endmembers(plan: Plan, state: State, executor: Executor, progress: Prog
     hidden = np.concatenate([p.hidden for p in pictures])
     middle = np.median(hidden, axis=0).astype(np.float64)
     model.save_field(plan, model.FIELD, dataclasses.replace(field, middle=middle))
-    Dv, Dnv, hold = layered_endmembers(
+    Dv, Dnv, n_held = layered_endmembers(
         spectra,
         whole,
         hidden - middle.astype(np.float32),
@@ -191,7 +191,7 @@ def find_endmembers(plan: Plan, state: State, executor: Executor, progress: Prog
         n_hidden=plan.options.hidden_atoms,
     )
     model.save_endmembers(plan, 0, Dv / plan.scale, Dnv / plan.scale)
-    model.save_start(plan, np.concatenate([Dv, Dnv]) / plan.scale, hold)
+    model.save_start(plan, np.concatenate([Dv, Dnv]) / plan.scale, n_held)
     return state
 
 
