@@ -45,16 +45,25 @@ def test_enough_visible_endmembers_leave_the_hidden_ones_to_the_hidden_layer(sce
     assert np.corrcoef(beneath, A[:, 6:].sum(axis=1))[0, 1] > 0.98
 
 
-def test_too_few_visible_endmembers_are_helped_out_and_nothing_is_held(scene):
+def test_too_few_visible_endmembers_are_helped_out_where_there_is_room(scene):
     spectra, picture, _, _ = scene
     Dv, Dnv, n_held = layered_endmembers(spectra, picture.whole, picture.hidden, n_visible=1, n_hidden=12)
     assert len(Dv) == 1
-    assert n_held == 0
     assert len(Dnv) <= 12
-    assert unexplained(spectra, picture, np.concatenate([Dv, Dnv])) < 0.02
     found = mixer(spectra, Dv, Dnv, n_held).unmixed(picture)
     W = (np.concatenate([Dv, Dnv]) * spectra.whitening) @ spectra.basis
     assert np.square(picture.whole - found @ W).sum() < 0.02 * np.square(picture.whole).sum()
+
+
+def test_hidden_endmembers_that_noise_filled_up_are_given_up_to_help_out(scene):
+    spectra, picture, _, _ = scene
+    rng = np.random.default_rng(1)
+    whole, hidden = (Z + rng.normal(0, 1, Z.shape).astype("f4") for Z in (picture.whole, picture.hidden))
+    Dv, Dnv, n_held = layered_endmembers(spectra, whole, hidden, n_visible=1, n_hidden=8)
+    assert n_held == 0
+    assert unexplained(spectra, picture, np.concatenate([Dv, Dnv])) < 0.02
+    _, _, n_held = layered_endmembers(spectra, whole, hidden, n_visible=20, n_hidden=8)
+    assert n_held > 0
 
 
 def test_nothing_hidden_gives_no_hidden_endmembers_that_are_held(scene):

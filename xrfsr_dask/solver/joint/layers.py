@@ -9,7 +9,7 @@ from xrfsr_dask.solver.joint.model import Spectra
 
 _PLAUSIBLE = 0.7  # cosine between a hidden spectrum and itself made non-negative
 _ABOVE_NOISE = 3.0  # length of a hidden spectrum, in standard deviations of one score
-_FEW = 0.01  # share of the visible spectra that too few visible endmembers leave: hidden ones must help out
+_WELL = 0.5  # share of what is left unexplained, below which hidden endmembers are given up to help out
 _LEFT = 1e-3  # share of the visible spectra that may stay unexplained before hidden endmembers help out
 
 
@@ -49,17 +49,25 @@ def layered_endmembers(
     visible = _nonnegative(spectra, seen)
     Ev = visible[choose_endmembers(seen, visible, n_visible)].astype(np.float64)
     left = seen - _mixed(seen, Ev)
-    unexplained = float(np.square(left).sum()) / max(float(np.square(seen).sum()), 1e-30)
-    few = unexplained > _FEW
-    if few:
-        Enh = Enh[: n_hidden // 4]
-    n_held = 0 if few else len(Enh)
-    room = n_hidden - len(Enh)
-    if room > 0 and unexplained > _LEFT:
+    beneath, n_held = Enh, len(Enh)
+    if np.square(left).sum() > _LEFT * np.square(seen).sum():
         rest = _nonnegative(spectra, left)
-        Enh = np.concatenate([Enh, rest[choose_endmembers(left, rest, room)]])
+        Enh = _helped(beneath, left, rest, n_hidden)
+        fewer = _helped(beneath[: n_hidden // 4], left, rest, n_hidden)
+        if _unexplained(whole, Ev, fewer) < _WELL * _unexplained(whole, Ev, Enh):
+            Enh, n_held = fewer, 0
     usual = float(np.maximum(spectra.unwhitened(whole.mean(axis=0, keepdims=True)), 0).sum())
     return _scaled(spectra, Ev, usual), _scaled(spectra, Enh, usual), n_held
+
+
+def _helped(E: np.ndarray, left: np.ndarray, rest: np.ndarray, most: int) -> np.ndarray:
+    """E, and as many endmembers of what is left as there is room for."""
+    return np.concatenate([E, rest[choose_endmembers(left, rest, most - len(E))]])
+
+
+def _unexplained(Z: np.ndarray, *parts: np.ndarray) -> float:
+    E = np.concatenate(parts)
+    return float(np.square(Z - _mixed(Z, E)).sum())
 
 
 def _nonnegative(spectra: Spectra, Z: np.ndarray) -> np.ndarray:
