@@ -92,13 +92,14 @@ class Shown:
 
     @classmethod
     def of(cls, scene: Scene) -> Shown:
-        """Channels around the peak of what lies hidden, and the middle pixel of every region."""
+        """Channels around that in which what lies hidden varies most above noise, and each region's middle."""
         truth = scene.truth
-        hidden = np.flatnonzero(truth.layer == 1)
-        share = truth.abundance[..., hidden].std(axis=(0, 1))
-        spectrum = truth.endmember[hidden[share.argmax()]] / np.sqrt(truth.endmember.mean(axis=0) + 1e-6)
-        peak = int(spectrum.argmax())
-        width = max(2, len(spectrum) // 128)
+        hidden = truth.layer == 1
+        share = np.cov(truth.abundance[..., hidden].reshape(-1, hidden.sum()).T).reshape(hidden.sum(), -1)
+        E = truth.endmember[hidden].astype(np.float64)
+        usual = truth.abundance.mean(axis=(0, 1)) @ truth.endmember
+        peak = int((np.einsum("kc,kl,lc->c", E, share, E) / (usual + 1e-6)).argmax())
+        width = max(2, len(usual) // 128)
         pixels = []
         for region in range(len(truth.regions)):
             at = np.argwhere(truth.region == region)
