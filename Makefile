@@ -24,11 +24,12 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two at once; the slow ones, which measure time and memory, one by one.
 test: lint
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -m "not slow" -n 2 --dist worksteal
 
-test-all: lint
-	$(BIN)/pytest -q
+test-all: test
+	$(BIN)/pytest -q -m slow
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
