@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test test-all bench experiments lint clean
+.PHONY: demo test test-all bench experiments docs pictures lint clean
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -38,5 +38,13 @@ bench: $(READY)
 experiments: $(READY)
 	$(BIN)/python -m benchmarks.experiments
 
+# The site, in site/index.html; asks nothing of the network.
+docs: $(READY)
+	$(BIN)/sphinx-build -q -E -W --keep-going -c docs -b html . site
+
+# The figures that the notebooks draw, kept in docs/figures/; some minutes.
+pictures: $(READY)
+	$(BIN)/python docs/pictures.py
+
 clean:
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo site .pytest_cache .mypy_cache .ruff_cache

@@ -57,7 +57,7 @@ print(elements.round(1).to_string())
 # line lies within 10 eV of As Ka.
 
 # %%
-fig, axes = plt.subplots(3, 3, figsize=(13, 10.5), layout="constrained", sharex=True, sharey=True)
+fig, axes = plt.subplots(3, 3, figsize=(13, 8.8), layout="compressed", sharex=True, sharey=True)
 for row, element in zip(axes, ("Pb", "As", "Cr"), strict=True):
     for ax, layer in zip(row, ("all", "visible", "hidden"), strict=True):
         shown = ds.xrf.element(element, layer=layer).where(ds.coverage > 0)
@@ -71,7 +71,7 @@ for row, element in zip(axes, ("Pb", "As", "Cr"), strict=True):
         )
         ax.set_title(f"{element}, {'both layers' if layer == 'all' else layer}")
         ax.set_aspect("equal")
-fig.savefig(folder / "maps.png", dpi=90)
+fig.savefig(folder / "02-maps.png", dpi=90)
 
 # %% [markdown]
 # ## Spectra: at a place, over a region, along a line
@@ -94,7 +94,7 @@ for ax, title in zip(
 ):
     ax.set(title=title, yscale="log", ylim=(1e-2, None), xlim=(0, 22), ylabel="counts per spot and channel")
     ax.legend(frameon=False)
-fig.savefig(folder / "spectra.png", dpi=90)
+fig.savefig(folder / "02-spectra.png", dpi=90)
 
 # %%
 width = float(ds.x[-1])
@@ -109,7 +109,7 @@ np.log10(line.clip(1e-2)).plot.imshow(
     cbar_kwargs={"label": "log10 counts per spot"},
 )
 ax.set_title(f"all spectra along y = {y:.0f} mm")
-fig.savefig(folder / "profile.png", dpi=90)
+fig.savefig(folder / "02-profile.png", dpi=90)
 
 # %% [markdown]
 # ## Does it agree with what was measured?

@@ -39,6 +39,20 @@ _COMMANDS = (
     check_words,
 )
 
+_WHAT = """Super-resolve X-ray fluorescence scans of whole paintings: several coarse scans
+(patches) and one photograph become one cube of spectra at the photograph's
+resolution, in two layers: what the photograph shows (visible), and what it does
+not (hidden)."""
+
+_BEGIN = """Begin with `xrfsr demo`. With scans of your own:
+
+  xrfsr new painting.zarr --rgb photo.tif --width-mm 923
+  xrfsr add painting.zarr scan1.rpl --at 12.0,30.5 --step-mm 2.6
+  xrfsr solve painting.zarr
+  xrfsr browse painting.zarr
+
+Each command explains itself: `xrfsr COMMAND --help`."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, 1 the user's input is wrong, 2 usage."""
@@ -56,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str]) -> int:
     args = argparse.Namespace()
     try:
-        _parser().parse_args(_joined(words), args)
+        command_line()["xrfsr"].parse_args(joined(words), args)
         return int(args.run(args) or 0)
     except ClusterError as error:
         return _fail(str(error) + (_way_on(args, words) or ""))
@@ -101,7 +115,7 @@ def _way_on(args: argparse.Namespace, words: Sequence[str]) -> str | None:
     return f" Go on with: {shlex.join(['xrfsr', *same, '--resume'])}"
 
 
-def _joined(words: Sequence[str]) -> list[str]:
+def joined(words: Sequence[str]) -> list[str]:
     """Pairs of numbers may begin with a minus: ``--calibration -0.96,0.01`` is one option and its value."""
     out: list[str] = []
     for word in words:
@@ -129,14 +143,16 @@ def _fail(message: str) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> dict[str, argparse.ArgumentParser]:
+    """The parser of ``xrfsr`` itself, under that name, and those of its commands, in the order of its help."""
     parser = Parser(
         prog="xrfsr",
-        description="Super-resolve X-ray fluorescence scans of whole paintings.",
-        epilog="Begin with `xrfsr demo`. Each command explains itself: `xrfsr COMMAND --help`.",
+        description=_WHAT,
+        epilog=_BEGIN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"xrfsr {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for words_of in _COMMANDS:
         words_of(commands)
-    return parser
+    return {"xrfsr": parser, **commands.choices}

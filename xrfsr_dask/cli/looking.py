@@ -7,19 +7,26 @@ import contextlib
 import sys
 from typing import Any
 
-from xrfsr_dask.cli.words import bar_of, bounds, command, region, say
+from xrfsr_dask.cli.words import bar_of, bounds, command, region, result_words, say, store_word
 
 
 def browse_words(commands: Any) -> None:
     p = command(
-        commands, "browse", _run_browse, "look at a result: photograph, element maps, click for a spectrum"
+        commands,
+        "browse",
+        _run_browse,
+        "look at a result: photograph, element maps, click for a spectrum",
+        more="A page in your browser, served by this machine until you press Ctrl-C.",
+        example="xrfsr browse painting.zarr",
     )
-    p.add_argument("store", metavar="P.zarr")
-    p.add_argument("--name", help="name of the result (the newest)")
-    p.add_argument("--port", type=int, default=0, help="where to listen on this machine (any free one)")
+    store_word(p)
+    result_words(p, layer=False)
+    p.add_argument("--port", metavar="N", type=int, default=0, help="port to listen on (any free one)")
     p.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: this machine only)")
-    p.add_argument("--everyone", action="store_true", help="allow a --host that others can reach")
-    p.add_argument("--no-show", action="store_true", help="do not open the browser")
+    p.add_argument(
+        "--everyone", action="store_true", help="allow a --host that others can reach: they see it all"
+    )
+    p.add_argument("--no-show", action="store_true", help="print the page's address, do not open the browser")
 
 
 def _run_browse(args: argparse.Namespace) -> None:
@@ -41,14 +48,23 @@ def _run_browse(args: argparse.Namespace) -> None:
 
 
 def maps_words(commands: Any) -> None:
-    p = command(commands, "maps", _run_maps, "write element maps as TIFF, 16-bit PNG and pictures in mm")
-    p.add_argument("store", metavar="P.zarr")
-    p.add_argument(
-        "--elements", required=True, help="comma-separated, such as Cr,Pb,As; Pb-Ma for another line"
+    p = command(
+        commands,
+        "maps",
+        _run_maps,
+        "write element maps as TIFF, 16-bit PNG and pictures in mm",
+        more="Net counts per measured spot, lines that overlap told apart.",
+        example="xrfsr maps painting.zarr --elements Cr,Pb,As --layer hidden",
     )
-    p.add_argument("--layer", choices=("all", "visible", "hidden"), default="all")
-    p.add_argument("--name", help="name of the result (the newest)")
-    p.add_argument("--out", default="maps", help="folder for the files (maps)")
+    store_word(p)
+    p.add_argument(
+        "--elements",
+        metavar="A,B,…",
+        required=True,
+        help="such as Cr,Pb,As; Pb-Ma for a line but the usual one",
+    )
+    result_words(p)
+    p.add_argument("--out", metavar="FOLDER", default="maps", help="folder for the files (maps)")
     p.add_argument("--pyramid", action="store_true", help="also maps.ome.zarr, for viewers of huge images")
     p.add_argument("--table", action="store_true", help="also maps.csv, which XRF Explorer imports")
 
@@ -70,11 +86,18 @@ def _run_maps(args: argparse.Namespace) -> None:
 
 
 def report_words(commands: Any) -> None:
-    p = command(commands, "report", _run_report, "write one HTML page with maps, spectra and how far to trust")
-    p.add_argument("store", metavar="P.zarr")
-    p.add_argument("--name", help="name of the result (the newest)")
-    p.add_argument("--out", metavar="FILE.html", help="the page (beside the store)")
-    p.add_argument("--elements", help="comma-separated, such as Cr,Pb,As (those with most counts)")
+    p = command(
+        commands,
+        "report",
+        _run_report,
+        "write one HTML page with maps, spectra and how far to trust",
+        more="It holds its pictures itself and can be sent as it is.",
+        example="xrfsr report painting.zarr --elements Cr,Pb,As",
+    )
+    store_word(p)
+    result_words(p, layer=False)
+    p.add_argument("--out", metavar="FILE.html", help="the page (P-NAME.html beside the store)")
+    p.add_argument("--elements", metavar="A,B,…", help="whose maps are drawn (those with most counts)")
 
 
 def _run_report(args: argparse.Namespace) -> None:
@@ -92,13 +115,29 @@ def _run_report(args: argparse.Namespace) -> None:
 
 
 def export_words(commands: Any) -> None:
-    p = command(commands, "export", _run_export, "write the cube, or a part, for another program; goes on")
-    p.add_argument("store", metavar="P.zarr")
-    p.add_argument("--to", required=True, metavar="FILE", help="its suffix says how: .zarr .rpl .h5 .nxs .zspy")
-    p.add_argument("--name", help="name of the result (the newest)")
-    p.add_argument("--layer", choices=("all", "visible", "hidden"), default="all")
+    p = command(
+        commands,
+        "export",
+        _run_export,
+        "write the cube, or a part of it, for another program",
+        more="Counts per measured spot. Stop it whenever you like: the same command goes on.",
+        example="xrfsr export painting.zarr --to part.rpl --region 20:60,40:90",
+    )
+    store_word(p)
+    p.add_argument(
+        "--to",
+        required=True,
+        metavar="FILE",
+        help="its suffix says how: .rpl for PyMca and most others, .zspy for HyperSpy, .h5 or .nxs, .zarr",
+    )
+    result_words(p)
     p.add_argument("--energy", metavar="FROM:TO", type=bounds, help="keV, such as 5.2:5.6 (all channels)")
-    p.add_argument("--region", metavar="Y0:Y1,X0:X1", type=region, help="mm (the whole painting)")
+    p.add_argument(
+        "--region",
+        metavar="Y0:Y1,X0:X1",
+        type=region,
+        help="mm below and to the right of the top left corner, such as 20:60,40:90 (the whole painting)",
+    )
 
 
 def _run_export(args: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
+from xrfsr_dask.options import LAYER_WORDS, METHODS, RunOptions, SolveOptions
 from xrfsr_dask.progress import Bar, Progress, Silent
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -29,51 +30,145 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {printable(message)}; see `{self.prog} --help`.\n")
 
 
-def command(commands: Any, name: str, run: Callable[[argparse.Namespace], int | None], text: str) -> Any:
-    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+def command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int | None],
+    text: str,
+    *,
+    more: str = "",
+    example: str,
+) -> Any:
+    """A command of `xrfsr`; its help says what it does, in a few sentences `more`, and ends with an example."""
+    parser = commands.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}. {more}",
+        epilog=f"example: {example}",
+    )
     parser.set_defaults(run=run)
-    parser.add_argument("--json", action="store_true", help="print figures as JSON")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON, for other programs")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
     return parser
 
 
-def solver_words(p: Any) -> None:
-    from xrfsr_dask.options import METHODS, SolveOptions
+def store_word(p: Any) -> None:
+    p.add_argument("store", metavar="P.zarr", help="the painting store, as `xrfsr new` or `xrfsr demo` made it")
 
-    o = SolveOptions()
-    p.add_argument("--method", choices=METHODS, default=o.method)
-    p.add_argument("--atoms", type=int, default=o.atoms, help=f"endmembers of each layer ({o.atoms})")
+
+def result_words(p: Any, *, layer: bool = True) -> None:
+    """Which result, and which part of it."""
+    p.add_argument("--name", help="name of the result, as `xrfsr info` lists them (the newest)")
+    if layer:
+        p.add_argument(
+            "--layer",
+            choices=LAYER_WORDS,
+            default="all",
+            help="what the photograph shows (visible), what it does not (hidden), or both together (all)",
+        )
+
+
+def calibration_word(p: Any) -> None:
     p.add_argument(
+        "--calibration",
+        metavar="OFFSET,GAIN|FILE.spx",
+        help="keV of channel 0 and keV per channel, such as -0.9555,0.009999, or a Bruker spectrum that holds "
+        "them (what the file says)",
+    )
+
+
+def inside_word(p: Any) -> None:
+    p.add_argument(
+        "--inside",
+        metavar="PATH",
+        help="which cube of a file that holds several: its path in HDF5, its title in .bcf and .hspy; in HDF5 "
+        "its axes may follow, as in 'entry/data[energy,y,x]'",
+    )
+
+
+def seed_word(p: Any, what: str) -> None:
+    p.add_argument("--seed", type=int, default=0, metavar="N", help=f"number that fixes {what} (0)")
+
+
+def solver_words(p: Any, *, method: bool = True) -> None:
+    o = SolveOptions()
+    model = p.add_argument_group("what is solved")
+    if method:
+        model.add_argument(
+            "--method",
+            choices=METHODS,
+            default=o.method,
+            help="joint: ours; paper: Dai et al. 2017, with its two baselines (joint)",
+        )
+    model.add_argument(
+        "--atoms",
+        metavar="N",
+        type=int,
+        default=o.atoms,
+        help="endmembers: spectra that every pixel is mixed from. joint: visible ones, at most; else: of each "
+        f"layer ({o.atoms})",
+    )
+    model.add_argument(
         "--hidden-atoms",
+        metavar="N",
         type=int,
         default=o.hidden_atoms,
         help=f"hidden endmembers of joint, at most ({o.hidden_atoms})",
     )
-    p.add_argument(
-        "--smoothness", type=float, default=o.smoothness, help=f"weight of the smoothness term ({o.smoothness})"
+    model.add_argument(
+        "--iterations",
+        metavar="N",
+        type=int,
+        default=o.iterations,
+        help=f"rounds of improvement at most ({o.iterations})",
     )
-    p.add_argument(
-        "--iterations", type=int, default=o.iterations, help=f"outer iterations at most ({o.iterations})"
+    model.add_argument(
+        "--tolerance",
+        metavar="X",
+        type=float,
+        default=o.tolerance,
+        help=f"stop once a round changes the objective by less than this share of it ({o.tolerance})",
     )
-    p.add_argument("--steps", type=int, default=o.steps, help=f"abundance steps in each ({o.steps})")
-    p.add_argument("--prox", choices=("paper", "simplex"), default=o.prox, help="projection of abundances")
-    p.add_argument(
-        "--tolerance", type=float, default=o.tolerance, help=f"stop below this relative change ({o.tolerance})"
+    theirs = p.add_argument_group("of Dai et al.'s methods only")
+    theirs.add_argument(
+        "--smoothness",
+        metavar="X",
+        type=float,
+        default=o.smoothness,
+        help=f"weight of the hidden layer's smoothness, their lambda; 0 for none ({o.smoothness})",
     )
-    p.add_argument("--tile", type=int, help="side of a tile, px (the largest that fits the memory)")
-    p.add_argument(
-        "--memory", type=amount_of_bytes, help="what all tasks may need together, such as 512MB or 4GB (512MB)"
+    theirs.add_argument(
+        "--steps", metavar="N", type=int, default=o.steps, help=f"abundance steps in each round ({o.steps})"
     )
-    p.add_argument("--workers", type=int, help="tasks at once (one per core)")
-    p.add_argument("--processes", action="store_true", help="worker processes in place of threads")
-    p.add_argument("--scheduler", metavar="ADDRESS", help="use a running Dask scheduler")
+    theirs.add_argument(
+        "--prox",
+        choices=("paper", "simplex"),
+        default=o.prox,
+        help="how abundances are made to sum to one: clipped and divided as they do, or exactly (paper)",
+    )
+    room = p.add_argument_group("with what it is solved; the result does not depend on it")
+    room.add_argument(
+        "--memory",
+        type=amount_of_bytes,
+        metavar="SIZE",
+        help="what all tasks may need together, such as 512MB or 4GB (512MB)",
+    )
+    room.add_argument("--workers", metavar="N", type=int, help="tasks at once (one per core)")
+    room.add_argument("--processes", action="store_true", help="run tasks in processes rather than threads")
+    room.add_argument(
+        "--scheduler", metavar="ADDRESS", help="run tasks on a Dask cluster, such as tls://head:8786"
+    )
+    room.add_argument(
+        "--tile",
+        metavar="N",
+        type=int,
+        help="side of the squares that the painting is solved in, px (the largest that fits the memory)",
+    )
 
 
 def solve_options(args: argparse.Namespace) -> Any:
-    from xrfsr_dask.options import SolveOptions
-
     return SolveOptions(
-        method=args.method,
+        method=getattr(args, "method", SolveOptions.method),
         atoms=args.atoms,
         hidden_atoms=args.hidden_atoms,
         smoothness=args.smoothness,
@@ -86,8 +181,6 @@ def solve_options(args: argparse.Namespace) -> Any:
 
 
 def run_options(args: argparse.Namespace) -> Any:
-    from xrfsr_dask.options import RunOptions
-
     return RunOptions(
         tile=args.tile,
         memory=RunOptions.memory if args.memory is None else args.memory,

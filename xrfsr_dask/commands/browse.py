@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import webbrowser
 from pathlib import Path
@@ -16,6 +17,7 @@ from xrfsr_dask.store import open_painting
 from xrfsr_dask.view.scene import Scene
 from xrfsr_dask.writers.images import write_tiff
 
+_NEEDS_BOKEH = "the explorer needs Bokeh; install it with: pip install 'xrfsr_dask[view]'."
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -55,9 +57,7 @@ def browse(
     try:
         from bokeh.server.server import Server
     except ImportError as error:
-        raise MissingPackageError(
-            "the explorer needs Bokeh; install it with: pip install 'xrfsr_dask[view]'."
-        ) from error
+        raise MissingPackageError(_NEEDS_BOKEH) from error
     try:
         server = Server({"/": page}, address=host, port=port, allow_websocket_origin=_origins(host, port))
     except OSError as error:
@@ -103,8 +103,15 @@ def page_of(ds: xr.Dataset) -> Any:
 
 def explore(ds: xr.Dataset) -> Any:
     """The explorer in a notebook: shows it below the cell (`XrfAccessor.explore`)."""
-    from bokeh.io import output_notebook, show
-
+    try:
+        from bokeh.io import output_notebook, show
+    except ImportError as error:
+        raise MissingPackageError(_NEEDS_BOKEH) from error
+    if importlib.util.find_spec("IPython") is None:
+        raise MissingPackageError(
+            "ds.xrf.explore() draws below a cell of a notebook, and there is no Jupyter here; run "
+            f"`xrfsr browse {ds.encoding.get('source', 'P.zarr')}` in a terminal."
+        )
     output_notebook(hide_banner=True)
     return show(page_of(ds))
 
