@@ -1,8 +1,8 @@
 """Super-resolve X-ray fluorescence scans of whole paintings, out of core, on Dask.
 
 >>> import xrfsr_dask as xs
->>> ds = xs.fuse(counts, rgb, factor=5)            # doctest: +SKIP
->>> ds = xs.open_result("bedroom.zarr")            # doctest: +SKIP
+>>> ds = xs.fuse(counts, rgb, factor=5)
+>>> ds = xs.open_result("bedroom.zarr")
 """
 
 from __future__ import annotations

@@ -2,7 +2,16 @@
 
 
 class XrfsrError(Exception):
-    """Base of all errors of this package; the command line prints its text and exits with status 1."""
+    """Base of all errors of this package; the command line prints its text and exits with status 1.
+
+    Examples
+    --------
+    >>> try:
+    ...     xs.open_result("bedroom.zarr", "jiont")
+    ... except xs.XrfsrError as error:
+    ...     print(error)
+    bedroom.zarr holds no result 'jiont'; it holds: joint, truth.
+    """
 
 
 class OptionError(XrfsrError):

@@ -19,7 +19,7 @@ from PIL import Image
 
 from xrfsr_dask.cli import main
 from xrfsr_dask.commands.browse import browse, page_of
-from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.errors import InputError, MissingPackageError, OptionError
 from xrfsr_dask.options import BedroomOptions
 from xrfsr_dask.phantom import write_painting
 from xrfsr_dask.result import from_factors, line_kev, open_result
@@ -243,6 +243,12 @@ def test_others_on_the_network_are_let_in_only_when_told(store):
     with pytest.raises(OptionError, match=r"--host 0\.0\.0\.0 lets others on the network look; add --everyone"):
         browse(store, host="0.0.0.0", show=False)
     assert main(["browse", str(store), "--name", "none", "--no-show"]) == 1
+
+
+def test_outside_a_notebook_the_command_is_named(store, monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    with pytest.raises(MissingPackageError, match=r"run `xrfsr browse .*room\.zarr` in a terminal"):
+        open_result(store, "truth").xrf.explore()
 
 
 def test_a_result_in_memory_or_a_piece_is_refused(store):

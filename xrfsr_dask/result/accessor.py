@@ -17,6 +17,7 @@ from xrfsr_dask.result.lowrank import cube_variable, lazy_cube, lazy_stored, loa
 from xrfsr_dask.result.measured import Measured, open_patch
 from xrfsr_dask.result.peaks import ELEMENTS
 from xrfsr_dask.result.presence import elements_table
+from xrfsr_dask.result.shown import as_html, as_text, facts
 from xrfsr_dask.result.source import Layer, Source
 from xrfsr_dask.store import Painting, Patch, open_painting
 from xrfsr_dask.store.patches import CHUNK_SPOTS
@@ -34,22 +35,39 @@ class XrfAccessor:
 
     Examples
     --------
-    >>> ds.xrf.elements()                                               # doctest: +SKIP
-    >>> ds.xrf.element("As", layer="hidden").plot(yincrease=False)      # doctest: +SKIP
+    >>> ds.xrf.elements()
+    >>> ds.xrf.element("As", layer="hidden").plot(yincrease=False)
     """
 
     def __init__(self, ds: xr.Dataset) -> None:
         self._ds = ds
         self._source: Source = Measured(ds) if "counts" in ds and "abundance" not in ds else Factors(ds)
 
+    def __repr__(self) -> str:
+        return as_text(facts(self._ds, self._source))
+
+    def _repr_html_(self) -> str:
+        return as_html(facts(self._ds, self._source), self._ds)
+
     @property
     def visible(self) -> xr.Dataset:
-        """The part that the photograph shows, as a result of its own."""
+        """The part that the photograph shows, as a result of its own.
+
+        Examples
+        --------
+        >>> ds.xrf.visible.cube.sel(energy=5.41, method="nearest").plot(yincrease=False)
+        """
         return self._layer("visible")
 
     @property
     def hidden(self) -> xr.Dataset:
-        """The part that the photograph does not show, as a result of its own."""
+        """The part that the photograph does not show, as a result of its own.
+
+        Examples
+        --------
+        >>> set(ds.xrf.hidden.layer.values.tolist())
+        {'hidden'}
+        """
         return self._layer("hidden")
 
     def spectrum(
@@ -81,6 +99,14 @@ class XrfAccessor:
         ------
         InputError
             A place outside the painting; a mask of another shape, or an empty one.
+
+        Examples
+        --------
+        >>> ds.xrf.spectrum(y=310.2, x=455.0, layer="hidden").plot()
+        >>> ds.xrf.spectrum(points=[(310.2, 455.0), (120.0, 80.0)]).dims
+        ('point', 'energy')
+        >>> ds.xrf.spectrum(mask=ds.coverage > 1).sum().item() > 0
+        True
         """
         asked = [(y is not None or x is not None), points is not None, mask is not None]
         if sum(asked) != 1 or (y is None) != (x is None):
@@ -117,7 +143,7 @@ class XrfAccessor:
 
         Examples
         --------
-        >>> ds.xrf.profile((120, 40), (120, 380)).sel(energy=5.41, method="nearest").plot()   # doctest: +SKIP
+        >>> ds.xrf.profile((120, 40), (120, 380)).sel(energy=5.41, method="nearest").plot()
         """
         ends = np.array([start, stop], float)
         length = float(np.linalg.norm(ends[1] - ends[0]))
@@ -130,11 +156,21 @@ class XrfAccessor:
         return out.rename(point="distance").assign_coords(distance=("distance", along * length, mm))
 
     def mean_spectrum(self, layer: Layer = "all") -> xr.DataArray:
-        """Mean spectrum over all pixels, (energy,), counts per measured spot, computed."""
+        """Mean spectrum over all pixels, (energy,), counts per measured spot, computed.
+
+        Examples
+        --------
+        >>> ds.xrf.mean_spectrum("visible").plot()
+        """
         return self._labelled(self._source.mean(None, layer))
 
     def roi(self, lo_kev: float, hi_kev: float, layer: Layer = "all") -> xr.DataArray:
-        """Map (y, x) of all counts between two energies, keV; whole channels by their centres."""
+        """Map (y, x) of all counts between two energies, keV; whole channels by their centres.
+
+        Examples
+        --------
+        >>> ds.xrf.roi(15.0, 19.5, layer="hidden").plot(yincrease=False)  # scatter: wood of the stretcher
+        """
         weights = roi_weights(self._energy, lo_kev, hi_kev)
         return self._map(self._source.channels(weights, layer), f"{lo_kev:g} to {hi_kev:g} keV", layer)
 
@@ -159,7 +195,7 @@ class XrfAccessor:
 
         Examples
         --------
-        >>> ds.xrf.element("Pb", layer="hidden").plot(yincrease=False)      # doctest: +SKIP
+        >>> ds.xrf.element("Pb", layer="hidden").plot(yincrease=False)
         """
         line = usual_line(self._energy, element) if line is None else line
         if background == "snip":
@@ -187,13 +223,18 @@ class XrfAccessor:
 
         Examples
         --------
-        >>> ds.xrf.elements().query("sure == 'certain'").index.tolist()      # doctest: +SKIP
-        ['Zn', 'Pb', 'Fe', 'Cr']
+        >>> ds.xrf.elements().query("sure == 'certain'").index.tolist()
+        ['Fe', 'Zn', 'Pb', ...]
         """
         return elements_table(self._source, self._evidence(), [name.strip().capitalize() for name in among])
 
     def explore(self) -> Any:
-        """Look at the result in a notebook: photograph and maps, click or lasso for a spectrum."""
+        """Look at the result in a notebook: photograph and maps, click or lasso for a spectrum.
+
+        Examples
+        --------
+        >>> ds.xrf.explore()                                                # doctest: +SKIP
+        """
         # a result knows no page: the door to it is looked up by name
         return importlib.import_module("xrfsr_dask.commands.browse").explore(self._ds)
 
@@ -210,6 +251,10 @@ class XrfAccessor:
         xarray.Dataset
             ``counts``, ``model`` and ``residual`` = counts - model, each (spot_y, spot_x, energy) and lazy,
             counts as measured by that patch (its gain included). Only the abundances under the patch are read.
+
+        Examples
+        --------
+        >>> ds.xrf.compare("p03").residual.sum("energy").plot(yincrease=False)
         """
         painting = self._painting()
         found = painting.patch(patch)

@@ -53,9 +53,9 @@ def open_result(path: str | Path, name: str | None = None) -> xr.Dataset:
 
     Examples
     --------
-    >>> ds = open_result("bedroom.zarr")                                    # doctest: +SKIP
-    >>> ds.cube.sel(energy=5.41, method="nearest").plot(yincrease=False)    # doctest: +SKIP
-    >>> ds.xrf.spectrum(y=310.2, x=455.0)                                   # doctest: +SKIP
+    >>> ds = xs.open_result("bedroom.zarr")
+    >>> ds.cube.sel(energy=5.41, method="nearest").plot(yincrease=False)
+    >>> ds.xrf.spectrum(y=310.2, x=455.0)
     """
     painting = open_painting(path)
     name = _chosen(path, Path(painting.path) / "results", name)

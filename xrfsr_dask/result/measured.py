@@ -41,8 +41,8 @@ def open_patch(path: str | Path, name: str) -> xr.Dataset:
 
     Examples
     --------
-    >>> patch = open_patch("bedroom.zarr", "p03")                           # doctest: +SKIP
-    >>> patch.xrf.element("Cr").plot()                                      # doctest: +SKIP
+    >>> patch = xs.open_patch("bedroom.zarr", "p03")
+    >>> patch.xrf.element("Cr").plot(x="x", y="y", yincrease=False)
     """
     painting = open_painting(path)
     patch = painting.patch(name)

@@ -99,6 +99,12 @@ def create_painting(
         Something is already at `path`.
     InputError
         The image has another type, number of bands, or no pixels.
+
+    Examples
+    --------
+    >>> painting = xs.create_painting("still-life.zarr", rgb, width_mm=412.0)
+    >>> painting.pitch_mm == 412.0 / rgb.shape[1]
+    True
     """
     target = absolute(path)
     image = _checked_image(image, source or "photograph")
@@ -127,6 +133,11 @@ def open_painting(path: str | Path) -> Painting:
         `path` is missing, is not a painting store, or was written by a newer version.
     OptionError
         `path` is empty.
+
+    Examples
+    --------
+    >>> [patch.name for patch in xs.open_painting("bedroom.zarr").patches]
+    ['p01', 'p02', 'p03']
     """
     target = absolute(path)
     if not target.exists():
