@@ -1,5 +1,6 @@
 """Two runs at once, changed inputs, and tasks that come too late."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -106,6 +107,26 @@ def test_a_number_that_another_process_has_now_does_not_hold_a_lock(tmp_path):
     path = tmp_path / "lock.json"
     write_record(path, {"host": socket.gethostname(), "pid": os.getpid(), "started": 1.0})
     with locks.held(path, "run 'r'"):
+        pass
+
+
+@pytest.mark.parametrize("quiet_s", [5.0, locks.DEAD_S + 5])
+def test_a_damaged_lock_holds_as_long_as_it_is_touched(tmp_path, quiet_s):
+    path = tmp_path / "lock.json"
+    path.write_text("{")
+    os.utime(path, (time.time() - quiet_s, time.time() - quiet_s))
+    refused = pytest.raises(StoreError, match="by a process that cannot be told")
+    with refused if quiet_s < locks.DEAD_S else contextlib.nullcontext(), locks.held(path, "run 'r'"):
+        assert read_record(path)["pid"] == os.getpid()
+
+
+def test_a_lock_that_could_not_be_given_back_does_not_keep_its_own_process_out(tmp_path):
+    path = tmp_path / "lock.json"
+    with locks.held(path, "run 'r'"):
+        kept = path.read_bytes()
+    path.write_bytes(kept)  # as after a disk that was gone for a moment
+    refused = pytest.raises(StoreError, match="is being worked on")
+    with locks.held(path, "run 'r'"), refused, locks.held(path, "run 'r'"):
         pass
 
 

@@ -108,8 +108,11 @@ def _way_on(args: argparse.Namespace, words: Sequence[str]) -> str | None:
     arrays = sys.modules.get("xrfsr_dask.store.arrays")  # not imported for this: there may be an interrupt
     if getattr(args, "command", None) != "solve" or arrays is None:
         return None
-    run = arrays.work_area(args.store) / (args.name or args.method)
-    if not (run / "checkpoint.json").exists():
+    try:
+        run = arrays.work_area(args.store) / (args.name or args.method)
+        if not (run / "checkpoint.json").exists():
+            return None
+    except XrfsrError:  # an object store that does not answer
         return None
     same = [word for word in words if word not in ("--restart", "--resume")]
     return f" Go on with: {shlex.join(['xrfsr', *same, '--resume'])}"

@@ -26,6 +26,7 @@ from xrfsr_dask.store import Painting, Patch, PatchSpec, add_patch, open_paintin
 from xrfsr_dask.store.adding import check_block
 from xrfsr_dask.store.arrays import FULL, open_group
 from xrfsr_dask.store.patches import CHUNK_SPOTS, check_name
+from xrfsr_dask.store.places import stands
 
 Piece = tuple[tuple[int, int], np.ndarray]
 """(first row, first column) and counts (rows, columns, n_channel)."""
@@ -79,7 +80,7 @@ def add(
     try:
         return add_patch(painting.path, name, spec, pieces)
     except KeyboardInterrupt as stop:
-        if not (Path(painting.path) / "patches" / name).is_dir():
+        if not stands(painting.place / "patches" / name):
             raise
         raise StoreError(
             f"interrupted at its very end: patch '{name}' is in {store} already, whole; do not add it again."

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xrfsr_dask.commands.output import output_folder
+from xrfsr_dask.commands.output import here, output_folder
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.options import ExportOptions
 from xrfsr_dask.progress import Progress, Silent
@@ -51,7 +51,7 @@ def export(
     InputError
         A region or energies outside the painting, an unknown suffix, a target that exists, too little room.
     """
-    bar, target = progress or Silent(), Path(to)
+    bar, target = progress or Silent(), here(to)
     kind = format_of(target)
     ds = _chosen(open_result(path, options.name), options)
     part = _part(ds, f"{Path(path).stem}, {ds.attrs['result']}, {options.layer}")
@@ -129,7 +129,7 @@ def _blocks(shape: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
 
 def _fingerprint(ds: xr.Dataset, options: ExportOptions, target: Path) -> str:
     """Of all that decides the bytes of an export."""
-    group = open_group(Path(open_painting(ds.encoding["source"]).path) / "results" / str(ds.attrs["result"]))
+    group = open_group(open_painting(ds.encoding["source"]).place / "results" / str(ds.attrs["result"]))
     parts = [stored_checksum(open_array(group, name)) for name in ("abundance", "endmember", "energy")]
     bounds = [ds[axis].values[[0, -1]].tolist() for axis in ("y", "x", "energy")]
     asked = json.dumps([parts, bounds, options.layer, target.suffix.lower(), BLOCK_PX])

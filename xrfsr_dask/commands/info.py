@@ -7,6 +7,7 @@ from typing import Any
 
 from xrfsr_dask.store import Painting, Patch, open_painting
 from xrfsr_dask.store.arrays import open_array, open_group, work_area
+from xrfsr_dask.store.places import stands
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         "unfinished_runs": [
             run.parent.name
             for run in sorted(work_area(painting.path).glob("*/checkpoint.json"))
-            if not (Path(painting.path) / "results" / run.parent.name).exists()
+            if not stands(painting.place / "results" / run.parent.name)
         ],
     }
 
@@ -67,11 +68,11 @@ def patch_figures(patch: Patch) -> dict[str, Any]:
 
 
 def _result(painting: Painting, name: str) -> dict[str, Any]:
-    folder = Path(painting.path) / "results" / name
+    folder = painting.place / "results" / name
     group = open_group(folder)
     atoms = open_array(group, "abundance").shape[2]
     return {"name": name, "atoms": atoms, "method": str(group.attrs.get("method", "known truth"))}
 
 
 def _names(painting: Painting, kind: str) -> list[str]:
-    return sorted(name for name, _ in open_group(Path(painting.path) / kind).groups())
+    return sorted(name for name, _ in open_group(painting.place / kind).groups())

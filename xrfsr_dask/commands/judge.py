@@ -64,14 +64,14 @@ def compare_tile(path: str, method: str, tile: Rect) -> Sums:
 
 
 def _factors(painting: Painting, name: str, tile: Rect) -> tuple[np.ndarray, np.ndarray]:
-    group = open_group(Path(painting.path) / "results" / name)
+    group = open_group(painting.place / "results" / name)
     A = read_finite(open_array(group, "abundance"), tile.slices)
     return A.reshape(-1, A.shape[2]), read_finite(open_array(group, "endmember"))
 
 
 def _regions(painting: Painting, tile: Rect) -> tuple[np.ndarray, tuple[str, ...]]:
     """Region of each pixel of a tile, -1 where its centre lies in no patch, and the names of all regions."""
-    group = open_group(Path(painting.path) / "results" / TRUTH)
+    group = open_group(painting.place / "results" / TRUTH)
     region = open_array(group, "region")
     names = tuple(str(region.attrs["flag_meanings"]).split())
     inside = [within(patch, centres_mm(tile, painting.pitch_mm)) for patch in painting.patches]

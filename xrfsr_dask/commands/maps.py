@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xrfsr_dask.commands.output import output_folder
+from xrfsr_dask.commands.output import here, output_folder
 from xrfsr_dask.commands.pictures import map_panel, preview_step
 from xrfsr_dask.options import MapOptions
 from xrfsr_dask.progress import Progress, Silent
@@ -43,7 +43,7 @@ def maps(
     options : MapOptions
     progress : Progress, optional
     """
-    bar, folder = progress or Silent(), Path(out)
+    bar, folder = progress or Silent(), here(out)
     ds = open_result(path, options.name)
     lines = [_line(ds, asked) for asked in options.elements]
     with output_folder(folder):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xrfsr_dask.errors import InputError, MissingPackageError, OptionError
 from xrfsr_dask.store.arrays import partial_of
+from xrfsr_dask.store.places import is_url
 
 _PROBE_BYTES = 2**20  # about what a report takes
 
@@ -19,6 +20,13 @@ def check_pictures() -> None:
         raise MissingPackageError(
             "the report's pictures need matplotlib, which is not installed; `pip install 'xrfsr_dask[view]'`."
         )
+
+
+def here(name: str | Path) -> Path:
+    """A path on this machine; `InputError` for a URL: only stores lie on object stores."""
+    if is_url(name):
+        raise InputError(f"{name}: files are written to this machine only; give a path in one of its folders.")
+    return Path(name)
 
 
 @contextlib.contextmanager
@@ -38,7 +46,7 @@ def output_folder(name: str | Path) -> Iterator[Path]:
     """
     if not str(name):
         raise OptionError("the name of the folder for output is empty; give a path such as report.")
-    folder = Path(name)
+    folder = here(name)
     above = (folder.absolute(), *folder.absolute().parents)
     made = [part for part in above if not part.exists()]
     if not above[len(made)].is_dir():

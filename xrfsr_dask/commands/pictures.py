@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ def map_panel(values: xr.DataArray, title: str, step: int) -> Panel:
 
 def photograph_panel(painting: Painting) -> Panel:
     """The photograph, from the level of its pyramid that is just large enough."""
-    level, tree = 0, Path(painting.path) / "rgb"
+    level, tree = 0, painting.place / "rgb"
     while max(open_group(tree / str(level))["image"].shape[:2]) > 2 * PREVIEW_PX:  # type: ignore[union-attr]
         level += 1
     group = open_group(tree / str(level))

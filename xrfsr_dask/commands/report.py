@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xrfsr_dask.commands.output import check_pictures, output_folder
+from xrfsr_dask.commands.output import check_pictures, here, output_folder
 from xrfsr_dask.commands.pictures import map_panel, photograph_panel, preview_step
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.progress import Progress, Silent
@@ -41,15 +41,17 @@ def report(
     name : str, optional
         The result; the newest where not given.
     out : str or Path, optional
-        File to write; ``<store>-<result>.html`` beside the store where not given.
+        File to write; ``<store>-<result>.html`` beside the store where not given, in the current folder
+        where that is on an object store.
     elements : tuple of str
         What to draw, most important first; the elements with most counts where empty.
     progress : Progress, optional
     """
     bar = progress or Silent()
     painting, ds = open_painting(path), open_result(path, name)
-    store = Path(painting.path)
-    target = store.with_name(f"{store.stem}-{ds.attrs['result']}.html") if out is None else Path(out)
+    store = painting.place
+    beside = store.parent if isinstance(store, Path) else Path()
+    target = beside / f"{Path(store.name).stem}-{ds.attrs['result']}.html" if out is None else here(out)
     check_pictures()
     with output_folder(target.parent):
         bar.expect(5 + (len(elements) or _MAPS))
@@ -70,7 +72,8 @@ def report(
             f"Result '{ds.attrs['result']}' of {store.name}: {nx} x {ny} px, {nx * painting.pitch_mm:.0f} x "
             f"{ny * painting.pitch_mm:.0f} mm, from {len(painting.patches)} measured patches."
         )
-        target.write_text(as_html(f"X-ray fluorescence of {store.stem}, super-resolved", lead, sections))
+        title = f"X-ray fluorescence of {Path(store.name).stem}, super-resolved"
+        target.write_text(as_html(title, lead, sections))
         bar.advance()
         return {"report": str(target), "result": ds.attrs["result"], "elements": shown}
 
@@ -170,10 +173,10 @@ def _spectra(painting: Painting, ds: xr.Dataset, elements: list[str]) -> Section
 
 def _trust(painting: Painting, ds: xr.Dataset) -> list[Section]:
     """Convergence, chi-square and evidence, as far as the method left them."""
-    group = open_group(Path(painting.path) / "results" / str(ds.attrs["result"]))
+    group = open_group(painting.place / "results" / str(ds.attrs["result"]))
     out = []
     if "history" in group:
-        history = open_group(Path(painting.path) / "results" / str(ds.attrs["result"]) / "history")
+        history = open_group(painting.place / "results" / str(ds.attrs["result"]) / "history")
         series = {key: read_finite(open_array(history, key)) for key in sorted(history.array_keys())}
         series = {key: values for key, values in series.items() if len(values)}
         if series:

@@ -15,6 +15,7 @@ from xrfsr_dask.result.lowrank import Stored, cube_variable, lazy_stored
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import open_array, open_group, read, read_finite
 from xrfsr_dask.store.metadata import CHECKSUM
+from xrfsr_dask.store.places import Place
 from xrfsr_dask.store.results import LAYERS, TRUTH
 
 _AXES = {
@@ -58,8 +59,8 @@ def open_result(path: str | Path, name: str | None = None) -> xr.Dataset:
     >>> ds.xrf.spectrum(y=310.2, x=455.0)
     """
     painting = open_painting(path)
-    name = _chosen(path, Path(painting.path) / "results", name)
-    group = open_group(Path(painting.path) / "results" / name)
+    name = _chosen(path, painting.place / "results", name)
+    group = open_group(painting.place / "results" / name)
     parts = {part: open_array(group, part) for part in ("abundance", "endmember", "layer", "coverage", *_AXES)}
     _check_shapes(parts, f"{path}: result '{name}'")
     endmember = read_finite(parts["endmember"])
@@ -151,7 +152,7 @@ def _assembled(
     return xr.Dataset(variables, coords=coords, attrs=attrs)
 
 
-def _chosen(path: str | Path, folder: Path, name: str | None) -> str:
+def _chosen(path: str | Path, folder: Place, name: str | None) -> str:
     """`name` if there is such a result, else the newest that is not the truth."""
     known = sorted(found for found, _ in open_group(folder).groups())
     listed = ", ".join(known) or "none; make one with `xrfsr solve`"

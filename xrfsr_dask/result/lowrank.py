@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -13,7 +12,8 @@ from dask.base import tokenize
 from dask.local import get_sync
 
 from xrfsr_dask.store import shards
-from xrfsr_dask.store.arrays import finite, read_finite, where
+from xrfsr_dask.store.arrays import finite, place_of, read_finite, where
+from xrfsr_dask.store.places import stamp
 
 CUBE_CHUNK = (100, 100, 1024)
 """Largest chunk of the lazy cube: px, px, channels; 40 MiB. Wide enough for a fast map of one channel, small
@@ -44,8 +44,7 @@ class Stored:
         return read_finite(self.array, region)[rest]
 
     def __dask_tokenize__(self) -> Any:
-        place = where(self.array)
-        return place, self.shape, (Path(place) / "zarr.json").stat().st_mtime_ns
+        return where(self.array), self.shape, stamp(place_of(self.array) / "zarr.json")
 
 
 class LowRank:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from html import escape
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -13,6 +12,7 @@ import xarray as xr
 from xrfsr_dask.errors import XrfsrError
 from xrfsr_dask.result.source import Source
 from xrfsr_dask.store.arrays import open_array, open_group, read
+from xrfsr_dask.store.places import as_place
 
 _ASK = "elements(), element('Pb'), spectrum(y=, x=), profile(), roi(), mean_spectrum()"
 _ASK_RESULT = f"{_ASK}, visible, hidden, compare(), explore()"
@@ -24,7 +24,7 @@ def facts(ds: xr.Dataset, source: Source) -> dict[str, str]:
     (ny, nx), energy = source.shape, source.energy_kev
     measured = "abundance" not in ds
     kind, name = ("patch", "patch") if measured else ("result", "result")
-    store = Path(ds.encoding["source"]).name if "source" in ds.encoding else "memory"
+    store = as_place(ds.encoding["source"]).name if "source" in ds.encoding else "memory"
     out = {
         kind: f"{ds.attrs.get(name, 'without a name')}, of {store}",
         "grid": f"{nx} x {ny} {'spots' if measured else 'px'}{_size(ds, ny, nx)}",
@@ -66,7 +66,7 @@ def _thumbnail(store: str) -> str:
     from PIL import Image
 
     try:
-        rgb = open_group(Path(store) / "rgb")
+        rgb = open_group(as_place(store) / "rgb")
         image = read(open_array(rgb, f"{max(map(int, rgb.group_keys()))}/image"))
     except (XrfsrError, OSError, ValueError):
         return ""

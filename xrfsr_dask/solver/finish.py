@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,12 +21,13 @@ from xrfsr_dask.store.arrays import (
     new_array,
     open_array,
     open_group,
+    place_of,
     read,
     read_finite,
     staged,
-    where,
     write_values,
 )
+from xrfsr_dask.store.places import Place
 from xrfsr_dask.store.results import new_result, shard_of
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.tiling.grid import Rect
@@ -58,12 +58,12 @@ def finish(plan: Plan, state: State, executor: Executor, progress: Progress) -> 
         _new_fit(group.create_group("fit"), plan)
         if o.method == "joint":
             _new_evidence(group, plan)
-        place = Path(where(group))
+        place = place_of(group)
         executor.map(partial(write_shard, plan, state.generation, place), plan.shards(), ticking(progress))
         executor.map(partial(fit_chunk, plan, state.generation, place), plan.chunks(), ticking(progress))
 
 
-def write_shard(plan: Plan, generation: int, place: Path, shard: Rect) -> None:
+def write_shard(plan: Plan, generation: int, place: Place, shard: Rect) -> None:
     """One shard of ``abundance`` and of ``coverage``."""
     group = open_group(place, mode="r+")
     open_array(group, "abundance")[shard.slices] = read_finite(open_generation(plan, generation), shard.slices)
@@ -73,7 +73,7 @@ def write_shard(plan: Plan, generation: int, place: Path, shard: Rect) -> None:
         open_array(group, "evidence")[shard.slices] = read_finite(open_evidence(plan), shard.slices)
 
 
-def fit_chunk(plan: Plan, generation: int, place: Path, chunk: Chunk) -> None:
+def fit_chunk(plan: Plan, generation: int, place: Place, chunk: Chunk) -> None:
     """Chi-square per spot of one chunk: the model seen by the beam against the counts."""
     patch = plan.painting.patch(chunk.patch)
     group = open_group(place, mode="r+")

@@ -7,7 +7,6 @@ import hashlib
 import importlib.metadata
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from xrfsr_dask.options import RunOptions, SolveOptions, as_attributes
 from xrfsr_dask.store import Painting, Patch
 from xrfsr_dask.store.arrays import bytes_in_hand, open_array, open_group, stored_checksum, work_area
 from xrfsr_dask.store.patches import CHUNK_SPOTS, check_name
+from xrfsr_dask.store.places import Place, stands
 from xrfsr_dask.store.results import TRUTH, shard_of
 from xrfsr_dask.tiling.budget import KERNELS, choose_tile, megabytes
 from xrfsr_dask.tiling.grid import Rect, blocks, cell_for, cells_of, plan_tiles
@@ -64,12 +64,12 @@ class Plan:
     """Visible and hidden endmembers where the data decide (`joint`), once they have; None: as options say."""
 
     @property
-    def base(self) -> Path:
+    def base(self) -> Place:
         """Folder of the run: its lock, its checkpoint, and `work`."""
         return work_area(self.painting.path) / self.name
 
     @property
-    def work(self) -> Path:
+    def work(self) -> Place:
         """Folder of the run's state. A task left over from an earlier run of the same name writes elsewhere."""
         return self.base / self.identity
 
@@ -291,7 +291,7 @@ def plan_run(
     if not painting.patches:
         raise StoreError(f"{painting.path} holds no patch yet; add one with `xrfsr add`.")
     _ = painting.energy_kev  # refuses a store without it before any work
-    if (Path(painting.path) / "results" / name).exists():
+    if stands(painting.place / "results" / name):
         raise StoreError(f"{painting.path} already holds a result '{name}'; choose another --name.")
     beams = [beam_of(patch, painting.shape, painting.pitch_mm) for patch in painting.patches]
     cell = cell_for(_aligned_factor(beams))

@@ -22,7 +22,7 @@ from xrfsr_dask.solver.state import (
     save,
     save_dictionaries,
 )
-from xrfsr_dask.store.arrays import open_array, open_group, read_finite, write
+from xrfsr_dask.store.arrays import new_group, open_array, open_group, read_finite, write
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.tiling.grid import Rect, cells_of
 
@@ -41,7 +41,7 @@ def start(plan: Plan, executor: Executor, progress: Progress) -> State:
     Drgb = Drgb if plan.n_visible else np.zeros((0, Il.shape[1]))
     del Il, X, seen
     save_dictionaries(plan, 0, Dictionaries(Dv=D[: plan.n_visible], Dnv=D[: plan.n_hidden], Drgb=Drgb))
-    new_spot_arrays(plan, zarr.create_group(str(plan.work / "start"), zarr_format=3, overwrite=True), o.atoms)
+    new_spot_arrays(plan, new_group(plan.work / "start", overwrite=True), o.atoms)
     executor.map(partial(code_spots, plan), plan.chunks(), ticking(progress))
     new_generation(plan, 0)
     executor.map(partial(upsample_codes, plan), plan.tiles(), ticking(progress))

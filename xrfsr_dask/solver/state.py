@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import shutil
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from xrfsr_dask.solver.run import Plan, identity_of
 from xrfsr_dask.store import Painting
 from xrfsr_dask.store.arrays import (
     new_array,
+    new_group,
     open_array,
     open_group,
     read_finite,
@@ -30,7 +29,8 @@ from xrfsr_dask.store.arrays import (
 )
 from xrfsr_dask.store.journal import add_line, cut_off_rest, read_lines, read_record, write_record
 from xrfsr_dask.store.locks import held, is_mine, require_mine
-from xrfsr_dask.store.metadata import nodes, read_metadata, seal
+from xrfsr_dask.store.metadata import n_stored, seal
+from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
 from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, RECEIPTS, RUN, has_started
 
 _VERSION = 2
@@ -121,8 +121,8 @@ def new_generation(
     if found:
         cut_off_rest(path / RECEIPTS)
         return found
-    shutil.rmtree(path, ignore_errors=True)
-    group = zarr.create_group(str(path), zarr_format=3)
+    rmtree(path)
+    group = new_group(path)
     shape = (*plan.painting.shape, plan.atoms)
     chunks = (plan.cell, plan.cell, plan.atoms)
     new_array(group, "abundance", shape=shape, dtype="f4", chunks=chunks, dims=("y", "x", "atom"))
@@ -136,7 +136,7 @@ def keep_receipt(plan: Plan, generation: int, receipt: Receipt) -> None:
     add_line(_generation_path(plan, generation) / RECEIPTS, dataclasses.asdict(receipt))
 
 
-def _receipts(path: Path, first: dict[str, Any]) -> list[Receipt]:
+def _receipts(path: Place, first: dict[str, Any]) -> list[Receipt]:
     """Receipts of a pass; lines that are damaged, or were cut off by a kill, are passed over."""
     lines, _ = read_lines(path)
     if not lines or lines[0] != first:
@@ -149,7 +149,7 @@ def open_generation(plan: Plan, generation: int) -> zarr.Array:
     return open_array(open_group(_generation_path(plan, generation), mode="r+"), "abundance")
 
 
-def _generation_path(plan: Plan, generation: int) -> Path:
+def _generation_path(plan: Plan, generation: int) -> Place:
     return plan.work / f"gen-{generation:06d}"
 
 
@@ -159,8 +159,8 @@ def _generation_path(plan: Plan, generation: int) -> Path:
 def save_dictionaries(plan: Plan, number: int, D: Dictionaries) -> None:
     """Write dictionaries with their Grams, and room for ``C = X Dnv^T`` of every patch."""
     path = _dictionary_path(plan, number)
-    shutil.rmtree(path, ignore_errors=True)
-    group = zarr.create_group(str(path), zarr_format=3)
+    rmtree(path)
+    group = new_group(path)
     write_values(group, "Dv", D.Dv, ("atom", "energy"))
     write_values(group, "Dnv", D.Dnv, ("atom", "energy"))
     write_values(group, "Drgb", D.Drgb, ("atom", "band"))
@@ -198,7 +198,7 @@ def new_spot_arrays(plan: Plan, group: zarr.Group, n: int) -> None:
         )
 
 
-def _dictionary_path(plan: Plan, number: int) -> Path:
+def _dictionary_path(plan: Plan, number: int) -> Place:
     return plan.work / f"dictionary-{number:06d}"
 
 
@@ -207,9 +207,8 @@ def _dictionary_path(plan: Plan, number: int) -> Path:
 
 def begin(plan: Plan, fingerprint: dict[str, Any]) -> None:
     """Write down what a new run depends on; what an earlier one left is removed."""
-    for old in plan.base.iterdir():
-        if old.is_dir():
-            remove_tree(old)
+    for old in folders(plan.base):
+        remove_tree(old)
     plan.work.mkdir()
     write_record(plan.base / RUN, {"version": _VERSION, "fingerprint": fingerprint})
 
@@ -220,10 +219,11 @@ def save(plan: Plan, state: State) -> State:
     The receipts of its generation lie beside that generation. The checkpoint lists the arrays that are whole.
     """
     require_mine(plan.base / LOCK, f"run '{plan.name}'")
-    seal(plan.work)
+    sealed = seal(plan.work)
     keep = {_generation_path(plan, state.generation), _dictionary_path(plan, state.dictionary)}
     old = {*plan.work.glob("gen-*"), *plan.work.glob("dictionary-*"), plan.work / "start"} - keep
-    whole = [array for array in _arrays(plan.work) if not old & set(array.parents) and _is_whole(array)]
+    arrays = {at: found for at, found in sealed.items() if found["node_type"] == "array"}
+    whole = [at for at, found in arrays.items() if not old & set(at.parents) and _is_whole(at, found)]
     record = {
         "version": _VERSION,
         "identity": plan.identity,
@@ -234,7 +234,7 @@ def save(plan: Plan, state: State) -> State:
     if (plan.base / RUN).exists() and not (told := read_record(plan.base / RUN)).get("started"):
         write_record(plan.base / RUN, told | {"started": True})
     for path in old:
-        shutil.rmtree(path, ignore_errors=True)
+        rmtree(path)
     return state
 
 
@@ -286,7 +286,7 @@ def discard(plan: Plan) -> None:
 def discard_finished(painting: Painting, name: str) -> bool:
     """Remove what a run that was killed just after its result was whole left behind; whether there was any."""
     base = work_area(painting.path) / name
-    if not (Path(painting.path) / "results" / name).is_dir() or not (base / CHECKPOINT).exists():
+    if not stands(painting.place / "results" / name) or not (base / CHECKPOINT).exists():
         return False
     with held(base / LOCK, f"{painting.path}: run '{name}'"):
         remove_tree(base)
@@ -316,16 +316,11 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
             plan.base.rmdir()  # empty where nothing was begun
 
 
-def _arrays(folder: Path) -> list[Path]:
-    return [path.parent for path in nodes(folder) if read_metadata(path)["node_type"] == "array"]
-
-
-def _is_whole(folder: Path) -> bool:
+def _is_whole(folder: Place, metadata: dict[str, Any]) -> bool:
     """Whether every chunk of an array is there; a generation is, or it would not be named."""
     if folder.parent.name.startswith("gen-"):
         return True
-    array = open_array(open_group(folder.parent), folder.name)
-    return array.nchunks == sum(path.is_file() for path in (folder / "c").rglob("*")) or array.shape == ()
+    return n_stored(metadata) == len(files_below(folder / "c")) or not metadata["shape"]
 
 
 def _difference(key: str, before: Any, now: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from xrfsr_dask.store.patches import (
     open_patch,
     step_of,
 )
+from xrfsr_dask.store.places import Place
 
 Pieces = Iterable[tuple[int | tuple[int, int], np.ndarray]]
 """(first row, or first row and column) -> counts; see `add_patch`."""
@@ -33,7 +33,7 @@ _AXES_AGREE = 0.1  # of a channel: what two patches' energies may differ by, any
 _LEAST, _MOST = 1e-30, 1e30  # of the largest count: its inverse and its square sums must be numbers too
 
 
-def add_patch(store_path: str | Path, name: str, spec: PatchSpec, pieces: Pieces) -> Patch:
+def add_patch(store_path: str | Place, name: str, spec: PatchSpec, pieces: Pieces) -> Patch:
     """Write a patch, whole or not at all.
 
     Parameters

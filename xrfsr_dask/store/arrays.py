@@ -7,15 +7,11 @@ import errno
 import hashlib
 import itertools
 import math
-import os
-import shutil
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.array_spec import ArrayConfigParams
@@ -23,7 +19,9 @@ from zarr.core.array_spec import ArrayConfigParams
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.interrupts import unheard
 from xrfsr_dask.store.contents import recording
-from xrfsr_dask.store.metadata import NAME, check_array, read_metadata, seal
+from xrfsr_dask.store.locks import is_of_the_dead, signature
+from xrfsr_dask.store.metadata import NAME, check_array, metadata_at, seal
+from xrfsr_dask.store.places import P, Place, as_place, ends, files_below, node, rmtree, stands
 
 Region = tuple[slice, ...]
 
@@ -105,16 +103,21 @@ def pixel_centres_mm(n: int, pitch_mm: float) -> np.ndarray:
     return (np.arange(n) + 0.5) * pitch_mm
 
 
-def open_group(path: str | Path, mode: Any = "r") -> zarr.Group:
+def new_group(path: str | Place, **settings: Any) -> zarr.Group:
+    """A new group of Zarr's third format; `settings` as for `zarr.create_group`."""
+    return zarr.create_group(node(path), zarr_format=3, **settings)
+
+
+def open_group(path: str | Place, mode: Any = "r") -> zarr.Group:
     """Open a group, its metadata verified; raises `StoreError` where there is none.
 
     Of Zarr's formats only the third: the second lets a store name a codec that unpickles.
     """
-    metadata = Path(path) / NAME
     try:
-        if metadata.is_file():
-            read_metadata(metadata)
-        return zarr.open_group(str(path), mode=mode, zarr_format=3, use_consolidated=False)
+        metadata_at(as_place(path) / NAME)
+        return zarr.open_group(
+            node(path, read_only=mode == "r"), mode=mode, zarr_format=3, use_consolidated=False
+        )
     except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{path}: there is no readable Zarr group here ({first_line(error)}).") from error
 
@@ -122,9 +125,9 @@ def open_group(path: str | Path, mode: Any = "r") -> zarr.Group:
 def open_array(group: zarr.Group, name: str) -> zarr.Array:
     """An array of `group` by its path inside it, its metadata verified and found to be ours before Zarr acts
     on them; raises `StoreError` naming what is missing or wrong."""
-    metadata = Path(where(group)) / name / NAME
+    metadata = place_of(group) / name / NAME
     try:
-        found = read_metadata(metadata) if metadata.is_file() else {}
+        found = metadata_at(metadata) or {}
         if found.get("node_type") == "array":
             check_array(metadata, found)
         array = group[name]
@@ -168,7 +171,7 @@ def write(array: zarr.Array, region: Region, values: np.ndarray) -> None:
     Zarr would make the folder of an array anew that was removed since it was opened; a task that comes too
     late is stopped here instead.
     """
-    if not (Path(where(array)) / NAME).is_file():
+    if not (place_of(array) / NAME).is_file():
         raise StoreError(f"{where(array)} is gone: what was to be written is no longer needed.")
     corner = [part.start for part in region]
     for part in _pieces(array, region):
@@ -212,7 +215,7 @@ def _shifted(part: Region, corner: Sequence[int]) -> Region:
 def _require_chunks(array: zarr.Array, region: Region | Any) -> None:
     """Integers have no value that would tell a missing chunk from zeros, so its file must be there."""
     parts = region if isinstance(region, tuple) else ()
-    stored, folder = array.shards or array.chunks, Path(where(array)) / "c"
+    stored, folder = array.shards or array.chunks, place_of(array) / "c"
     spans = []
     for axis, (n, size) in enumerate(zip(array.shape, stored, strict=True)):
         part = parts[axis] if axis < len(parts) and isinstance(parts[axis], slice) else slice(None)
@@ -240,26 +243,27 @@ def finite(values: np.ndarray, array: zarr.Array, region: Region | Any) -> np.nd
     return values
 
 
-def work_area(store_path: str | Path) -> Path:
+def work_area(store_path: str | Place) -> Place:
     """Where runs keep their state and patches and results are put together, inside the store.
 
     It lies in the folder of an array. Zarr lists the folders of groups only, so no reader of the store meets
     what comes and goes here, and all of it moves and goes with the store.
     """
-    return Path(store_path) / "rgb" / "0" / "image" / ".work"
+    return as_place(store_path) / "rgb" / "0" / "image" / ".work"
 
 
 @contextlib.contextmanager
-def staged(store_path: str | Path, destination: str) -> Iterator[zarr.Group]:
+def staged(store_path: str | Place, destination: str) -> Iterator[zarr.Group]:
     """A new group that appears at `destination` (``patches/…``, ``results/…``) only when the block ends well.
 
-    It is written in the work area and moved into place by one rename, its metadata sealed; after an error, a
-    full disk or Ctrl-C nothing of it is left and the store is as it was.
+    It is written in the work area and moved into place by one rename, on an object store object by object with
+    its own metadata last, and sealed; after an error, a full disk or Ctrl-C nothing of it is left and the store
+    is as it was.
     """
-    root = Path(store_path)
+    root = as_place(store_path)
     target = root / destination
     taken = StoreError(f"{store_path} already holds '{destination}'; remove it or choose another name.")
-    if target.exists():
+    if stands(target):
         raise taken
     kind, _, name = destination.rpartition("/")
     area = work_area(root)
@@ -270,11 +274,12 @@ def staged(store_path: str | Path, destination: str) -> Iterator[zarr.Group]:
             partial_of(area / f"staging-{kind}-{name}") as partial,
             partial_of(area / f"names-{kind}-{name}") as names,
         ):
-            yield zarr.create_group(str(partial), zarr_format=3)
+            yield new_group(partial)
             seal(partial)
             with recording(root, kind, name, names):
-                if target.exists():
+                if stands(target):
                     raise taken
+                rmtree(target)  # what a kill left of a move
                 partial.rename(target)
     except BaseException:
         if made:
@@ -284,16 +289,16 @@ def staged(store_path: str | Path, destination: str) -> Iterator[zarr.Group]:
 
 
 @contextlib.contextmanager
-def partial_of(target: Path) -> Iterator[Path]:
+def partial_of(target: P) -> Iterator[P]:
     """Where something is put together before it is renamed; nothing is left there if the block fails.
 
     Each process has its own place. What a killed process left at its place is removed.
     """
-    for old in target.parent.glob(f"{target.name}.partial-*"):
-        owner = old.name.rpartition("-")[2]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+    begins = f"{target.name}.partial-"
+    for old in target.parent.glob(f"{begins}*"):
+        if is_of_the_dead(old.name.removeprefix(begins)):
             remove_tree(old)
-    partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
+    partial = target.with_name(f"{begins}{signature(target)}")
     remove_tree(partial)
     try:
         yield partial
@@ -302,22 +307,22 @@ def partial_of(target: Path) -> Iterator[Path]:
         raise
 
 
-def replace_folder(partial: Path, target: Path) -> None:
+def replace_folder(partial: P, target: P) -> None:
     """Put a folder in the place of the one there was; two renames, so that a kill hardly falls between."""
     old = target.with_name(f"{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    rmtree(old)
     if target.exists():
         target.rename(old)
     partial.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+    rmtree(old)
 
 
-def remove_tree(path: Path) -> None:
+def remove_tree(path: Place) -> None:
     """Remove a folder for good: Zarr's own threads may still be writing into it after an error."""
     deadline = time.monotonic() + _LINGER_S
     with unheard():  # a second Ctrl-C must not leave half of it
         while path.exists() and time.monotonic() < deadline:
-            shutil.rmtree(path, ignore_errors=True)
+            rmtree(path)
             if not path.exists():
                 time.sleep(0.1)
 
@@ -326,7 +331,7 @@ def require_last_chunk(array: zarr.Array) -> zarr.Array:
     """The array, if its last chunk is there: a shape that nothing was written for is refused unread."""
     stored = array.shards or array.chunks
     index = [max(0, -(-n // size) - 1) for n, size in zip(array.shape, stored, strict=True)]
-    if 0 in array.shape or not Path(where(array)).joinpath("c", *map(str, index)).is_file():
+    if 0 in array.shape or not place_of(array).joinpath("c", *map(str, index)).is_file():
         raise DamagedStoreError(
             f"{where(array)}: the chunk c/{'/'.join(map(str, index))} is missing, the last of its shape "
             f"{array.shape}. Run `xrfsr check` to list every damaged chunk."
@@ -339,17 +344,21 @@ def stored_checksum(array: zarr.Array) -> str:
 
     Cheap: a few bytes of each chunk are read. A chunk that is missing counts as such.
     """
-    digest, folder = hashlib.sha256(), Path(where(array)) / "c"
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        with path.open("rb") as file:
-            file.seek(-min(4, path.stat().st_size), 2)
-            digest.update(str(path.relative_to(folder)).encode() + file.read())
+    digest, folder = hashlib.sha256(), place_of(array) / "c"
+    files = files_below(folder)
+    for path, end in zip(files, ends(files, 4), strict=True):
+        digest.update(str(path.relative_to(folder)).encode() + end)
     return digest.hexdigest()[:16]
 
 
 def where(node: zarr.Array | zarr.Group) -> str:
     """Where a node lies, for messages: the store's path and the path inside it."""
     return str(node.store_path).removeprefix("file://")
+
+
+def place_of(node: zarr.Array | zarr.Group) -> Place:
+    """Where a node lies."""
+    return as_place(where(node))
 
 
 def describe(region: Region | Any) -> str:

@@ -16,9 +16,10 @@ import zarr
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.store.arrays import first_line, open_array, open_group, read
-from xrfsr_dask.store.contents import KINDS, lost
+from xrfsr_dask.store.contents import KINDS, half_moved, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
+from xrfsr_dask.store.places import Place, folders
 from xrfsr_dask.store.unfinished import broken_receipts, faulty_records, runs, whole_arrays
 
 _REQUIRED = {
@@ -62,7 +63,7 @@ def check_store(path: str | Path, progress: Progress | None = None) -> CheckRepo
         raise StoreError(f"{path} does not exist or is not a folder.")
     not_opened = list(_not_opened(root))
     damage = list(_missing(root))
-    arrays: list[tuple[Path, zarr.Array]] = []
+    arrays: list[tuple[Place, zarr.Array]] = []
     for folder in _nodes(root):
         damage.extend(_faulty_metadata(root, folder, arrays))
     damage.extend(
@@ -78,7 +79,7 @@ def check_store(path: str | Path, progress: Progress | None = None) -> CheckRepo
     return CheckReport(len(arrays), sum(_n_stored(array) for _, array in arrays), tuple(damage))
 
 
-def _faulty_metadata(root: Path, folder: Path, arrays: list[tuple[Path, zarr.Array]]) -> Iterator[Damage]:
+def _faulty_metadata(root: Place, folder: Place, arrays: list[tuple[Place, zarr.Array]]) -> Iterator[Damage]:
     """Damage to the metadata of one node; an array is added to `arrays`."""
     place = str((folder / NAME).relative_to(root))
     try:
@@ -91,7 +92,7 @@ def _faulty_metadata(root: Path, folder: Path, arrays: list[tuple[Path, zarr.Arr
         yield Damage(place, f"metadata not readable ({first_line(error)})")
 
 
-def _is_sealed(root: Path) -> bool:
+def _is_sealed(root: Place) -> bool:
     """Whether the store is of a version whose metadata carry checksums."""
     try:
         return bool(read_metadata(root / NAME)["attributes"].get("format_version", 0) >= 2)
@@ -99,7 +100,7 @@ def _is_sealed(root: Path) -> bool:
         return True
 
 
-def _unfinished(root: Path, arrays: list[tuple[Path, zarr.Array]], damage: list[Damage]) -> set[Path]:
+def _unfinished(root: Place, arrays: list[tuple[Place, zarr.Array]], damage: list[Damage]) -> set[Place]:
     """Add arrays and damage of unfinished runs; the arrays that need not have all chunks yet."""
     partly = set()
     for run in runs(root):
@@ -113,7 +114,7 @@ def _unfinished(root: Path, arrays: list[tuple[Path, zarr.Array]], damage: list[
             for name in whole
             if not (run / name / NAME).is_file()
         )
-        for state in sorted(path for path in run.iterdir() if path.is_dir()):
+        for state in folders(run):
             for folder in _below(state):
                 if folder == state:
                     continue
@@ -124,13 +125,13 @@ def _unfinished(root: Path, arrays: list[tuple[Path, zarr.Array]], damage: list[
     return partly
 
 
-def _of(folder: Path, run: Path, whole: list[str]) -> bool:
+def _of(folder: Place, run: Place, whole: list[str]) -> bool:
     """Whether a folder is one of the arrays of a run that are whole, or holds some."""
     inside = str(folder.relative_to(run))
     return any(name == inside or name.startswith(f"{inside}/") for name in whole)
 
 
-def _not_opened(root: Path) -> Iterator[Damage]:
+def _not_opened(root: Place) -> Iterator[Damage]:
     """What keeps the store from being opened; `StoreError` where it is none, or a newer one."""
     try:
         found = dict(json.loads((root / "zarr.json").read_bytes()).get("attributes", {}))
@@ -148,34 +149,46 @@ def _not_opened(root: Path) -> Iterator[Damage]:
         yield Damage(".", first_line(error))
 
 
-def _is_array(folder: Path) -> bool:
+def _is_array(folder: Place) -> bool:
     try:
         return bool(json.loads((folder / "zarr.json").read_bytes())["node_type"] == "array")
     except (OSError, ValueError, KeyError, TypeError):
         return (folder / "c").is_dir() and not (folder / "c" / "zarr.json").is_file()
 
 
-def _nodes(root: Path) -> Iterator[Path]:
+def _nodes(root: Place) -> Iterator[Place]:
     """Every folder below the root that must hold metadata; chunks and work are not entered."""
     yield root
-    yield from _below(*(root / name for name in GROUPS))
+    passed = _half_moved(root)
+    for folder in _below(*(root / name for name in GROUPS)):
+        if not passed & {folder, *folder.parents}:
+            yield folder
 
 
-def _below(*folders: Path) -> Iterator[Path]:
-    waiting = list(folders)
+def _half_moved(root: Place) -> set[Place]:
+    found: set[Place] = set()
+    for kind in KINDS:
+        with contextlib.suppress(DamagedStoreError):  # told where metadata are read
+            found |= {root / kind / name for name in half_moved(root, kind)}
+    return found
+
+
+def _below(*tops: Place) -> Iterator[Place]:
+    waiting = list(tops)
     while waiting:
         folder = waiting.pop(0)
         if folder.is_dir():
             yield folder
             if not _is_array(folder):
-                waiting.extend(sorted(p for p in folder.iterdir() if p.is_dir()))
+                waiting.extend(folders(folder))
 
 
-def _missing(root: Path) -> Iterator[Damage]:
+def _missing(root: Place) -> Iterator[Damage]:
+    passed = _half_moved(root)
     for pattern, names in _REQUIRED.items():
         for group in sorted(root.glob(pattern)):
             for name in names:
-                if group.is_dir() and not (group / name).is_dir():
+                if group not in passed and group.is_dir() and not (group / name).is_dir():
                     yield Damage(str((group / name).relative_to(root)), "the array is missing")
     for kind in KINDS:
         with contextlib.suppress(DamagedStoreError):  # told where metadata are read
@@ -188,7 +201,7 @@ def _n_stored(array: zarr.Array) -> int:
 
 
 def _damaged_chunks(
-    root: Path, folder: Path, array: zarr.Array, progress: Progress, *, partly: bool
+    root: Place, folder: Place, array: zarr.Array, progress: Progress, *, partly: bool
 ) -> Iterator[Damage]:
     stored = array.shards or array.chunks
     counts = [range(-(-n // c)) for n, c in zip(array.shape, stored, strict=True)]

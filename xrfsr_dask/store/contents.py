@@ -13,6 +13,7 @@ from pathlib import Path
 from xrfsr_dask.errors import DamagedStoreError
 from xrfsr_dask.store.locks import alone
 from xrfsr_dask.store.metadata import NAME, read_metadata, write_metadata
+from xrfsr_dask.store.places import Place, folders, moves_at_once
 
 KINDS = ("patches", "results")
 """Groups whose members are recorded."""
@@ -20,7 +21,7 @@ KINDS = ("patches", "results")
 _NAMES = "names"
 
 
-def recorded(root: Path, kind: str) -> list[str]:
+def recorded(root: Place, kind: str) -> list[str]:
     """Names that were added to a group of `KINDS`; `DamagedStoreError` where its metadata cannot be read."""
     names = read_metadata(root / kind / NAME)["attributes"].get(_NAMES, [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -31,21 +32,32 @@ def recorded(root: Path, kind: str) -> list[str]:
     return names
 
 
-def lost(root: Path, kind: str) -> list[str]:
+def lost(root: Place, kind: str) -> list[str]:
     """Names that were added to a group and have no folder there any more."""
     return [name for name in recorded(root, kind) if not (root / kind / name).is_dir()]
 
 
+def half_moved(root: Place, kind: str) -> list[str]:
+    """Names of what was being moved into a group when its mover was killed; nobody was told that it is there.
+
+    Only where folders do not move at once; the next that is put there under the name takes its place.
+    """
+    if moves_at_once(root):
+        return []
+    there = [folder.name for folder in folders(root / kind) if not (folder / NAME).is_file()]
+    return [name for name in there if name not in recorded(root, kind)]
+
+
 @contextlib.contextmanager
-def recording(root: Path, kind: str, name: str, aside: Path) -> Iterator[None]:
+def recording(root: Place, kind: str, name: str, aside: Place) -> Iterator[None]:
     """Record a name in its group once the block has put it there; one process at a time.
 
     The new metadata are written to the new folder `aside` before the block, so that a disk found full leaves
-    all as it was, and moved into place by one rename after it.
+    all as it was, and put into place at once after it.
     """
-    with alone(root / kind):
+    with alone(aside.parent):
         found = read_metadata(root / kind / NAME)
-        there = [path.name for path in (root / kind).iterdir() if (path / NAME).is_file()]
+        there = [folder.name for folder in folders(root / kind) if (folder / NAME).is_file()]
         names = sorted({*recorded(root, kind), *there, name})
         found["attributes"] |= {_NAMES: names}
         aside.mkdir()

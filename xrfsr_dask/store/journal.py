@@ -6,34 +6,19 @@ Both carry checksums, so a flipped bit is told from what was written; a line cut
 from __future__ import annotations
 
 import json
-import os
 import zlib
-from pathlib import Path
 from typing import Any
 
 from xrfsr_dask.errors import DamagedStoreError
+from xrfsr_dask.store.places import Place, append_text, replace_text, truncate
 
 
-def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Put a record in the place of the one there was: temp, fsync, rename."""
-    replace_text(path, _line(record))
+def write_record(path: Place, record: dict[str, Any]) -> None:
+    """Put a record in the place of the one there was, whole or not at all."""
+    replace_text(path, as_line(record))
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Put a file in the place of the one there was, whole or not at all: temp, fsync, rename."""
-    partial = path.with_suffix(f".partial-{os.getpid()}")
-    try:
-        with partial.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Place) -> dict[str, Any]:
     """A record as written; `DamagedStoreError` where its checksum does not match."""
     try:
         return _parsed(path.read_text())
@@ -41,13 +26,12 @@ def read_record(path: Path) -> dict[str, Any]:
         raise DamagedStoreError(f"{path} is damaged: not readable ({error}).") from error
 
 
-def add_line(path: Path, record: dict[str, Any]) -> None:
+def add_line(path: Place, record: dict[str, Any]) -> None:
     """Add one line."""
-    with path.open("a") as file:
-        file.write(_line(record))
+    append_text(path, as_line(record))
 
 
-def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+def read_lines(path: Place) -> tuple[list[dict[str, Any]], int]:
     """Lines whose checksums match, and how many whole lines there are beside whose do not."""
     try:
         *whole, _ = path.read_bytes().decode(errors="replace").split("\n")
@@ -62,15 +46,16 @@ def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     return out, bad
 
 
-def cut_off_rest(path: Path) -> None:
+def cut_off_rest(path: Place) -> None:
     """Take away a last line that a kill or a full disk cut off, so that lines may be added."""
     text = path.read_bytes()
     whole = text.rfind(b"\n") + 1
     if whole < len(text):
-        os.truncate(path, whole)
+        truncate(path, whole)
 
 
-def _line(record: dict[str, Any]) -> str:
+def as_line(record: dict[str, Any]) -> str:
+    """A record as it is written, with its checksum."""
     body = json.dumps(record, sort_keys=True)
     return f"{zlib.crc32(body.encode()):08x} {body}\n"
 

@@ -6,14 +6,15 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError
-from xrfsr_dask.store.journal import read_record, write_record
+from xrfsr_dask.store.journal import as_line, read_record
+from xrfsr_dask.store.places import Place, S3Path, replace_text, touch_again
 
 BEAT_S = 10.0
 """How often who holds a lock touches it."""
@@ -23,16 +24,28 @@ DEAD_S = 120.0
 
 _SAME_S = 5.0  # two accounts of when one process began: the clock may have been set in between
 
+_ours: set[str] = set()  # locks that this process holds; one that it could not give back is not among them
+_one_thread = threading.Lock()  # at a time takes locks
+
+_TURN = "turn.json"  # held in a folder of an object store, which knows no flock
+_ASK_AGAIN_S = 0.2
+
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Place) -> Iterator[None]:
     """Hold a folder against other processes that do the same, where the system knows such locks."""
+    if isinstance(folder, S3Path):
+        while _taken(folder / _TURN) is not None:
+            time.sleep(_ASK_AGAIN_S)
+        with _kept(folder / _TURN):
+            yield
+        return
     try:
         import fcntl
     except ImportError:
         yield
         return
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(str(folder), os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # some network file systems have none
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -42,7 +55,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def held(path: Path, what: str) -> Iterator[None]:
+def held(path: Place, what: str) -> Iterator[None]:
     """Hold the lock at `path` for this process; its folder must be there.
 
     Who holds it is written into it and touches it while alive. A lock whose process is gone is taken over.
@@ -52,21 +65,57 @@ def held(path: Path, what: str) -> Iterator[None]:
     StoreError
         A living process holds it; the message begins with `what` and names process, machine and time.
     """
+    if (holder := _taken(path)) is not None:
+        raise StoreError(f"{what} is being worked on by {_named(holder)}; wait for it or stop it.")
+    with _kept(path):
+        yield
+
+
+def _taken(path: Place) -> dict[str, Any] | None:
+    """Take a lock; who holds it, where a living process does."""
+    with _one_thread:
+        while True:
+            found = _bytes_at(path)
+            if found is not None and (holder := _living(path)) is not None:
+                return holder
+            if _swapped(path, found, as_line(_me())):
+                _ours.add(str(path))
+                return None
+
+
+def _swapped(path: Place, old: bytes | None, new: str) -> bool:
+    """Put `new` in the place of `old` (None: of nothing) if that is what is there; of many only one can."""
+    if isinstance(path, S3Path):
+        return path.swap(old, new.encode())
     with alone(path.parent):
-        if holder := _living(path):
-            raise StoreError(f"{what} is being worked on by {_named(holder)}; wait for it or stop it.")
-        write_record(path, _me())
+        if _bytes_at(path) != old:
+            return False
+        replace_text(path, new)
+        return True
+
+
+def _bytes_at(path: Place) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+@contextlib.contextmanager
+def _kept(path: Place) -> Iterator[None]:
+    """Touch a lock in the block, and give it back after it."""
     ended = threading.Event()
     threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
     try:
         yield
     finally:
         ended.set()
+        _ours.discard(str(path))
         if is_mine(path):
             path.unlink(missing_ok=True)
 
 
-def require_mine(path: Path, what: str) -> None:
+def require_mine(path: Place, what: str) -> None:
     """Refuse to go on where another process has taken the lock over: this one was asleep for too long."""
     if path.exists() and not is_mine(path):
         raise StoreError(
@@ -79,7 +128,7 @@ def _me() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
 
 
-def is_mine(path: Path) -> bool:
+def is_mine(path: Place) -> bool:
     """Whether this process holds the lock at `path`."""
     try:
         found = read_record(path)
@@ -88,7 +137,7 @@ def is_mine(path: Path) -> bool:
     return (found.get("host"), found.get("pid")) == (socket.gethostname(), os.getpid())
 
 
-def _living(path: Path) -> dict[str, Any] | None:
+def _living(path: Place) -> dict[str, Any] | None:
     """Who holds a lock and is alive, as far as can be told from here."""
     if not path.exists():
         return None
@@ -96,7 +145,8 @@ def _living(path: Path) -> dict[str, Any] | None:
         holder = read_record(path)
         pid, started = int(holder["pid"]), float(holder["started"])
         if holder["host"] == socket.gethostname():
-            return holder if abs(psutil.Process(pid).create_time() - started) < _SAME_S else None
+            alive = abs(psutil.Process(pid).create_time() - started) < _SAME_S
+            return holder if alive and (pid != os.getpid() or str(path) in _ours) else None
     except psutil.NoSuchProcess:
         return None
     except (DamagedStoreError, KeyError, TypeError, ValueError):
@@ -104,9 +154,9 @@ def _living(path: Path) -> dict[str, Any] | None:
     return holder if _quiet_s(path) < DEAD_S else None
 
 
-def _quiet_s(path: Path) -> float:
-    """Seconds since a file was touched, by the clock of its file system."""
-    now = path.with_name(f"clock-{os.getpid()}")
+def _quiet_s(path: Place) -> float:
+    """Seconds since a file was touched, by the clock of who stores it."""
+    now = path.with_name(f"clock-{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}")
     now.touch()
     try:
         return now.stat().st_mtime - path.stat().st_mtime
@@ -116,10 +166,22 @@ def _quiet_s(path: Path) -> float:
         now.unlink()
 
 
-def _beat(path: Path, ended: threading.Event) -> None:
+def _beat(path: Place, ended: threading.Event) -> None:
     while not ended.wait(BEAT_S):
-        with contextlib.suppress(OSError):
-            os.utime(path)
+        with contextlib.suppress(OSError, StoreError):
+            touch_again(path)
+
+
+def signature(place: Place) -> str:
+    """What tells this process from others that write where `place` is: its number, and on an object store its
+    machine."""
+    return f"{socket.gethostname()}-{os.getpid()}" if isinstance(place, S3Path) else str(os.getpid())
+
+
+def is_of_the_dead(signed: str) -> bool:
+    """Whether a `signature` is that of a process of this machine that is gone."""
+    host, _, pid = signed.rpartition("-")
+    return host in ("", socket.gethostname()) and pid.isdigit() and not psutil.pid_exists(int(pid))
 
 
 def _named(holder: dict[str, Any]) -> str:

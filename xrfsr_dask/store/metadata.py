@@ -11,11 +11,10 @@ import json
 import math
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from xrfsr_dask.errors import DamagedStoreError
-from xrfsr_dask.store.journal import replace_text
+from xrfsr_dask.store.places import P, Place, contents, replace_text
 
 NAME = "zarr.json"
 """File of a node's metadata."""
@@ -37,38 +36,63 @@ def checksum_of(metadata: dict[str, Any]) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
 
 
-def seal(folder: Path) -> None:
-    """Write the checksum into the metadata of a group or array and of all below it that have none."""
+def seal(folder: P) -> dict[P, dict[str, Any]]:
+    """Write the checksum into the metadata of a group or array and of all below it that have none.
+
+    Returns
+    -------
+    dict of Place to dict
+        The metadata of all of them, verified, by their folders.
+    """
+    sealed = {}
     for path in nodes(folder):
-        found = _parsed(path)
+        sealed[path.parent] = found = read_metadata(path)
         if CHECKSUM not in found["attributes"]:
             write_metadata(path, found)
+    return sealed
 
 
-def set_attributes(folder: Path, attributes: dict[str, Any]) -> None:
+def set_attributes(folder: Place, attributes: dict[str, Any]) -> None:
     """Add attributes to a group or array that may be sealed; it never stands without its checksum."""
     found = read_metadata(folder / NAME)
     found["attributes"] |= attributes
     write_metadata(folder / NAME, found)
 
 
-def write_metadata(path: Path, metadata: dict[str, Any]) -> None:
-    """Write metadata with their checksum; they take the place of what was there by one rename."""
+def write_metadata(path: Place, metadata: dict[str, Any]) -> None:
+    """Write metadata with their checksum; they take the place of what was there at once."""
     attributes = metadata.get("attributes", {}) | {CHECKSUM: checksum_of(metadata)}
     replace_text(path, json.dumps(metadata | {"attributes": attributes}, indent=2))
 
 
-def nodes(folder: Path) -> Iterator[Path]:
+def nodes(folder: P) -> Iterator[P]:
     """Metadata files of a node and of all below it; what lies inside an array is not looked at."""
-    if (folder / NAME).is_file():
+    below, files = contents(folder)
+    if NAME in (file.name for file in files):
         yield folder / NAME
-    if not (folder / "c").is_dir() or (folder / "c" / NAME).is_file():
-        for child in sorted(folder.iterdir()):
-            if child.is_dir() and not child.is_symlink():
+    if "c" not in (child.name for child in below) or (folder / "c" / NAME).is_file():
+        for child in below:
+            if not child.is_symlink():
                 yield from nodes(child)
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
+def n_stored(metadata: dict[str, Any]) -> int:
+    """Chunks, or shards, that an array stores when it is whole."""
+    sizes = metadata["chunk_grid"]["configuration"]["chunk_shape"]
+    return math.prod(-(-n // size) for n, size in zip(metadata["shape"], sizes, strict=True))
+
+
+def metadata_at(path: Place) -> dict[str, Any] | None:
+    """Metadata of one node, verified as by `read_metadata`; None where there is no such file."""
+    try:
+        return read_metadata(path)
+    except DamagedStoreError as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+            return None
+        raise
+
+
+def read_metadata(path: Place) -> dict[str, Any]:
     """Metadata of one node, verified.
 
     Raises
@@ -86,7 +110,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return found
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def _parsed(path: Place) -> dict[str, Any]:
     try:
         found = dict(json.loads(path.read_bytes()))
         return found | {"attributes": dict(found.get("attributes", {}))}
@@ -94,7 +118,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise DamagedStoreError(f"{path} is damaged: not readable ({type(error).__name__}).") from error
 
 
-def check_array(path: Path, metadata: dict[str, Any]) -> None:
+def check_array(path: Place, metadata: dict[str, Any]) -> None:
     """Refuse an array that this package would never write and that could not be read in bounded memory.
 
     Raises

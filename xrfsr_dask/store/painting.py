@@ -13,6 +13,7 @@ import zarr
 from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError, StoreError
 from xrfsr_dask.store.arrays import (
     new_array,
+    new_group,
     open_array,
     open_group,
     partial_of,
@@ -21,9 +22,10 @@ from xrfsr_dask.store.arrays import (
     require_last_chunk,
     write_coordinate,
 )
-from xrfsr_dask.store.contents import lost
+from xrfsr_dask.store.contents import half_moved, lost
 from xrfsr_dask.store.metadata import CHECKSUM, seal
 from xrfsr_dask.store.patches import Patch, open_patch
+from xrfsr_dask.store.places import Place, as_place, folders, has_room, leads_out
 
 FORMAT = "xrfsr painting"
 FORMAT_VERSION = 2
@@ -42,7 +44,7 @@ class Painting:
     """An opened painting store; small, picklable, opens its arrays only when asked."""
 
     path: str
-    """Path of the store, absolute."""
+    """Path of the store, absolute, or ``s3://bucket/key``."""
     shape: tuple[int, int]
     """(ny, nx) of the photograph, which is the HR grid, in px."""
     n_band: int
@@ -53,6 +55,11 @@ class Painting:
     """``"srgb"`` or ``"linear"``: how stored values relate to light."""
     patches: tuple[Patch, ...]
     """All patches, ordered by name, so that the order of adding never matters."""
+
+    @property
+    def place(self) -> Place:
+        """Where the store lies."""
+        return as_place(self.path)
 
     def patch(self, name: str) -> Patch:
         """The patch called `name`; `StoreError` lists those there are."""
@@ -76,7 +83,7 @@ class Painting:
 
 
 def create_painting(
-    path: str | Path, image: np.ndarray, *, width_mm: float, transfer: str = "srgb", source: str = ""
+    path: str | Place, image: np.ndarray, *, width_mm: float, transfer: str = "srgb", source: str = ""
 ) -> Painting:
     """Create a store at `path` around a photograph.
 
@@ -112,10 +119,10 @@ def create_painting(
         raise OptionError(f"the photograph's width must be more than 0 mm (1e-6 to 1e6 mm), got {width_mm}.")
     if target.exists() or target.is_symlink():
         raise StoreError(f"{path} already exists; choose another name or remove it.")
-    if not target.parent.is_dir():
+    if not has_room(target.parent):
         raise StoreError(f"{path}: the folder {target.parent} does not exist; create it first.")
     with partial_of(target) as partial:
-        root = zarr.create_group(str(partial), zarr_format=3, attributes=_root_attributes())
+        root = new_group(partial, attributes=_root_attributes())
         for name in GROUPS:
             root.create_group(name)
         _write_pyramid(root["rgb"], image, width_mm=width_mm, transfer=transfer, source=source)  # type: ignore[arg-type]
@@ -124,7 +131,7 @@ def create_painting(
     return open_painting(target)
 
 
-def open_painting(path: str | Path) -> Painting:
+def open_painting(path: str | Place) -> Painting:
     """Open a store and check that it is one this version reads.
 
     Raises
@@ -180,7 +187,7 @@ def open_painting(path: str | Path) -> Painting:
             f"{path} is damaged: the folder of patch '{gone[0]}' is gone; put patches/{gone[0]} back, or, "
             f"if it was removed on purpose, take its name and '{CHECKSUM}' out of patches/zarr.json."
         )
-    names = _groups(target / "patches")
+    names = _groups(target, "patches")
     return Painting(
         path=str(target),
         shape=(ny, nx),
@@ -191,18 +198,24 @@ def open_painting(path: str | Path) -> Painting:
     )
 
 
-def absolute(path: str | Path) -> Path:
-    """The absolute path; an empty one, which would mean the current folder, is an error."""
+def absolute(path: str | Place) -> Place:
+    """The absolute path; an empty one, which would mean the current folder, and a bucket alone are errors."""
     if not str(path):
         raise OptionError("the name of the store is empty; give a path such as painting.zarr.")
-    return Path(path).absolute()
+    found = as_place(path)
+    if isinstance(found, Path):
+        return found.absolute()
+    if found == found.parent:
+        raise OptionError(f"{path} is a whole bucket; name a store in it, such as {found}/painting.zarr.")
+    return found
 
 
-def _groups(folder: Path) -> list[str]:
+def _groups(root: Place, kind: str) -> list[str]:
     """Names of the groups of a folder; one that lost its metadata is an error, never passed over."""
-    found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folder, passed = root / kind, half_moved(root, kind)
+    found = [path for path in folders(folder) if not path.name.startswith(".") and path.name not in passed]
     for path in found:
-        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+        if leads_out(path):
             raise StoreError(f"{path} is a link that leads out of the store; put the patch itself there.")
         if not (path / "zarr.json").is_file():
             raise DamagedStoreError(f"{path} is damaged: its zarr.json is missing; `xrfsr check` tells more.")

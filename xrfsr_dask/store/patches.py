@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, OptionError, StoreError
 from xrfsr_dask.store.arrays import open_array, open_group, require_last_chunk
+from xrfsr_dask.store.places import Place, as_place
 
 CHUNK_SPOTS = 32
 """Counts lie in chunks of this many spots square times all channels."""
@@ -76,9 +76,9 @@ class Patch:
     """Sum of all counts."""
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         """Folder of the patch's group."""
-        return Path(self.store_path) / "patches" / self.name
+        return as_place(self.store_path) / "patches" / self.name
 
     def counts(self) -> zarr.Array:
         """The counts, (y, x, energy), as stored."""
@@ -136,9 +136,9 @@ def apply_transform(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
     return mapped[:, :2] / mapped[:, 2:]
 
 
-def open_patch(store_path: str | Path, name: str) -> Patch:
+def open_patch(store_path: str | Place, name: str) -> Patch:
     """Open one patch of a store."""
-    group = open_group(Path(store_path) / "patches" / name)
+    group = open_group(as_place(store_path) / "patches" / name)
     attrs: dict[str, Any] = dict(group.attrs)
     counts = require_last_chunk(open_array(group, "counts"))
     if counts.ndim != 3 or math.prod(counts.shape[:2]) > MOST_SPOTS:

@@ -18,7 +18,7 @@ import numpy as np
 import zarr
 
 from xrfsr_dask.errors import DamagedStoreError
-from xrfsr_dask.store.arrays import where
+from xrfsr_dask.store.arrays import place_of, where
 
 _MISSING = 2**64 - 1  # offset of a chunk that was never written
 _CRC = 4  # bytes
@@ -28,7 +28,8 @@ _LIST = "Run `xrfsr check` to list every damaged chunk."
 def readable(array: zarr.Array) -> bool:
     """Whether an array lies in shards as described above, in a folder of this machine."""
     codecs: Any = array.metadata.to_dict().get("codecs", ())
-    if array.shards is None or len(codecs) != 1 or not Path(where(array)).is_dir():
+    at = place_of(array)
+    if array.shards is None or len(codecs) != 1 or not (isinstance(at, Path) and at.is_dir()):
         return False
     inner = codecs[0].get("configuration", {})
     names = [[codec["name"] for codec in inner.get(part, ())] for part in ("codecs", "index_codecs")]

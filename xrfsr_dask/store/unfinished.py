@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.store.arrays import first_line, open_array, open_group, read_finite, work_area
 from xrfsr_dask.store.journal import read_lines, read_record
+from xrfsr_dask.store.places import Place, folders
 
 RUN = "run.json"
 """What a run depends on: its fingerprint."""
@@ -23,15 +23,13 @@ RECEIPTS = "receipts.jsonl"
 """Beside a generation: what it is computed from, then a line for every tile that is written."""
 
 
-def runs(root: Path) -> list[Path]:
+def runs(root: Place) -> list[Place]:
     """Folders of runs in the work area of a store."""
     area = work_area(root)
-    return (
-        sorted(p for p in area.iterdir() if p.is_dir() and ".partial-" not in p.name) if area.is_dir() else []
-    )
+    return [folder for folder in folders(area) if ".partial-" not in folder.name] if area.is_dir() else []
 
 
-def faulty_records(run: Path) -> Iterator[tuple[str, str]]:
+def faulty_records(run: Place) -> Iterator[tuple[str, str]]:
     """Files of a run (by their path inside it) that are not as they were written, and what is wrong."""
     for name in (RUN, CHECKPOINT, LOCK):
         if (run / name).exists() or (name != LOCK and (run / CHECKPOINT).exists()):
@@ -43,7 +41,7 @@ def faulty_records(run: Path) -> Iterator[tuple[str, str]]:
         yield CHECKPOINT, "the checkpoint is missing"
 
 
-def has_started(run: Path) -> bool:
+def has_started(run: Place) -> bool:
     """Whether a run has come to its first checkpoint, as far as its record can be read."""
     if (run / CHECKPOINT).exists():
         return True
@@ -53,7 +51,7 @@ def has_started(run: Path) -> bool:
         return False
 
 
-def whole_arrays(run: Path) -> list[str]:
+def whole_arrays(run: Place) -> list[str]:
     """Arrays of a run that must have every chunk, by their path inside it."""
     try:
         return [str(name) for name in read_record(run / CHECKPOINT)["whole"]]
@@ -61,7 +59,7 @@ def whole_arrays(run: Path) -> list[str]:
         return []
 
 
-def broken_receipts(run: Path) -> Iterator[tuple[str, str]]:
+def broken_receipts(run: Place) -> Iterator[tuple[str, str]]:
     """Receipts of a run that are damaged, or tell of a tile that is not there as it was written."""
     for path in sorted(run.glob(f"*/gen-*/{RECEIPTS}")):
         place = str(path.relative_to(run))
@@ -79,7 +77,7 @@ def broken_receipts(run: Path) -> Iterator[tuple[str, str]]:
             yield str((folder / RECEIPTS).relative_to(run)), "the receipts are missing"
 
 
-def _departs(generation: Path, told: dict[str, Any]) -> str | None:
+def _departs(generation: Place, told: dict[str, Any]) -> str | None:
     try:
         values = _tile(generation / "abundance", told["tile"])
     except StoreError as error:
@@ -89,7 +87,7 @@ def _departs(generation: Path, told: dict[str, Any]) -> str | None:
     return None
 
 
-def _lacks(array: Path, tile: list[int]) -> str | None:
+def _lacks(array: Place, tile: list[int]) -> str | None:
     try:
         _tile(array, tile)
     except StoreError as error:
@@ -97,6 +95,6 @@ def _lacks(array: Path, tile: list[int]) -> str | None:
     return None
 
 
-def _tile(array: Path, tile: list[int]) -> np.ndarray:
+def _tile(array: Place, tile: list[int]) -> np.ndarray:
     y0, y1, x0, x1 = tile
     return read_finite(open_array(open_group(array.parent), array.name), (slice(y0, y1), slice(x0, x1)))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -141,7 +140,7 @@ class Scene:
 
     def _photograph(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """sRGB in [0, 1], float32 (ny, nx, 3), from the level that the screen needs."""
-        root, level = Path(self.painting.path) / "rgb", 0
+        root, level = self.painting.place / "rgb", 0
         step = max(abs(y[-1] - y[0]) / max(len(y) - 1, 1), abs(x[-1] - x[0]) / max(len(x) - 1, 1))
         while (root / str(level + 1)).is_dir() and self.painting.pitch_mm * 2 ** (level + 1) <= step:
             level += 1

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +14,16 @@ from xrfsr_dask.kernels.colour import Colours
 from xrfsr_dask.solver.run import Plan
 from xrfsr_dask.store.arrays import (
     new_array,
+    new_group,
     open_array,
     open_group,
+    place_of,
     read_finite,
     replace_folder,
-    where,
     write_values,
 )
 from xrfsr_dask.store.metadata import NAME, seal, set_attributes
+from xrfsr_dask.store.places import Place, rmtree
 
 SPOT_ARRAYS = ("scores", "variance", "features", "seen")
 """Per spot: scores in the basis, variance of their noise, S phi, and S A of the finished abundances."""
@@ -80,7 +80,7 @@ class Field:
 
 def create(plan: Plan) -> None:
     """An empty folder for the model; what an earlier attempt left is removed."""
-    zarr.create_group(str(plan.work / _FOLDER), zarr_format=3, overwrite=True).create_group("spots")
+    new_group(plan.work / _FOLDER, overwrite=True).create_group("spots")
 
 
 def save_spectra(plan: Plan, spectra: Spectra, colours: Colours) -> None:
@@ -118,9 +118,9 @@ def load_candidates(plan: Plan) -> np.ndarray:
 
 def save_field(plan: Plan, name: str, field: Field) -> None:
     """Keep map and prior of a field under a name."""
-    place = plan.work / _FOLDER / name
-    partial = place.with_name(f"{name}.partial")
-    group = zarr.create_group(str(partial), zarr_format=3, overwrite=True)
+    target = plan.work / _FOLDER / name
+    partial = target.with_name(f"{name}.partial")
+    group = new_group(partial, overwrite=True)
     _put(group, "map", field.map, ("feature_or_one", "score"))
     _put(group, "middle", field.middle, ("score",))
     _put(group, "share", field.prior.share, ("score",))
@@ -129,7 +129,7 @@ def save_field(plan: Plan, name: str, field: Field) -> None:
     prior = {"drift": list(field.prior.drift), "hidden": list(map(list, field.prior.hidden))}
     set_attributes(partial, {"sharp": field.sharp} | prior)
     seal(partial)
-    replace_folder(partial, place)
+    replace_folder(partial, target)
 
 
 def load_field(plan: Plan, name: str = FIELD) -> Field:
@@ -155,7 +155,7 @@ def load_limits(plan: Plan) -> dict[str, float]:
 
 def save_endmembers(plan: Plan, number: int, Dv: np.ndarray, Dnv: np.ndarray) -> None:
     """Endmembers of both layers, scaled units, as dictionary `number`."""
-    group = zarr.create_group(str(plan.work / f"dictionary-{number:06d}"), zarr_format=3, overwrite=True)
+    group = new_group(plan.work / f"dictionary-{number:06d}", overwrite=True)
     for name, D in (("Dv", Dv), ("Dnv", Dnv)):
         write_values(group, name, np.asarray(D, np.float64), ("atom", "energy"))
 
@@ -181,7 +181,7 @@ def load_held(plan: Plan) -> int:
 def new_spots(plan: Plan, name: str, n: int) -> None:
     """An empty (spot_y, spot_x, n) array for every patch, chunked like its counts."""
     spots = open_group(plan.work / _FOLDER / "spots", mode="r+")
-    shutil.rmtree(plan.work / _FOLDER / "spots" / name, ignore_errors=True)
+    rmtree(plan.work / _FOLDER / "spots" / name)
     group = spots.create_group(name)
     for patch in plan.painting.patches:
         new_array(
@@ -212,12 +212,12 @@ def open_evidence(plan: Plan) -> zarr.Array:
     return open_array(open_group(plan.work / _FOLDER, mode="r+"), "evidence")
 
 
-def _path(plan: Plan, name: str) -> Path:
+def _path(plan: Plan, name: str) -> Place:
     return plan.work / _FOLDER / "spots" / name
 
 
 def _put(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...]) -> None:
-    shutil.rmtree(Path(where(group)) / name, ignore_errors=True)
+    rmtree(place_of(group) / name)
     write_values(group, name, np.asarray(values), dims)
 
 
