@@ -39,16 +39,26 @@ def large_painting(path, shape=BEDROOM, spots=(96, 85), step=3.9, n_channel=16, 
     return open_painting(path)
 
 
+def refused_at_once(call, match):
+    """Within a second; the best of three, for the machine may be busy."""
+    seconds = []
+    for _ in range(3):
+        began = time.monotonic()
+        with pytest.raises(MemoryBudgetError, match=match):
+            call()
+        seconds.append(time.monotonic() - began)
+    assert min(seconds) < 1
+
+
 @pytest.mark.parametrize("method", ["paper", "joint"])
 def test_too_large_a_tile_is_refused_at_once_with_both_numbers(tmp_path, method):
     painting = large_painting(tmp_path / "p.zarr")
     options, memory = SolveOptions(method=method), 512 * 2**20
-    began = time.monotonic()
-    with pytest.raises(
-        MemoryBudgetError, match=r"2 tasks at once with tiles of 1000 px need \S+ .B, the limit is 537 MB"
-    ):
-        plan_run(painting, name="r", options=options, resources=RunOptions(tile=1000, memory=memory), slots=2)
-    assert time.monotonic() - began < 1
+    too_large = RunOptions(tile=1000, memory=memory)
+    refused_at_once(
+        lambda: plan_run(painting, name="r", options=options, resources=too_large, slots=2),
+        r"2 tasks at once with tiles of 1000 px need \S+ .B, the limit is 537 MB",
+    )
     plan = plan_run(painting, name="r", options=options, resources=RunOptions(memory=memory), slots=2)
     assert 50 <= plan.tile < 1000  # shrunk where none was asked for
     assert 2 * plan.task_bytes(plan.tile) < memory
@@ -68,14 +78,11 @@ def test_a_cluster_of_small_workers_is_asked_for_small_tasks_or_refused(tmp_path
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
-        began = time.monotonic()
-        with pytest.raises(
-            MemoryBudgetError, match=r"tiles of 1000 px needs \S+ GB, a worker .* leaves 141 MB"
-        ):
-            solve_painting(
-                tmp_path / "p.zarr", **call, resources=RunOptions(tile=1000, memory=rich), client=client
-            )
-        assert time.monotonic() - began < 1
+        too_large = RunOptions(tile=1000, memory=rich)
+        refused_at_once(
+            lambda: solve_painting(tmp_path / "p.zarr", **call, resources=too_large, client=client),
+            r"tiles of 1000 px needs \S+ GB, a worker .* leaves 141 MB",
+        )
         executor = ClientExecutor(client)
         plan = plan_run(
             open_painting(tmp_path / "p.zarr"), **call, resources=RunOptions(memory=rich),
