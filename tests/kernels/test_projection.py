@@ -1,4 +1,5 @@
 import numpy as np
+import pyproximal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,14 @@ def sorted_simplex(v: np.ndarray) -> np.ndarray:
 def test_the_exact_projection_is_the_one_by_sorting(V):
     expected = np.array([sorted_simplex(v) for v in V])
     np.testing.assert_allclose(project_rows(V, exact=True), expected, atol=2e-6)
+
+
+def test_projections_are_those_of_pyproximal():
+    V = np.random.default_rng(0).normal(0, 2, (300, 40)).astype("f4")
+    simplex = pyproximal.Simplex(V.size, 1.0, dims=V.shape, axis=1, maxiter=200, xtol=1e-10, engine="numpy")
+    theirs = simplex.prox(V.astype(float).ravel(), 1.0).reshape(V.shape)
+    np.testing.assert_allclose(project_rows(V, exact=True), theirs, atol=1e-5)
+    np.testing.assert_array_equal(project_box(V, 0.7), pyproximal.Box(0.0, 0.7).prox(V, 1.0))
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,6 +1,7 @@
 """The pieces of the comparison methods against brute force, adjoints and other people's solvers."""
 
 import numpy as np
+import pyproximal
 import pytest
 from helpers import adjoint_test
 from scipy.optimize import minimize, nnls
@@ -73,6 +74,13 @@ def test_the_prox_of_vector_tv_is_the_minimum_that_brute_force_finds():
             options={"xatol": 1e-7, "fatol": 1e-12, "maxiter": 20_000, "maxfev": 20_000},
         )
         np.testing.assert_allclose(shrink(D, threshold).ravel(), found.x, atol=2e-4)
+
+
+def test_the_prox_of_vector_tv_is_that_of_pyproximal():
+    D = RNG(3).standard_normal((2, 5, 4, 3))
+    of_a_pixel = np.moveaxis(D, -1, 1).reshape(6, -1)  # L21 sums the lengths of columns
+    theirs = pyproximal.L21(ndim=6, sigma=1.0).prox(of_a_pixel.ravel(), 0.8).reshape(2, 3, 5, 4)
+    np.testing.assert_allclose(shrink(D, 0.8), np.moveaxis(theirs, 1, -1), atol=1e-6)
 
 
 def test_vector_tv_reaches_the_minimum_of_what_it_minimises():
