@@ -308,3 +308,16 @@ def test_a_patch_that_lost_its_metadata_is_never_passed_over(tmp_path):
     (tmp_path / "p.zarr" / "patches" / "b" / "zarr.json").unlink()
     with pytest.raises(DamagedStoreError, match=r"patches/b is damaged: its zarr.json is missing"):
         open_painting(tmp_path / "p.zarr")
+
+
+def test_a_painting_and_its_patches_say_what_they_are(store):
+    assert repr(open_painting(store)).endswith("; patches: none>")
+    painting = small_painting(store.parent / "told.zarr")
+    ny, nx = painting.shape
+    told = (
+        f"<Painting told.zarr: {nx} x {ny} px, {nx * painting.pitch_mm:.1f} x {ny * painting.pitch_mm:.1f} mm; "
+    )
+    assert repr(painting) == f"{told}patches: a, b, c>"
+    (rows, columns, n), step = painting.patches[0].shape, painting.patches[0].step_mm
+    told = f"<Patch a of told.zarr: {columns} x {rows} spots, a step of {step:.3g} mm, {n} channels>"
+    assert repr(painting.patches[0]) == told

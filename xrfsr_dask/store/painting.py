@@ -39,7 +39,7 @@ _PHOTO_CHUNK = 512  # px
 _SMALLEST_LEVEL = 512  # px; the pyramid stops once a level fits this
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Painting:
     """An opened painting store; small, picklable, opens its arrays only when asked."""
 
@@ -55,6 +55,12 @@ class Painting:
     """``"srgb"`` or ``"linear"``: how stored values relate to light."""
     patches: tuple[Patch, ...]
     """All patches, ordered by name, so that the order of adding never matters."""
+
+    def __repr__(self) -> str:
+        (ny, nx), names = self.shape, ", ".join(patch.name for patch in self.patches)
+        height, width = ny * self.pitch_mm, nx * self.pitch_mm
+        size = f"{nx} x {ny} px, {width:.1f} x {height:.1f} mm"
+        return f"<Painting {self.place.name}: {size}; patches: {names or 'none'}>"
 
     @property
     def place(self) -> Place:

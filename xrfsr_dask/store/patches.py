@@ -58,7 +58,7 @@ class PatchSpec:
     """Further JSON-able facts to keep as attributes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Patch:
     """An opened patch: what is needed to place its spots; small and picklable."""
 
@@ -74,6 +74,11 @@ class Patch:
     """Largest entry of the counts."""
     total_counts: float
     """Sum of all counts."""
+
+    def __repr__(self) -> str:
+        ny, nx, n_channel = self.shape
+        spots = f"{nx} x {ny} spots, a step of {self.step_mm:.3g} mm, {n_channel} channels"
+        return f"<Patch {self.name} of {as_place(self.store_path).name}: {spots}>"
 
     @property
     def path(self) -> Place:
