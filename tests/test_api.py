@@ -33,6 +33,28 @@ def test_fuse_takes_any_factor_and_gives_a_labelled_lazy_cube(factor):
     assert float(ds.cube.mean()) == pytest.approx(counts.mean(), rel=0.1)
 
 
+@pytest.mark.parametrize(("factor", "spots"), [(51, (2, 3)), pytest.param(100, (2, 2), marks=pytest.mark.slow)])
+def test_fuse_keeps_to_its_memory_where_spots_are_wide(factor, spots):
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(3.0, (*spots, 16)).astype("u2")
+    rgb = rng.integers(0, 256, (spots[0] * factor, spots[1] * factor, 3)).astype("u1")
+    ds = xs.fuse(counts, rgb, factor=factor)
+    assert np.isfinite(ds.abundance).all()
+    assert float(ds.cube.mean()) == pytest.approx(counts.mean(), rel=0.1)
+
+
+@pytest.mark.parametrize("light", [0, 128])
+def test_a_photograph_of_one_colour_says_nothing_and_does_no_harm(light):
+    counts = np.random.default_rng(0).poisson(3.0, (6, 8, 24)).astype("u2")
+    ds = xs.fuse(counts, np.full((18, 24, 3), light, "u1"), factor=3)
+    assert float(ds.cube.mean()) == pytest.approx(counts.mean(), rel=0.1)
+
+
+def test_a_scan_without_counts_is_refused():
+    with pytest.raises(InputError, match="holds no counts"):
+        xs.fuse(np.zeros((6, 8, 24), "u2"), np.zeros((18, 24, 3), "u1"), factor=3)
+
+
 def test_fuse_sees_more_than_the_spots_do():
     counts, rgb, truth = scene(5, ny=20, nx=20)
     ds = xs.fuse(counts, rgb, factor=5, atoms=12, iterations=15, prox="simplex")

@@ -95,7 +95,10 @@ def test_check_names_damage_and_exits_with_one(bench, capsys):
 
 def test_bad_solves_are_refused(bench, capsys):
     solve = ["solve", "p.zarr"]
-    refused(capsys, [*solve, "--memory", "200KB"], "the limit is 0 MB; raise --memory")
+    refused(capsys, [*solve, "--memory", "200KB"], "the limit is 200 kB; raise --memory")
+    refused(capsys, [*solve, "--resume", "--restart"], "give --resume or --restart")
+    both = ["--processes", "--scheduler", "tcp://127.0.0.1:1"]
+    refused(capsys, [*solve, *both], "give --processes or --scheduler")
     refused(capsys, [*solve, "--tile", "70"], "70 px is not a whole number of 50-px cells; try 50 or 100")
     refused(capsys, [*solve, "--atoms", "0"], "atoms must lie between 1 and 1000, got 0")
     refused(capsys, [*solve, "--name", "../../x"], "cannot be the name of a result")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
-import os
 import queue
 import signal
 import socket
@@ -13,6 +12,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
+
+from dask.system import CPU_COUNT
 
 from xrfsr_dask.errors import ClusterError, OptionError
 from xrfsr_dask.options import RunOptions
@@ -23,6 +24,11 @@ _CONNECT_S = 10
 _ENCRYPTED = ("tls", "wss")
 _THIS_PROCESS = ("inproc",)
 _PAGES = ("http", "https")
+
+
+def cores() -> int:
+    """Cores that this process may use: of the machine, less what containers and affinities withhold."""
+    return int(CPU_COUNT)
 
 
 @contextlib.contextmanager
@@ -43,7 +49,7 @@ def executor_for(resources: RunOptions, client: Any = None) -> Iterator[Executor
     OptionError
         The address would send unencrypted pickles off this machine.
     """
-    threads = resources.workers or os.cpu_count() or 1
+    threads = resources.workers or cores()
     if client is not None:
         yield ClientExecutor(client)
     elif resources.scheduler:

@@ -101,7 +101,8 @@ class RunOptions:
     its imports; each worker process of `processes` has kernels, and imports, of its own. The first run ever
     compiles the kernels, with about 100 MB more."""
     workers: int | None = None
-    """Threads, or worker processes when `processes` is set; None: one per core."""
+    """Threads, or worker processes when `processes` is set; None: one per core, or as many as `memory` has room
+    for."""
     processes: bool = False
     """Start worker processes (a LocalCluster) in place of threads."""
     scheduler: str | None = None
@@ -119,6 +120,10 @@ class RunOptions:
         require(
             self.workers is None or (_whole(self.workers) and self.workers >= 1),
             f"workers must be at least 1, got {self.workers}.",
+        )
+        require(
+            not (self.processes and self.scheduler),
+            "processes of this machine and a scheduler exclude each other; give --processes or --scheduler.",
         )
         require(
             self.scheduler is None or bool(re.fullmatch(r"\w+://[^/\s]+:\d{1,5}", self.scheduler)),

@@ -15,6 +15,7 @@ from xrfsr_dask.options import AddOptions
 from xrfsr_dask.readers import Scan
 from xrfsr_dask.store import add_patch, create_painting, open_painting
 from xrfsr_dask.store.arrays import open_group, work_area
+from xrfsr_dask.store.check import check_store
 
 EDS = SHARED / "eds" / "0.bcf"
 M6 = SHARED / "m6" / "bruker_m6_jetstream_file_example.spx"
@@ -44,7 +45,10 @@ def refused(kind, words, store, scan, given):
     before = tree_bytes(Path(store))
     with pytest.raises(kind, match=words) as caught:
         add(store, scan, given)
-    assert "\n" not in str(caught.value)
+    told = str(caught.value)
+    assert "\n" not in told
+    assert Path(scan).name in told
+    assert "patch '" in told or not given.name  # whatever is wrong, file and patch are named
     assert tree_bytes(Path(store)) == before
     assert not any(work_area(store).glob("*staging*"))
 
@@ -205,10 +209,11 @@ def changed(position, value, dtype="f4"):
             r"patch 'p01' \(.*scan\.npy\).*row 35, column 4, channel 7 is not finite \(nan",
         ),
         (changed((35, 4, 7), np.inf), "row 35, column 4, channel 7 is not finite"),
-        (changed((35, 4, 7), 1e300, "f8"), "row 35, column 4, channel 7 is not finite"),
+        (changed((35, 4, 7), 1e300, "f8"), r"row 35, column 4, channel 7 is 1e\+300; single precision holds"),
         (changed((0, 4, 7), -1), "row 0, column 4, channel 7 is negative"),
         (changed((33, 0, 15), -2, "i4"), "row 33, column 0, channel 15 is negative"),
         (changed((33, 0, 15), 2**32, "u8"), "row 33, column 0, channel 15 is 4294967296; at most 4294967295"),
+        (np.zeros_like(CUBE), "holds no counts: all values are 0"),
         (np.zeros((0, 30, 16), "u2"), r"scan\.npy has no data: its shape \(y, x, channel\) is \(0, 30, 16\)"),
         (np.zeros((40, 30), "u2"), r"shape \(40, 30\); \(y, x, channel\) is needed"),
         (np.zeros((40, 30, 16), "c8"), "counts must be real numbers"),
@@ -247,8 +252,11 @@ def test_bad_counts_are_named_by_the_channel_of_the_file_when_rebinned(store, va
         (
             {"step_mm": 2e-6},
             InputError,
-            "spots lie 2e-06 mm apart, 2e-06 px of the photograph; 0.01 to 80 px can",
+            "spots lie 2e-06 mm apart, 2e-06 px of the photograph; 0.5 to 80 px can",
         ),
+        ({"step_mm": 0.45}, InputError, "0.45 px of the photograph.*or take a photograph of more pixels"),
+        ({"gain": 1e300}, OptionError, r"gain must be more than 0, 1e-06 to 1e\+06, got 1e\+300"),
+        ({"gain": 1e-40}, OptionError, "got 1e-40"),
         ({"step_mm": 1e5, "at_mm": (-5e4, -5e4)}, InputError, "reaches outside the photograph"),
     ],
 )
@@ -256,6 +264,29 @@ def test_options_that_do_not_fit_are_refused_and_the_store_is_as_it_was(store, m
     scan = saved(store)
     add(store, scan, options(name="old"))
     refused(kind, words, store, scan, options(**more))
+
+
+def test_rebinned_counts_are_no_larger_than_others(store):
+    add(store, saved(store), options(name="old"))
+    scan = saved(store, changed((33, 0, 15), 2**48, "u8"), "large.npy")
+    given = options(calibration="-0.97,0.02", resample=True)
+    refused(InputError, "is 281474976710656; at most 4294967295 can be stored", store, scan, given)
+
+
+def test_a_patch_of_other_energies_that_was_added_meanwhile_is_noticed_at_the_end(store, monkeypatch):
+    first, late = saved(store), saved(store, CUBE[..., :9], "late.npy")
+    plain = Scan.pieces
+
+    def with_another(scan, side):
+        monkeypatch.setattr(Scan, "pieces", plain)
+        add(store, first, options(name="first"))
+        yield from plain(scan, side)
+
+    monkeypatch.setattr(Scan, "pieces", with_another)
+    with pytest.raises(InputError, match=r"patch 'late' \(.*late.npy\) has 9 channels, patch 'first' has 16"):
+        add(store, late, options(name="late"))
+    assert [patch.name for patch in open_painting(store).patches] == ["first"]
+    assert not check_store(store).damage
 
 
 def test_another_number_of_channels_is_refused_unless_rebinned(store):
@@ -277,7 +308,7 @@ def test_a_place_is_checked_before_a_count_is_read(store, monkeypatch):
 
 def test_one_spot_larger_than_the_painting_is_refused(store):
     scan = saved(store, CUBE[:1, :1])
-    words = r"spots lie 1e\+05 mm apart, 1e\+05 px of the photograph; 0.01 to 80 px can be. Check --step-mm"
+    words = r"spots lie 1e\+05 mm apart, 1e\+05 px of the photograph; 0.5 to 80 px can be. Check --step-mm"
     refused(InputError, words, store, scan, options(step_mm=1e5, at_mm=(-5e4 + 20, -5e4 + 20)))
 
 
@@ -287,7 +318,7 @@ def test_one_spot_larger_than_the_painting_is_refused(store):
 def test_rows_or_columns_that_lie_on_each_other_are_refused(store, tmp_path, matrix):
     (tmp_path / "t.txt").write_text(matrix)
     given = AddOptions(transform_file=str(tmp_path / "t.txt"), calibration=KEV)
-    refused(InputError, r"px of the photograph; 0\.01 to 80 px can be", store, saved(store), given)
+    refused(InputError, r"px of the photograph; 0\.5 to 80 px can be", store, saved(store), given)
 
 
 @pytest.mark.parametrize("text", ["1 0 0 1", "1 0 0 0 1 0 0 0 0", "1 0 500 0 1 0 0 0 1"])

@@ -12,6 +12,7 @@ from engine.scenes import ENVIRONMENT, OPTIONS, narrow_painting, planned, run_fo
 from solver.test_memory import MEASURED, PEAK
 
 from xrfsr_dask.cli import main
+from xrfsr_dask.commands import solve as solving
 from xrfsr_dask.commands.solve import dry_run, solve_painting
 from xrfsr_dask.errors import MemoryBudgetError
 from xrfsr_dask.options import RunOptions, SolveOptions
@@ -122,6 +123,20 @@ def test_a_dry_run_says_tiles_tasks_memory_and_bytes_on_disk_as_they_will_be(tmp
     after = DiskUse(path)
     after.advance()
     assert after.most - before.most <= 1.2 * said["bytes_of_result"] + 40_000  # metadata
+
+
+@pytest.mark.parametrize("method", ["paper", "joint"])
+def test_many_cores_are_no_reason_to_refuse(tmp_path, monkeypatch, method):
+    monkeypatch.setattr(solving, "cores", lambda: 64)
+    path = tmp_path / "p.zarr"
+    narrow_painting(path)
+    few = RunOptions(memory=192 * 2**20)
+    said = dry_run(path, name="r", options=OPTIONS[method], resources=few)
+    assert 1 <= said["tasks_at_once"] < 64
+    assert said["tasks_at_once"] * said["bytes_per_task"] < few.memory
+    assert solve_painting(path, name="r", options=OPTIONS[method], resources=few)["result"] == "r"
+    with pytest.raises(MemoryBudgetError, match="64 tasks at once"):  # as many as were asked for, or none
+        dry_run(path, name="s", options=OPTIONS[method], resources=RunOptions(memory=few.memory, workers=64))
 
 
 def test_a_dry_run_speaks_in_words(tmp_path, capsys):

@@ -164,7 +164,7 @@ def test_small_steps_between_energy_axes_do_not_add_up(store):
 
 def test_a_long_axis_of_real_numbers_agrees_with_itself(store):
     axis = -0.95550444 + 0.009999 * np.arange(4096)
-    counts = np.zeros((1, 2, 4096), "u2")
+    counts = np.ones((1, 2, 4096), "u2")
     for name, kev in (("a", axis), ("b", axis.astype("f4").astype(float))):
         add_patch(store, name, spec(shape=counts.shape, energy_kev=kev), rows(counts))
 
@@ -262,6 +262,14 @@ def test_photographs_that_cannot_be_used_are_refused(tmp_path, image, words):
     with pytest.raises(InputError, match=words):
         create_painting(tmp_path / "p.zarr", image, width_mm=10.0, source="photo.tif")
     assert not list(tmp_path.iterdir())
+
+
+def test_no_store_is_made_inside_another(store):
+    before = tree_bytes(store)
+    for place in (store / "inside.zarr", store / "patches" / "p09"):
+        with pytest.raises(StoreError, match="is a store already, and none may lie inside it"):
+            create_painting(place, PHOTO, width_mm=90.0)
+    assert tree_bytes(store) == before
 
 
 def test_an_existing_store_is_never_overwritten(store):

@@ -95,25 +95,26 @@ def add_words(commands: Any) -> None:
 
 
 def _run_add(args: argparse.Namespace) -> None:
-    from xrfsr_dask.commands.add import add, notes_of
+    from xrfsr_dask.commands.add import about, add, notes_of
     from xrfsr_dask.commands.info import patch_figures
     from xrfsr_dask.options import AddOptions
 
-    options = AddOptions(
-        name=args.name,
-        at_mm=None if args.at is None else (args.at[1], args.at[0]),
-        step_mm=args.step_mm,
-        rotation_deg=args.rotation,
-        transform_file=args.transform,
-        calibration=args.calibration,
-        inside=args.inside,
-        spot_mm=args.spot_mm,
-        footprint=args.footprint,
-        gain=args.gain,
-        dwell_s=args.dwell_s,
-        noise=args.noise,
-        resample=args.resample,
-    )
+    with about(args.scan, args.name):
+        options = AddOptions(
+            name=args.name,
+            at_mm=None if args.at is None else (args.at[1], args.at[0]),
+            step_mm=args.step_mm,
+            rotation_deg=args.rotation,
+            transform_file=args.transform,
+            calibration=args.calibration,
+            inside=args.inside,
+            spot_mm=args.spot_mm,
+            footprint=args.footprint,
+            gain=args.gain,
+            dwell_s=args.dwell_s,
+            noise=args.noise,
+            resample=args.resample,
+        )
     with bar_of(args, "add", "row") as bar:
         patch = add(args.store, args.scan, options, progress=bar)
     found = patch_figures(patch) | {"notes": list(notes_of(patch))}

@@ -153,7 +153,12 @@ def solver_words(p: Any, *, method: bool = True) -> None:
         metavar="SIZE",
         help="what all tasks may need together, such as 512MB or 4GB (512MB)",
     )
-    room.add_argument("--workers", metavar="N", type=int, help="tasks at once (one per core)")
+    room.add_argument(
+        "--workers",
+        metavar="N",
+        type=int,
+        help="tasks at once (one per core, or as many as --memory has room for)",
+    )
     room.add_argument("--processes", action="store_true", help="run tasks in processes rather than threads")
     room.add_argument(
         "--scheduler", metavar="ADDRESS", help="run tasks on a Dask cluster, such as tls://head:8786"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -32,6 +33,7 @@ Piece = tuple[tuple[int, int], np.ndarray]
 """(first row, first column) and counts (rows, columns, n_channel)."""
 
 _LARGEST = int(np.iinfo(np.uint32).max)
+_LARGEST_SINGLE = float(np.finfo(np.float32).max)
 
 
 def add(
@@ -63,22 +65,11 @@ def add(
         As `open_scan` and `add_patch` refuse it.
     """
     painting = open_painting(store)
-    name = _free_name(painting, options.name)
-    given = None if options.calibration is None else read_calibration(options.calibration)
-    transform = None if options.transform_file is None else read_transform(options.transform_file)
+    with about(scan_path, options.name):
+        name = _free_name(painting, options.name)
     try:
-        scan = open_scan(scan_path, inside=options.inside)
-        transform = _place(scan, options) if transform is None else transform
-    except (InputError, OptionError) as error:
-        raise type(error)(f"patch '{name}': {error}") from error
-    energy = _energy(scan, given)
-    rebin = _rebinning(painting, scan, energy, options)
-    spec = _spec(scan, options, transform, energy)
-    if rebin is not None:
-        spec = _rebinned(spec, rebin, painting.energy_kev)
-    pieces = _counted(_pieces(name, scan, spec, rebin), scan.shape, progress)
-    try:
-        return add_patch(painting.path, name, spec, pieces)
+        with about(scan_path, name):
+            return _added(painting, name, scan_path, options, progress)
     except KeyboardInterrupt as stop:
         if not stands(painting.place / "patches" / name):
             raise
@@ -89,9 +80,41 @@ def add(
         if error.errno not in FULL:
             raise
         raise StoreError(
-            f"the disk is full: patch '{name}' ({scan.source}) was not added to {store}; free some space and "
-            "repeat."
+            f"the disk is full: patch '{name}' ({Path(scan_path).name}) was not added to {store}; free some "
+            "space and repeat."
         ) from error
+
+
+@contextlib.contextmanager
+def about(scan_path: str | Path, name: str | None) -> Iterator[None]:
+    """Errors of the block name the scan's file and the patch."""
+    file = Path(scan_path).name
+    try:
+        yield
+    except (InputError, OptionError, StoreError) as error:
+        told = str(error)
+        missing = [] if file in told else [file]
+        if name is not None and f"patch '{name}'" not in told:
+            missing.append(f"patch '{name}'")
+        if not missing:
+            raise
+        raise type(error)(f"{', '.join(missing)}: {told}") from error
+
+
+def _added(
+    painting: Painting, name: str, scan_path: str | Path, options: AddOptions, progress: Progress | None
+) -> Patch:
+    given = None if options.calibration is None else read_calibration(options.calibration)
+    transform = None if options.transform_file is None else read_transform(options.transform_file)
+    scan = open_scan(scan_path, inside=options.inside)
+    transform = _place(scan, options) if transform is None else transform
+    energy = _energy(scan, given)
+    rebin = _rebinning(painting, scan, energy, options)
+    spec = _spec(scan, options, transform, energy)
+    if rebin is not None:
+        spec = _rebinned(spec, rebin, painting.energy_kev)
+    pieces = _counted(_pieces(name, scan, spec, rebin), scan.shape, progress)
+    return add_patch(painting.path, name, spec, pieces)
 
 
 def notes_of(patch: Patch) -> tuple[str, ...]:
@@ -194,7 +217,7 @@ def _pieces(name: str, scan: Scan, spec: PatchSpec, rebin: Rebinning | None) -> 
 
 def _rebin_notes(scan: Scan, rebin: Rebinning, dropped: float) -> list[str]:
     notes = []
-    if dropped > 0:
+    if dropped >= 0.5:
         notes.append(f"{scan.source}: {dropped:.6g} counts outside the store's energy axis were dropped.")
     if rebin.n_empty:
         notes.append(
@@ -204,8 +227,13 @@ def _rebin_notes(scan: Scan, rebin: Rebinning, dropped: float) -> list[str]:
 
 
 def _check_fits(scan: Scan, spec: PatchSpec, corner: tuple[int, int], block: np.ndarray) -> None:
-    """64-bit counts are stored with 32."""
-    if block.dtype.itemsize < 8 or spec.dtype.kind == "f" or block.max() <= _LARGEST:
+    """64-bit counts are stored with 32, rebinned or not; doubles as singles."""
+    if block.dtype.itemsize < 8 or (block.dtype.kind == "i" and spec.noise == "gaussian"):
+        return
+    if block.dtype.kind == "f":
+        _check_single(scan, corner, block)
+        return
+    if block.max() <= _LARGEST:
         return
     y, x, channel = np.argwhere(block > _LARGEST)[0]
     raise InputError(
@@ -214,12 +242,20 @@ def _check_fits(scan: Scan, spec: PatchSpec, corner: tuple[int, int], block: np.
     )
 
 
+def _check_single(scan: Scan, corner: tuple[int, int], block: np.ndarray) -> None:
+    large = np.isfinite(block) & (np.abs(block) > _LARGEST_SINGLE)
+    if large.any():
+        y, x, channel = np.argwhere(large)[0]
+        raise InputError(
+            f"{scan.source}: the count at row {corner[0] + y}, column {corner[1] + x}, channel {channel} is "
+            f"{block[y, x, channel]:g}; single precision holds at most {_LARGEST_SINGLE:.3g}; is the file's "
+            "data type right?"
+        )
+
+
 def _as_single(block: np.ndarray) -> np.ndarray:
-    """Double precision as single; what does not fit becomes infinite and is refused by the store."""
-    if block.dtype.kind != "f":
-        return block
-    with np.errstate(over="ignore"):
-        return block.astype(np.float32, copy=False)
+    """Double precision as single."""
+    return block.astype(np.float32, copy=False) if block.dtype.kind == "f" else block
 
 
 def _counted(

@@ -114,7 +114,8 @@ def check_resources(scene: BedroomOptions, options: SolveOptions, resources: Run
     """Refuse before painting what `plan_run` would refuse after: tile, least memory, no scheduler."""
     plan_tiles(scene.shape, tile=resources.tile or CELL)
     with executor_for(resources) as executor:
-        least = KERNELS + executor.slots * least_bytes(scene.n_channel, 2 * options.atoms)
+        slots = executor.slots if resources.workers or resources.scheduler else 1
+        least = KERNELS + slots * least_bytes(scene.n_channel, 2 * options.atoms)
     if least > resources.memory:
         raise MemoryBudgetError(
             f"the demo needs at least {megabytes(least)}, the limit is {megabytes(resources.memory)}; "

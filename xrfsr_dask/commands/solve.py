@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from xrfsr_dask.cluster import executor_for
-from xrfsr_dask.options import RunOptions, SolveOptions
+from xrfsr_dask.cluster import cores, executor_for
+from xrfsr_dask.options import RunOptions, SolveOptions, require
 from xrfsr_dask.progress import Progress
-from xrfsr_dask.solver import Plan, plan_run, solve
+from xrfsr_dask.solver import Plan, fitting_workers, plan_run, solve
 from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.solver.state import discard_finished
 from xrfsr_dask.store import Painting, open_painting
@@ -43,11 +44,14 @@ def solve_painting(
     resume, restart : bool
         Insist on going on with an unfinished run, or discard it.
     """
+    require(
+        not (resume and restart), "to go on and to begin anew exclude each other; give --resume or --restart."
+    )
     began, painting = time.monotonic(), open_painting(path)
     named = options.method if name is None else name
     if resume and discard_finished(painting, named):  # killed between the last rename and the end
         return {"result": named, "seconds": 0.0}
-    with executor_for(resources, client) as executor:
+    with executor_for(fitting(painting, options, resources), client) as executor:
         plan = _planned(painting, named, options, resources, executor)
         state = solve(plan, executor, progress=progress, resume=resume, restart=restart)
     return {
@@ -65,8 +69,15 @@ def dry_run(
     """What a run would do and need, without doing it."""
     painting = open_painting(path)
     named = options.method if name is None else name
-    with executor_for(resources) as executor:
+    with executor_for(fitting(painting, options, resources)) as executor:
         return _described(_planned(painting, named, options, resources, executor), executor.slots)
+
+
+def fitting(painting: Painting, options: SolveOptions, resources: RunOptions) -> RunOptions:
+    """Resources with a worker per core, or as many as the memory has room for, where none were asked for."""
+    if resources.workers or resources.scheduler:
+        return resources
+    return replace(resources, workers=fitting_workers(painting, options, resources, cores()))
 
 
 def _planned(

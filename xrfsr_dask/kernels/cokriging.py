@@ -33,6 +33,8 @@ SCALES = tuple(float(s) for s in 10.0 ** np.arange(-2.0, 8.01, 0.25))
 """Scales s that are tried, in variances of the noise."""
 
 _JITTER = 1e-6  # of the scale, on the diagonal
+PIXELS_AT_ONCE = 4096
+"""Pixels that are joined to the spots at a time."""
 
 
 class Law(NamedTuple):
@@ -218,11 +220,14 @@ class Estimate:
 
 def krige(spots: Neighbours, prior: Prior, places: np.ndarray, features: np.ndarray) -> Estimate:
     """Estimate at pixels: places (n, 2) in steps of the scan, features phi (n, m)."""
-    near = _with_pixels(spots, places, prior.drift)
-    near *= features @ spots.features.T
     weights = prior.scale * _weights(spots, prior)
-    drift = near @ (prior.share * weights).astype(np.float32)
-    return Estimate(drift, _told_by_hidden(spots, prior.hidden, places, (1 - prior.share) * weights))
+    drifting, hidden = (prior.share * weights).astype(np.float32), (1 - prior.share) * weights
+    drift = np.empty((len(places), weights.shape[1]), np.float32)
+    for part in _parts(len(places)):
+        near = _with_pixels(spots, places[part], prior.drift)
+        near *= features[part] @ spots.features.T
+        drift[part] = near @ drifting
+    return Estimate(drift, _told_by_hidden(spots, prior.hidden, places, hidden))
 
 
 def krige_blind(spots: Neighbours, prior: Prior, places: np.ndarray) -> np.ndarray:
@@ -242,12 +247,16 @@ def evidence(spots: Neighbours, prior: Prior, places: np.ndarray, features: np.n
     noise = spots.variance @ weight
     K = _covariance(_drift_of(spots, prior.drift), _between_spots(spots, law), share, scale, noise)
     L = np.linalg.cholesky(K.astype(np.float32) + np.float32(1e-5 * scale) * np.eye(len(K), dtype=np.float32))
-    near = np.float32(share) * _with_pixels(spots, places, prior.drift)
-    near *= features @ spots.features.T
-    near += np.float32(1 - share) * _with_pixels(spots, places, law)
-    half = solve_triangular(L, (np.float32(scale) * near).T, lower=True, check_finite=False, overwrite_b=True)
+    told = np.empty(len(places))
+    for part in _parts(len(places)):
+        near = np.float32(share) * _with_pixels(spots, places[part], prior.drift)
+        near *= features[part] @ spots.features.T
+        near += np.float32(1 - share) * _with_pixels(spots, places[part], law)
+        near *= np.float32(scale)
+        half = solve_triangular(L, near.T, lower=True, check_finite=False, overwrite_b=True)
+        told[part] = np.square(half).sum(axis=0)
     own = scale * (share * np.square(features).sum(axis=1) + 1 - share)
-    return np.clip(np.square(half).sum(axis=0) / np.maximum(own, 1e-12), 0.0, 1.0).astype(np.float32)
+    return np.clip(told / np.maximum(own, 1e-12), 0.0, 1.0).astype(np.float32)
 
 
 def _weights(spots: Neighbours, prior: Prior) -> np.ndarray:
@@ -275,8 +284,14 @@ def _told_by_hidden(
     out = np.empty((len(places), weights.shape[1]), np.float32)
     for law in dict.fromkeys(laws):
         at = [i for i, own in enumerate(laws) if own == law]
-        out[:, at] = _with_pixels(spots, places, law) @ weights[:, at].astype(np.float32)
+        told = weights[:, at].astype(np.float32)
+        for part in _parts(len(places)):
+            out[part, at] = _with_pixels(spots, places[part], law) @ told
     return out
+
+
+def _parts(n: int) -> list[slice]:
+    return [slice(first, first + PIXELS_AT_ONCE) for first in range(0, n, PIXELS_AT_ONCE)]
 
 
 def _drift_of(spots: Neighbours, law: Law) -> np.ndarray:

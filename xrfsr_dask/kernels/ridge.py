@@ -12,6 +12,7 @@ import numpy as np
 
 FOLD_RIDGES = (*(10.0 ** np.arange(-2.0, 6.01, 0.5)), np.inf)
 """Ridges tried on spots left out, in units of their weights."""
+_SINGULAR = 1e-12  # of the largest entry of the normal equations: a ridge below it is none
 _SHARES = (*(10.0 ** np.arange(-7.0, 2.01, 0.5)), np.inf)
 """Ridges tried by evidence, in the largest eigenvalue of the normal equations."""
 
@@ -102,6 +103,7 @@ def ridged(N: np.ndarray, R: np.ndarray, ridge: float) -> np.ndarray:
         g = np.zeros_like(R)
         g[-1] = R[-1] / max(N[-1, -1], 1e-30)
         return g
-    penalty = np.full(len(N), ridge)
-    penalty[-1] = 1e-9 * ridge
+    least = _SINGULAR * max(float(N.max()), 1e-30)  # colours that never differ leave N singular
+    penalty = np.full(len(N), max(ridge, least))
+    penalty[-1] = 1e-9 * penalty[0]
     return np.linalg.solve(N + np.diag(penalty), R)

@@ -4,6 +4,6 @@
 """
 
 from xrfsr_dask.solver.outer import solve
-from xrfsr_dask.solver.run import Plan, plan_run
+from xrfsr_dask.solver.run import Plan, fitting_workers, plan_run
 
-__all__ = ["Plan", "plan_run", "solve"]
+__all__ = ["Plan", "fitting_workers", "plan_run", "solve"]

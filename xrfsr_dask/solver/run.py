@@ -13,6 +13,7 @@ import numpy as np
 
 from xrfsr_dask.beams import beam_of
 from xrfsr_dask.errors import MemoryBudgetError, OptionError, StoreError
+from xrfsr_dask.kernels.cokriging import PIXELS_AT_ONCE
 from xrfsr_dask.kernels.colour import CENTRES
 from xrfsr_dask.kernels.sampling import Beam, needed_bounds
 from xrfsr_dask.kernels.smoothness import SMOOTHNESS_MARGIN
@@ -36,6 +37,7 @@ _SEEN_BYTES = 64 * 2**20  # of abundances that a task on spots reads at a time
 NEAR_SPOTS = 900
 """Spots that may speak about one block of `joint`, where patches overlap."""
 
+_EDGE_STEPS, _EDGE_PX = 5, 100  # around a block in which its edges are sought: steps, but no more px
 _OVERLAPS = 4  # patches that may lie over one another
 _HEADROOM = 1.25  # scaled counts stay below 1 / _HEADROOM, so that HR pixels brighter than any spot fit the box
 
@@ -197,8 +199,8 @@ class Plan:
         step = max(1.0, min(p.step_mm for p in self.painting.patches) / self.painting.pitch_mm)
         at_once = min(len(self.painting.patches), _OVERLAPS)
         near = min(NEAR_SPOTS, int((self.cell / step + 12) ** 2) * at_once)
-        pixels = (self.cell + 10 * step) ** 2
-        return int(40 * near**2 + pixels * (12 * near + 8 * CENTRES + 2000))
+        pixels = (self.cell + 2 * edge_margin_px(step)) ** 2
+        return int(40 * near**2 + min(pixels, PIXELS_AT_ONCE) * 12 * near + pixels * (8 * CENTRES + 2000))
 
     def _chunk_bytes(self) -> int:
         """A chunk of counts and its float copies, the abundances or the photograph below it, the sums."""
@@ -293,8 +295,7 @@ def plan_run(
     _ = painting.energy_kev  # refuses a store without it before any work
     if stands(painting.place / "results" / name):
         raise StoreError(f"{painting.path} already holds a result '{name}'; choose another --name.")
-    beams = [beam_of(patch, painting.shape, painting.pitch_mm) for patch in painting.patches]
-    cell = cell_for(_aligned_factor(beams))
+    cell = _cell_of(painting)
     plan = Plan(painting=painting, name=name, options=options, cell=cell, tile=resources.tile or cell)
     plan.tiles()  # refuses a tile that is not a whole number of cells
     if (need := KERNELS + plan.start_bytes) > resources.memory:
@@ -313,6 +314,27 @@ def plan_run(
         each=task_bytes,
     )
     return dataclasses.replace(plan, tile=tile, identity=identity_of(plan.fingerprint()))
+
+
+def edge_margin_px(step_px: float) -> int:
+    """How far around a block its edges are sought, px: some steps of the scan, one where a step is wide."""
+    return round(max(step_px, min(_EDGE_STEPS * step_px, _EDGE_PX)))
+
+
+def fitting_workers(painting: Painting, options: SolveOptions, resources: RunOptions, most: int) -> int:
+    """How many tasks at once, `most` or fewer, the memory has room for with the smallest tiles; at least 1."""
+    if not painting.patches:
+        return most
+    cell = _cell_of(painting)
+    plan = Plan(painting=painting, name="", options=options, cell=cell, tile=cell)
+    room = (resources.memory - KERNELS) // plan.task_bytes(resources.tile or cell)
+    return max(1, min(most, room))
+
+
+def _cell_of(painting: Painting) -> int:
+    return cell_for(
+        _aligned_factor([beam_of(patch, painting.shape, painting.pitch_mm) for patch in painting.patches])
+    )
 
 
 def _aligned_factor(beams: list[Beam]) -> int | None:

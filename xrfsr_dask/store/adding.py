@@ -28,7 +28,8 @@ from xrfsr_dask.store.places import Place
 Pieces = Iterable[tuple[int | tuple[int, int], np.ndarray]]
 """(first row, or first row and column) -> counts; see `add_patch`."""
 
-_LEAST_STEP_PX = 0.01  # more than ten thousand spots in a pixel are another unit, not a finer scan
+_LEAST_STEP_PX = 0.5  # where spots are finer than pixels there is nothing to super-resolve
+_LEAST_GAIN, _MOST_GAIN = 1e-6, 1e6
 _AXES_AGREE = 0.1  # of a channel: what two patches' energies may differ by, anywhere
 _LEAST, _MOST = 1e-30, 1e30  # of the largest count: its inverse and its square sums must be numbers too
 
@@ -62,9 +63,13 @@ def add_patch(store_path: str | Place, name: str, spec: PatchSpec, pieces: Piece
     if any(patch.name == name for patch in painting.patches):
         raise StoreError(f"{store_path} already holds a patch '{name}'; choose another --name.")
     _check_spec(name, spec, painting.shape, painting.pitch_mm)
-    for patch in painting.patches:
-        _check_energy(name, spec, patch)
-    with staged(painting.path, f"patches/{name}") as group:
+
+    def agrees() -> None:
+        for patch in open_painting(store_path).patches:
+            _check_energy(name, spec, patch)
+
+    agrees()
+    with staged(painting.path, f"patches/{name}", last=agrees) as group:
         totals = _write_counts(group, name, spec, pieces)
         energy = np.asarray(spec.energy_kev, float)
         write_coordinate(group, "energy", energy, units="keV", long_name="photon energy")
@@ -84,8 +89,10 @@ def _check_spec(name: str, spec: PatchSpec, shape: tuple[int, int], pitch_mm: fl
             f"{what}: the spot size must be more than 0 mm, 0.001 to 100 steps of {step_mm:.4g} mm, "
             f"got {spec.spot_mm}."
         )
-    if not (math.isfinite(spec.gain) and spec.gain > 0):
-        raise OptionError(f"{what}: the gain must be more than 0, got {spec.gain}.")
+    if not _LEAST_GAIN <= spec.gain <= _MOST_GAIN:
+        raise OptionError(
+            f"{what}: the gain must be more than 0, {_LEAST_GAIN:g} to {_MOST_GAIN:g}, got {spec.gain}."
+        )
     if spec.noise not in NOISES or spec.footprint not in FOOTPRINTS:
         raise OptionError(
             f"{what}: noise must be 'poisson' or 'gaussian' and footprint 'box' or 'gaussian', "
@@ -128,7 +135,7 @@ def _check_step(
             raise InputError(
                 f"{what}: its neighbouring spots lie {step_mm:.4g} mm apart, {step_mm / pitch_mm:.4g} px of "
                 f"the photograph; {_LEAST_STEP_PX:g} to {max(photo)} px can be. Check --step-mm "
-                "(or the transform) and the photograph's width."
+                "(or the transform) and the photograph's width, or take a photograph of more pixels."
             )
 
 
@@ -173,6 +180,8 @@ def _write_counts(group: zarr.Group, name: str, spec: PatchSpec, pieces: Pieces)
         at = (at[0], region[1].stop) if region[1].stop < nx else (region[0].stop, 0)
     if at != (ny, 0):
         raise InputError(f"patch '{name}' ({spec.source}) ends after {at[0]} of {ny} rows.")
+    if largest == 0 and not spectrum.any():
+        raise InputError(f"patch '{name}' ({spec.source}) holds no counts: all values are 0.")
     if largest and not _LEAST <= abs(largest) <= _MOST:
         raise InputError(
             f"patch '{name}' ({spec.source}): its largest count is {largest:.6g}; counts must lie between "

@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -253,8 +253,12 @@ def work_area(store_path: str | Place) -> Place:
 
 
 @contextlib.contextmanager
-def staged(store_path: str | Place, destination: str) -> Iterator[zarr.Group]:
+def staged(
+    store_path: str | Place, destination: str, *, last: Callable[[], None] | None = None
+) -> Iterator[zarr.Group]:
     """A new group that appears at `destination` (``patches/…``, ``results/…``) only when the block ends well.
+
+    `last` may refuse it at the very end, while no other process can put anything beside it.
 
     It is written in the work area and moved into place by one rename, on an object store object by object with
     its own metadata last, and sealed; after an error, a full disk or Ctrl-C nothing of it is left and the store
@@ -262,7 +266,7 @@ def staged(store_path: str | Place, destination: str) -> Iterator[zarr.Group]:
     """
     root = as_place(store_path)
     target = root / destination
-    taken = StoreError(f"{store_path} already holds '{destination}'; remove it or choose another name.")
+    taken = StoreError(f"{store_path} already holds '{destination}'; choose another name.")
     if stands(target):
         raise taken
     kind, _, name = destination.rpartition("/")
@@ -279,6 +283,8 @@ def staged(store_path: str | Place, destination: str) -> Iterator[zarr.Group]:
             with recording(root, kind, name, names):
                 if stands(target):
                     raise taken
+                if last is not None:
+                    last()
                 rmtree(target)  # what a kill left of a move
                 partial.rename(target)
     except BaseException:

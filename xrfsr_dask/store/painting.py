@@ -23,7 +23,7 @@ from xrfsr_dask.store.arrays import (
     write_coordinate,
 )
 from xrfsr_dask.store.contents import half_moved, lost
-from xrfsr_dask.store.metadata import CHECKSUM, seal
+from xrfsr_dask.store.metadata import CHECKSUM, NAME, seal
 from xrfsr_dask.store.patches import Patch, open_patch
 from xrfsr_dask.store.places import Place, as_place, folders, has_room, leads_out
 
@@ -125,6 +125,10 @@ def create_painting(
         raise OptionError(f"the photograph's width must be more than 0 mm (1e-6 to 1e6 mm), got {width_mm}.")
     if target.exists() or target.is_symlink():
         raise StoreError(f"{path} already exists; choose another name or remove it.")
+    if (inside := next((p for p in target.parents if (p / NAME).is_file()), None)) is not None:
+        raise StoreError(
+            f"{path}: {inside} is a store already, and none may lie inside it; choose another place."
+        )
     if not has_room(target.parent):
         raise StoreError(f"{path}: the folder {target.parent} does not exist; create it first.")
     with partial_of(target) as partial:

@@ -92,7 +92,7 @@ def choose_tile(
 
 
 def megabytes(n_bytes: float) -> str:
-    """Bytes in words: ``512 MB``, ``1.5 GB``."""
+    """Bytes in words: ``900 kB``, ``512 MB``, ``1.5 GB``."""
     if n_bytes >= 1e9:
         return f"{n_bytes / 1e9:.1f} GB"
-    return f"{n_bytes / 1e6:.0f} MB"
+    return f"{n_bytes / 1e6:.0f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.0f} kB"

@@ -14,11 +14,9 @@ from xrfsr_dask.kernels.sampling import Footprints
 from xrfsr_dask.solver.joint import model
 from xrfsr_dask.solver.joint.model import Field
 from xrfsr_dask.solver.joint.scan import Near, Scan
-from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.solver.run import Plan, edge_margin_px
 from xrfsr_dask.store.arrays import read_finite
 from xrfsr_dask.tiling.grid import Rect
-
-_SHARP_MARGIN = 5  # steps around a block in which its edges are sought
 
 
 def neighbours(plan: Plan, scan: Scan, found: Sequence[Near], field: Field | None) -> Neighbours | None:
@@ -83,7 +81,7 @@ def _sharp(
     plan: Plan, scan: Scan, field: Field, near: Sequence[Near], spots: Neighbours, block: Rect
 ) -> Picture:
     """Departures from the global map with edges (J3), sought on the block and around it."""
-    area = block.grown(round(_SHARP_MARGIN * scan.step_px), plan.painting.shape)
+    area = block.grown(edge_margin_px(scan.step_px), plan.painting.shape)
     places, features = pixels_of(plan, scan, area)
     smooth = krige_blind(spots, field.prior, places)
     unit = np.sqrt(spots.variance.mean(axis=0))
