@@ -78,7 +78,7 @@ def test_many_atoms_are_seen_block_by_block_with_the_same_bits(tmp_path):
     array = open_generation(plan, 0)
     array[:] = rng.random(array.shape, dtype="f4")
     chunk = plan.chunks()[0]
-    assert len(plan.spot_blocks(chunk)) > 1
+    assert len(plan.spot_blocks(chunk, plan.atoms)) > 1
     window = chunk_window(plan, chunk)
     np.testing.assert_array_equal(seen_abundances(plan, 0, chunk), window.downsample(array[window.slices]))
 

@@ -114,7 +114,7 @@ def seen_abundances(plan: Plan, generation: int, chunk: Chunk) -> np.ndarray:
     """S A of one chunk of spots, float32 (n_spot, atoms), without the gain; block by block of spots."""
     array, patch = open_generation(plan, generation), plan.painting.patch(chunk.patch)
     SA = np.empty((*chunk.spots.shape, plan.atoms), np.float32)
-    for block in plan.spot_blocks(chunk):
+    for block in plan.spot_blocks(chunk, plan.atoms):
         window = spot_window(plan.painting, patch, *block.slices)
         part = window.downsample(read_finite(array, window.slices))
         SA[block.within((chunk.spots.y0, chunk.spots.x0))] = part.reshape(*block.shape, plan.atoms)

@@ -34,6 +34,8 @@ VERSIONS = ("xrfsr_dask", "numpy", "numba", "zarr", "dask")
 """Packages whose versions are kept with every run and result."""
 
 _SEEN_BYTES = 64 * 2**20  # of abundances that a task on spots reads at a time
+COLOUR_DEPTH = 5 * CENTRES
+"""float32 a pixel while its colour is described: likeness to every centre, on its way and done."""
 NEAR_SPOTS = 900
 """Spots that may speak about one block of `joint`, where patches overlap."""
 
@@ -162,14 +164,14 @@ class Plan:
         n_channel = self.painting.patches[0].shape[2]
         return 4 * min(self.options.start_spots, self._spots) * (3 * n_channel + 8 * self.options.atoms)
 
-    def spot_blocks(self, chunk: Chunk) -> list[Rect]:
-        """A chunk of spots in squares whose abundances below them are at most `_SEEN_BYTES`, if that can be."""
-        side = self._block_side(self.painting.patch(chunk.patch))
-        return cells_of(chunk.spots, side)
+    def spot_blocks(self, chunk: Chunk, depth: int) -> list[Rect]:
+        """A chunk of spots in squares below which `depth` float32 a pixel are at most `_SEEN_BYTES`, if that
+        can be."""
+        return cells_of(chunk.spots, self._block_side(self.painting.patch(chunk.patch), depth))
 
-    def _block_side(self, patch: Patch) -> int:
+    def _block_side(self, patch: Patch, depth: int) -> int:
         windows, side = self.beam(patch).windows().reshape(*patch.shape[:2], 4), CHUNK_SPOTS
-        while side > 1 and 4 * self.atoms * _reach(windows, side) > _SEEN_BYTES:
+        while side > 1 and 4 * depth * _reach(windows, side) > _SEEN_BYTES:
             side //= 2
         return side
 
@@ -207,7 +209,9 @@ class Plan:
         n_channel, most = self.painting.patches[0].shape[2], 0
         for patch in self.painting.patches:
             windows = self.beam(patch).windows().reshape(*patch.shape[:2], 4)
-            seen = 4 * self.atoms * _reach(windows, self._block_side(patch))
+            seen = 4 * self.atoms * _reach(windows, self._block_side(patch, self.atoms))
+            if self.options.method == "joint":
+                seen = max(seen, 4 * COLOUR_DEPTH * _reach(windows, self._block_side(patch, COLOUR_DEPTH)))
             photograph = 20 * self.painting.n_band * _reach(windows, CHUNK_SPOTS)
             most = max(most, seen + bytes_in_hand(4 * self.cell**2 * self.atoms), photograph)
         return least_bytes(n_channel, self.atoms) + most

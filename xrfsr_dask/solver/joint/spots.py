@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from xrfsr_dask.beams import spot_window
 from xrfsr_dask.kernels.dictionary import spot_statistics
 from xrfsr_dask.kernels.poisson import count_sums
 from xrfsr_dask.kernels.spectral import pair_sums
 from xrfsr_dask.solver.joint import model
-from xrfsr_dask.solver.passes import chunk_window, scaled_counts, seen_abundances
-from xrfsr_dask.solver.run import Chunk, Plan
+from xrfsr_dask.solver.passes import scaled_counts, seen_abundances
+from xrfsr_dask.solver.run import COLOUR_DEPTH, Chunk, Plan
 from xrfsr_dask.solver.state import load_matrix
 from xrfsr_dask.store.arrays import read_finite
 from xrfsr_dask.tiling.sums import Sums, quantised
@@ -59,9 +60,11 @@ def describe_spots(plan: Plan, chunk: Chunk) -> dict[str, float]:
         variance = np.maximum(variance, np.maximum(_LEAST_VARIANCE * usual, 1e-12))
     else:
         variance = np.full(scores.shape, 1.0 / plan.gain(patch) ** 2, np.float32)
-    window = chunk_window(plan, chunk)
-    phi = colours.features(plan.painting.photograph(window.slices))
-    features = window.downsample(phi).reshape(*X.shape[:2], -1)
+    features = np.empty((*X.shape[:2], colours.n), np.float32)
+    for block in plan.spot_blocks(chunk, COLOUR_DEPTH):
+        window = spot_window(plan.painting, patch, *block.slices)
+        phi = window.downsample(colours.features(plan.painting.photograph(window.slices)))
+        features[block.within((chunk.spots.y0, chunk.spots.x0))] = phi.reshape(*block.shape, -1)
     for name, values in (("scores", scores), ("variance", variance), ("features", features)):
         model.open_spots(plan, name, chunk.patch)[chunk.spots.slices] = values
     return {
