@@ -12,7 +12,8 @@ from benchmarks.experiments.runs import judged, kept
 from benchmarks.experiments.scenes import painting
 from benchmarks.experiments.tables import SEEDS
 from xrfsr_dask.metrics import correlation
-from xrfsr_dask.result import best_line, line_weights
+from xrfsr_dask.result import best_line
+from xrfsr_dask.result.fitting import axis_for, fit_lines
 from xrfsr_dask.view import figures
 from xrfsr_dask.view.panels import Panel, displayed
 from xrfsr_dask.view.table import as_markdown
@@ -30,13 +31,17 @@ def layer_table(folder: Path, pictures: Path) -> str:
     return as_markdown(rows)
 
 
-def _weights(energy: np.ndarray) -> dict[str, np.ndarray]:
-    """Weights of all channels together, in which wood shows, and of a line of each element."""
-    out = {"all counts": np.ones(len(energy))}
+def _counts(energy: np.ndarray, usual: np.ndarray, endmembers: np.ndarray) -> dict[str, np.ndarray]:
+    """Per endmember: all its counts, in which wood shows, and those of a line of each element.
+
+    Lines are fitted together, as `ds.xrf.element` does; `usual` (n_channel,) is the mean spectrum.
+    """
+    fitted = fit_lines(endmembers, axis_for(usual, energy))
+    out = {"all counts": endmembers.sum(axis=1)}
     for element in ELEMENTS:
         line = best_line(energy, element)
         if line is not None:
-            out[f"{element} {line}"] = line_weights(energy, element, line)
+            out[f"{element} {line}"] = fitted.counts_of(element, line)
     return out
 
 
@@ -50,8 +55,12 @@ def _rows(seed: int, pictures: Path) -> list[dict[str, Any]]:
     hidden = ds.layer.values == "hidden"
     A, D = ds.abundance.values[..., hidden], ds.endmember.values[hidden]
     rows, panels = [], []
-    for name, weights in _weights(scene.energy_kev).items():
-        truth, found = scene.hidden_map(weights), A @ (D @ weights)
+    beneath = scene.truth.layer == 1
+    usual = ds.xrf.mean_spectrum().values
+    true = _counts(scene.energy_kev, usual, scene.truth.endmember[beneath])
+    ours = _counts(scene.energy_kev, usual, D)
+    for name, counts in ours.items():
+        truth, found = scene.truth.abundance[..., beneath] @ true[name], A @ counts
         if truth.std() < _LEAST:
             continue
         rows.append(
