@@ -213,7 +213,7 @@ def test_what_cannot_work_is_refused_and_the_store_left_alone(solved, tmp_path):
     refusal(path, lambda: plan(path), StoreError, "already holds a result 'r'")
     refusal(path, lambda: plan(path, name="../r"), OptionError, "cannot be the name of a result")
     refusal(path, lambda: plan(path, name="s", tile=70), TilingError, "70 px is not a whole number of 50-px")
-    refusal(path, lambda: plan(path, name="s", memory=1000), MemoryBudgetError, "the limit is 0 MB")
+    refusal(path, lambda: plan(path, name="s", memory=1000), MemoryBudgetError, "the limit is 1 kB")
     empty = tmp_path / "empty.zarr"
     create_painting(empty, small_truth()[2], width_mm=170.0)
     refusal(empty, lambda: plan(empty), StoreError, "holds no patch yet")
@@ -297,5 +297,5 @@ def test_the_plan_counts_the_start_and_the_shards(tmp_path):
     run = plan(path, options=SolveOptions(method="paper", atoms=200))
     assert run.task_bytes(50) >= 4 * 4 * 100**2 * 400  # shards shrink with the atoms: 100 px of 400
     assert max(shard.shape[0] for shard in run.shards()) == 100
-    with pytest.raises(MemoryBudgetError, match=r"the start needs 6\d MB .* the limit is 1 MB; raise --memory"):
+    with pytest.raises(MemoryBudgetError, match=r"the start needs 6\d MB .* the limit is 600 kB; raise --memory"):
         plan(path, memory=600_000)
