@@ -43,6 +43,15 @@ def test_fuse_keeps_to_its_memory_where_spots_are_wide(factor, spots):
     assert float(ds.cube.mean()) == pytest.approx(counts.mean(), rel=0.1)
 
 
+def test_few_spots_below_a_photograph_of_noise_keep_their_counts():
+    rng = np.random.default_rng(1)
+    counts = rng.poisson(5, (2, 3, 32)).astype("u2")
+    found = xs.fuse(counts, rng.integers(0, 255, (40, 60, 3)).astype("u1"), factor=20).cube.values
+    spots = found.reshape(2, 20, 3, 20, 32).mean(axis=(1, 3))
+    np.testing.assert_allclose(spots.sum(), counts.sum(), rtol=0.05)
+    assert (spots.mean(axis=(0, 1)) / np.maximum(counts.mean(axis=(0, 1)), 1)).max() < 1.3
+
+
 @pytest.mark.parametrize("light", [0, 128])
 def test_a_photograph_of_one_colour_says_nothing_and_does_no_harm(light):
     counts = np.random.default_rng(0).poisson(3.0, (6, 8, 24)).astype("u2")

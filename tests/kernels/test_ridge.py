@@ -40,6 +40,16 @@ def test_what_depends_on_colour_is_learned():
     assert np.square(F[:, :-1] @ g[:-1, 1]).mean() < 0.05
 
 
+def test_a_few_spots_or_more_colours_than_spots_teach_no_map_that_fits_them_all():
+    for n, m in ((12, 30), (60, 250)):
+        rng = np.random.default_rng(n)
+        F, Z = np.column_stack([rng.normal(size=(n, m)), np.ones(n)]), 1e3 * rng.normal(size=(n, 1))
+        g = ridge_by_evidence(sums_of(F, Z, np.eye(n)), [np.array([0])])
+        elsewhere = rng.normal(size=(1000, m)) @ g[:-1]
+        assert elsewhere.std() < (1e-9 if n < 30 else 1.0) * Z.std()
+        assert np.square(Z - F @ g).mean() > 0.2 * Z.var()
+
+
 def test_the_ridge_chosen_is_the_likeliest():
     """Brute force: the marginal density of the scores with the map integrated out, the scale of K known."""
     F, Z, K = problem(3.0, n=120, m=8)

@@ -297,5 +297,6 @@ def test_the_plan_counts_the_start_and_the_shards(tmp_path):
     run = plan(path, options=SolveOptions(method="paper", atoms=200))
     assert run.task_bytes(50) >= 4 * 4 * 100**2 * 400  # shards shrink with the atoms: 100 px of 400
     assert max(shard.shape[0] for shard in run.shards()) == 100
-    with pytest.raises(MemoryBudgetError, match=r"the start needs 6\d MB .* the limit is 600 kB; raise --memory"):
+    words = r"the start needs 6\d MB .* the limit is 600 kB; raise --memory"
+    with pytest.raises(MemoryBudgetError, match=words):
         plan(path, memory=600_000)

@@ -12,6 +12,8 @@ import numpy as np
 
 FOLD_RIDGES = (*(10.0 ** np.arange(-2.0, 6.01, 0.5)), np.inf)
 """Ridges tried on spots left out, in units of their weights."""
+_FREEDOM = 1 / 3  # degrees of freedom that a map may have, of the number of spots
+_FEW = 30  # spots: fewer teach no map
 _SINGULAR = 1e-12  # of the largest entry of the normal equations: a ridge below it is none
 _SHARES = (*(10.0 ** np.arange(-7.0, 2.01, 0.5)), np.inf)
 """Ridges tried by evidence, in the largest eigenvalue of the normal equations."""
@@ -66,7 +68,8 @@ def ridge_by_evidence(sums: MapSums, classes: Sequence[np.ndarray]) -> np.ndarra
 
     With the map's weights normal around nought, their number integrated out, and the scale of K free
     (Rasmussen and Williams 2006, section 2.7): ``-n/2 log Q(ridge) - 1/2 log |1 + N / ridge|``, where Q is what
-    the fit leaves of z^T K^-1 z. What is alike among neighbours anyway is no evidence for a colour.
+    the fit leaves of z^T K^-1 z. What is alike among neighbours anyway is no evidence for a colour. A map with
+    almost as many degrees of freedom as there are spots fits whatever there is, and is not taken.
 
     Parameters
     ----------
@@ -91,7 +94,10 @@ def ridge_by_evidence(sums: MapSums, classes: Sequence[np.ndarray]) -> np.ndarra
         left = np.stack([total - (turned / (values + ridge)[:, None]).sum(axis=0) for ridge in ridges])
         left = np.maximum(left, 1e-9 * np.maximum(total, 1e-30))
         volume = np.array([np.log1p(values / ridge).sum() for ridge in ridges])
-        best = (-0.5 * max(sums.n - 1, 1) * np.log(left) - 0.5 * volume[:, None]).argmax(axis=0)
+        likely = -0.5 * max(sums.n - 1, 1) * np.log(left) - 0.5 * volume[:, None]
+        freedom = np.array([(values / (values + ridge)).sum() for ridge in ridges])
+        likely[freedom > (_FREEDOM * sums.n if sums.n >= _FEW else 0.0)] = -np.inf
+        best = likely.argmax(axis=0)
         for i in np.unique(best):
             g[:, scores[best == i]] = ridged(N, R[:, best == i], ridges[i])
     return g
