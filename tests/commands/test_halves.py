@@ -1,6 +1,7 @@
 import numpy as np
 
-from xrfsr_dask.commands.halves import binned, split_counts
+from xrfsr_dask.commands.halves import EMBEDDED, binned, prepare, split_counts
+from xrfsr_dask.readers import Scan
 
 
 def test_the_halves_add_up_and_are_independent_poisson_counts():
@@ -22,3 +23,15 @@ def test_the_split_is_fixed_by_its_seed():
 def test_binning_adds_blocks():
     values = np.arange(24).reshape(4, 6)
     np.testing.assert_array_equal(binned(values, 2), [[14, 22, 30], [62, 70, 78]])
+
+
+def test_a_scan_read_some_rows_at_a_time_is_split_as_a_whole():
+    counts = np.random.default_rng(3).poisson(4.0, (75, 22, 6)).astype("f4")
+    scan = Scan(source="a", shape=counts.shape, dtype=counts.dtype, read=lambda y, x: counts[y, x],
+                energy_kev=np.arange(6) * 0.1, image=np.arange(75 * 22).reshape(75, 22))  # fmt: skip
+    for factor in (2, 7, 8, 20):
+        ny, nx = 75 // factor * factor, 22 // factor * factor
+        halves = prepare(scan, EMBEDDED, None, factor=factor, seed=5)
+        first, other = split_counts(counts[:ny, :nx].astype("u4"), seed=5)
+        np.testing.assert_array_equal(halves.reference, other)
+        np.testing.assert_array_equal(halves.low, binned(first, factor))

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import uniform_filter
 
-from xrfsr_dask.cluster import executor_for
-from xrfsr_dask.commands.judge import CUBIC, judge
+from xrfsr_dask.cluster import cores, executor_for
+from xrfsr_dask.commands.judge import CUBIC, comparing, judge
 from xrfsr_dask.commands.output import check_pictures, output_folder, report_in
 from xrfsr_dask.commands.pictures import photograph_panel, preview_step
 from xrfsr_dask.commands.solve import solve_painting
@@ -96,7 +96,7 @@ def _in_folder(
         _solved(path, replace(options, method=other), resources, bar)
     solved = _solved(path, options, resources, bar)
     bar.note("comparing with the truth")
-    with executor_for(resources) as executor:
+    with executor_for(comparing(open_painting(path), resources, cores())) as executor:
         tables = judge(path, [CUBIC, *methods], executor, bar)
     rows = table.metric_rows(tables)
     report = root / "report"

@@ -12,6 +12,8 @@ from xrfsr_dask.readers import Scan, linear_axis, read_photograph
 EMBEDDED = "embedded"
 """In place of a photograph: the image that the instrument recorded with the scan."""
 
+_ROWS = 32  # of a scan, read at once
+
 
 @dataclass(frozen=True)
 class Halves:
@@ -51,11 +53,10 @@ def prepare(
         energy = np.asarray(scan.energy_kev)
     else:
         raise InputError(f"{scan.source} holds no calibration; give --calibration OFFSET,GAIN or a .spx file.")
-    counts = np.concatenate([_whole_counts(scan, first, block) for first, block in scan.blocks()])[:ny, :nx]
-    mine, other = split_counts(counts, seed=seed)
+    low, reference = _halved(scan, (ny, nx), factor, seed)
     return Halves(
-        low=binned(mine, factor),
-        reference=other,
+        low=low,
+        reference=reference,
         image=image[:ny, :nx],
         transfer=transfer,
         energy_kev=energy,
@@ -82,6 +83,20 @@ def _image(scan: Scan, photo: str) -> tuple[np.ndarray, str, tuple[str, ...]]:
     return photograph.image, "srgb", tuple(photograph.notes)
 
 
+def _halved(scan: Scan, shape: tuple[int, int], factor: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """One half binned, the other as it is: read some rows at a time, so that only these two are ever held."""
+    (ny, nx), n_channel = shape, scan.shape[2]
+    low = np.empty((ny // factor, nx // factor, n_channel), np.float32)
+    type_ = np.uint32 if scan.dtype.kind == "f" or scan.dtype.itemsize > 2 else f"u{scan.dtype.itemsize}"
+    reference = np.empty((ny, nx, n_channel), type_)
+    for first, block in scan.blocks(factor * max(1, _ROWS // factor)):
+        counts = _whole_counts(scan, first, block)[: max(0, ny - first), :nx]
+        rows, bins = (slice(first // n, (first + len(counts)) // n) for n in (1, factor))
+        mine, reference[rows] = split_counts(counts, seed=seed, first_row=first)
+        low[bins] = binned(mine, factor)
+    return low, reference
+
+
 def _whole_counts(scan: Scan, first: int, block: np.ndarray) -> np.ndarray:
     """A block as unsigned counts; what cannot be split in halves is refused with its place."""
     fine = np.isfinite(block) & (block >= 0) & (block == np.rint(block))
@@ -94,7 +109,7 @@ def _whole_counts(scan: Scan, first: int, block: np.ndarray) -> np.ndarray:
     return block.astype(np.uint32 if block.size and block.max() > 65535 else np.uint16)
 
 
-def split_counts(counts: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split_counts(counts: np.ndarray, *, seed: int, first_row: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Binomial thinning: each count goes to one half or the other by a fair coin.
 
     Halves of Poisson counts are independent Poisson counts of half the mean, so noise of one is not in the
@@ -104,6 +119,8 @@ def split_counts(counts: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarr
     ----------
     counts : unsigned int array of shape (ny, nx, n_channel)
     seed : int
+    first_row : int
+        Row of the scan that the first row of `counts` is.
 
     Returns
     -------
@@ -111,7 +128,7 @@ def split_counts(counts: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarr
     """
     first = np.empty_like(counts)
     for row, values in enumerate(counts):
-        first[row] = np.random.default_rng([seed, row]).binomial(values, 0.5)
+        first[row] = np.random.default_rng([seed, first_row + row]).binomial(values, 0.5)
     return first, counts - first
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from xrfsr_dask.beams import centres_mm, within
 from xrfsr_dask.methods.cubic import cubic_region
 from xrfsr_dask.metrics import Sums, added, factor_sums, row_sums
+from xrfsr_dask.options import RunOptions
 from xrfsr_dask.progress import Progress, ticking
 from xrfsr_dask.result import TRUTH
 from xrfsr_dask.store import Painting, open_painting
@@ -20,7 +22,14 @@ from xrfsr_dask.tiling.grid import Rect, blocks
 
 CUBIC = "cubic"
 
-_TILE = 75  # px: two whole cubes of a tile are held at 4096 channels, 90 MB each
+_TILE = 50  # px
+_HELD = 12  # bytes per pixel and channel: the cubes that are compared, and their differences
+
+
+def comparing(painting: Painting, resources: RunOptions, most: int) -> RunOptions:
+    """Resources with as many tasks at once as the memory has room for, `most` or fewer; at least 1."""
+    task = _TILE**2 * len(painting.energy_kev) * _HELD
+    return replace(resources, workers=max(1, min(resources.workers or most, resources.memory // task)))
 
 
 def judge(
