@@ -178,10 +178,12 @@ class AddOptions:
                 value is None or (math.isfinite(value) and value > 0),
                 f"{field} must be more than 0, got {value}.",
             )
-        require(
-            self.step_mm is None or 1e-6 <= self.step_mm <= 1e6,
-            f"step_mm must lie between 1e-6 and 1e6 mm, got {self.step_mm}.",
-        )
+        for field, unit in (("step_mm", "mm"), ("dwell_s", "s")):
+            value = getattr(self, field)
+            require(
+                value is None or 1e-6 <= value <= 1e6,
+                f"{field} must lie between 1e-6 and 1e6 {unit}, got {value}.",
+            )
         require(
             self.footprint in ("box", "gaussian"),
             f"footprint must be 'box' or 'gaussian', got '{self.footprint}'.",

@@ -8,7 +8,7 @@ from PIL import Image
 
 from xrfsr_dask.commands import demo as module
 from xrfsr_dask.commands.demo import demo
-from xrfsr_dask.commands.judge import judge
+from xrfsr_dask.commands.judge import comparing, judge
 from xrfsr_dask.errors import InputError, StoreError
 from xrfsr_dask.metrics import row_sums
 from xrfsr_dask.options import BedroomOptions, RunOptions, SolveOptions
@@ -69,6 +69,21 @@ def test_a_large_photograph_is_made_smaller(tiny, tmp_path):
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     run(tmp_path / "d", photo=str(tmp_path / "photo.png"))
     assert open_result(tmp_path / "d" / "painting.zarr").abundance.shape[:2] == (120, 150)
+
+
+def test_a_demo_inside_a_store_is_refused_before_it_paints(tiny, tmp_path):
+    write_painting(tmp_path / "p.zarr", TINY)
+    for folder in ("p.zarr/demo", "p.zarr/patches/demo"):
+        with pytest.raises(StoreError, match=f"painting.zarr: {tmp_path / 'p.zarr'} is a store already"):
+            run(tmp_path / folder)
+        assert not (tmp_path / folder).exists()
+
+
+def test_as_many_tiles_are_judged_at_once_as_the_memory_has_room_for(tmp_path):
+    painting = write_painting(tmp_path / "p.zarr", TINY)  # 256 channels: 7.7 MB a tile
+    for memory, asked, most in ((512, None, 16), (50, None, 6), (50, 2, 2), (1, None, 1)):
+        resources = RunOptions(memory=memory * 10**6, workers=asked)
+        assert comparing(painting, resources, 16).workers == most
 
 
 def test_judging_by_tiles_is_judging_the_whole(tmp_path):

@@ -18,6 +18,7 @@ from xrfsr_dask.phantom.room import paint_room
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.store import Painting, PatchSpec, add_patch, create_painting, open_painting
 from xrfsr_dask.store.arrays import new_array, open_array, open_group, partial_of, staged
+from xrfsr_dask.store.painting import refuse_inside
 from xrfsr_dask.store.patches import CHUNK_SPOTS, Patch
 from xrfsr_dask.store.results import TRUTH, new_result, shard_of
 
@@ -56,6 +57,7 @@ def write_painting(
         raise StoreError(f"{path} already exists; choose another name or remove it.")
     if not target.parent.is_dir():
         raise StoreError(f"{path}: the folder {target.parent} does not exist; create it first.")
+    refuse_inside(path)
     scene = PaintedScene(paint_room(options.shape, options.seed) if photo is None else photo, options)
     with partial_of(target) as partial:
         _write_all(partial, scene, "procedural room" if photo is None else "given photograph", bar)

@@ -29,7 +29,7 @@ Pieces = Iterable[tuple[int | tuple[int, int], np.ndarray]]
 """(first row, or first row and column) -> counts; see `add_patch`."""
 
 _LEAST_STEP_PX = 0.5  # where spots are finer than pixels there is nothing to super-resolve
-_LEAST_GAIN, _MOST_GAIN = 1e-6, 1e6
+_LEAST_GAIN, _MOST_GAIN = 1e-3, 1e3
 _AXES_AGREE = 0.1  # of a channel: what two patches' energies may differ by, anywhere
 _LEAST, _MOST = 1e-30, 1e30  # of the largest count: its inverse and its square sums must be numbers too
 

@@ -88,6 +88,15 @@ class Painting:
         return linear_light(read(image, ... if region is None else region), self.transfer)
 
 
+def refuse_inside(path: str | Place) -> None:
+    """`StoreError` where a store would lie inside another."""
+    stores = [folder for folder in absolute(path).parents if (folder / NAME).is_file()]
+    if stores:
+        raise StoreError(
+            f"{path}: {stores[-1]} is a store already, and none may lie inside it; choose another place."
+        )
+
+
 def create_painting(
     path: str | Place, image: np.ndarray, *, width_mm: float, transfer: str = "srgb", source: str = ""
 ) -> Painting:
@@ -125,10 +134,7 @@ def create_painting(
         raise OptionError(f"the photograph's width must be more than 0 mm (1e-6 to 1e6 mm), got {width_mm}.")
     if target.exists() or target.is_symlink():
         raise StoreError(f"{path} already exists; choose another name or remove it.")
-    if (inside := next((p for p in target.parents if (p / NAME).is_file()), None)) is not None:
-        raise StoreError(
-            f"{path}: {inside} is a store already, and none may lie inside it; choose another place."
-        )
+    refuse_inside(path)
     if not has_room(target.parent):
         raise StoreError(f"{path}: the folder {target.parent} does not exist; create it first.")
     with partial_of(target) as partial:
