@@ -186,7 +186,7 @@ def test_tasks_of_a_pass_are_its_tiles_and_nothing_grows_with_the_iterations(tmp
             name: (many[name] - few[name]) / 5
             for name in ("advance_tile", "sum_tile", "sum_spots", "project_counts", "merge")
         }
-        passes = len(plan.visits)
+        passes = len(plan.visits())
         assert each["advance_tile"] <= 1.2 * tiles * passes
         assert each["sum_tile"] <= 1.2 * tiles
         assert each["sum_spots"] + each["project_counts"] <= 1.2 * 2 * chunks

@@ -94,9 +94,7 @@ def project(plan: Plan, state: State, executor: Executor, progress: Progress) ->
 
 def update_abundances(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
     """All abundance steps (15) of one iteration, a few in each visit to the tiles."""
-    for number, steps in enumerate(plan.visits):
-        if state.passes > 1 + number:
-            continue
+    for steps in plan.visits(done=state.passes - 1):
         visit(
             plan,
             state.generation + 1,
@@ -105,7 +103,7 @@ def update_abundances(plan: Plan, state: State, executor: Executor, progress: Pr
             progress,
             origin=f"gen-{state.generation} dictionary-{state.dictionary} steps-{steps} tile-{plan.tile}",
         )
-        state = states.save(plan, state.moved(passes=state.passes + 1, generation=state.generation + 1))
+        state = states.save(plan, state.moved(passes=state.passes + steps, generation=state.generation + 1))
     return state
 
 
@@ -152,8 +150,9 @@ def task_count(plan: Plan, state: State | None = None) -> int:
         return joint.task_count(plan, state)
     tiles, chunks, shards = len(plan.tiles()), len(plan.chunks()), len(plan.shards())
     project = chunks if plan.n_hidden else 0
-    each = project + chunks + tiles * (len(plan.visits) + 1)
+    each = project + chunks + tiles * (len(plan.visits()) + 1)
     if state is None:
         return tiles + chunks + plan.options.iterations * each + shards + chunks
-    done = project * (state.passes > 0) + tiles * max(0, state.passes - 1)
+    ahead = len(plan.visits(done=max(0, state.passes - 1)))
+    done = project * (state.passes > 0) + tiles * (len(plan.visits()) - ahead)
     return (plan.options.iterations - state.iteration) * each - done + shards + chunks

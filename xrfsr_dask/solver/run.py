@@ -27,8 +27,8 @@ from xrfsr_dask.store.results import TRUTH, shard_of
 from xrfsr_dask.tiling.budget import KERNELS, choose_tile, megabytes
 from xrfsr_dask.tiling.grid import Rect, blocks, cell_for, cells_of, plan_tiles
 
-STEPS_PER_VISIT = 5
-"""Abundance steps taken at most while a tile is in memory; more would widen the halo for little."""
+_MOST_STEPS = 20  # while a tile is in memory
+_DISK_STEPS = 2.5  # reading and writing a tile takes as long as so many steps
 
 VERSIONS = ("xrfsr_dask", "numpy", "numba", "zarr", "dask")
 """Packages whose versions are kept with every run and result."""
@@ -123,11 +123,11 @@ class Plan:
         """Px the smoothness term looks aside in one step."""
         return SMOOTHNESS_MARGIN if self.options.smoothness > 0 and self.n_hidden else 0
 
-    @property
-    def visits(self) -> list[int]:
-        """Abundance steps of each visit to the tiles in one iteration."""
-        whole, rest = divmod(self.options.steps, STEPS_PER_VISIT)
-        return [STEPS_PER_VISIT] * whole + [rest] * (rest > 0)
+    def visits(self, done: int = 0) -> list[int]:
+        """Abundance steps of each visit to the tiles in one iteration of which `done` steps are made."""
+        left = self.options.steps - done
+        number = -(-left // self._steps_at_once(self.tile, self._windows()))
+        return [left // number + (i < left % number) for i in range(number)]
 
     def beam(self, patch: Patch) -> Beam:
         """Sampling operator of a patch."""
@@ -151,7 +151,7 @@ class Plan:
 
     def task_bytes(self, tile: int) -> int:
         """Bytes the largest task of the run needs with tiles of that side, px."""
-        windows = [self.beam(patch).windows() for patch in self.painting.patches]
+        windows = self._windows()
         shard = 4 * min(shard_of(self.cell, self.atoms), max(self.painting.shape)) ** 2 * self.atoms
         if self.options.method == "joint":
             whole = self._block_bytes() + 4 * self.atoms * tile**2
@@ -175,6 +175,17 @@ class Plan:
             side //= 2
         return side
 
+    def _windows(self) -> list[np.ndarray]:
+        return [self.beam(patch).windows() for patch in self.painting.patches]
+
+    def _steps_at_once(self, side: int, windows: list[np.ndarray]) -> int:
+        """Steps a tile makes in one visit at the least cost: few read and write often, many compute a wide
+        halo."""
+        spots = [(w[:, 1::2] - w[:, ::2]).max() for w in windows if len(w)] if self.n_hidden else []
+        halo = max(spots, default=0) + self.margin  # px a step
+        k = np.arange(1, _MOST_STEPS + 1)
+        return int(k[((1 + k * halo / side) ** 2 + _DISK_STEPS / k).argmin()])
+
     def _tile_bytes(self, windows: list[np.ndarray], side: int) -> int:
         """Two states with their halo, what is written, the photograph, the spots, chunks on their way."""
         ny, nx = self.painting.shape
@@ -182,7 +193,11 @@ class Plan:
         core = (y, min(ny, y + side), x, min(nx, x + side))
         seen = windows if self.n_hidden else []
         y0, y1, x0, x1 = needed_bounds(
-            core, seen, steps=max(self.visits), margin=self.margin, shape=self.painting.shape
+            core,
+            seen,
+            steps=min(self.options.steps, self._steps_at_once(side, windows)),
+            margin=self.margin,
+            shape=self.painting.shape,
         )[-1]
         state, photo = 4 * self.atoms, 12 * self.painting.n_band
         spots = sum(map(len, seen)) * (12 * self.atoms + 600) // (ny * nx) + 1

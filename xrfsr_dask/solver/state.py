@@ -33,7 +33,7 @@ from xrfsr_dask.store.metadata import n_stored, seal
 from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
 from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, RECEIPTS, RUN, has_started
 
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class State:
     iteration: int = 0
     """Outer iterations finished."""
     passes: int = 0
-    """Passes of the current iteration finished: first the counts, then each visit."""
+    """How far the current iteration is: one for the counts, and one for each abundance step."""
     generation: int = 0
     """Number of the newest whole generation of abundances."""
     dictionary: int = 0
@@ -249,7 +249,12 @@ def load(plan: Plan, fingerprint: dict[str, Any]) -> State | None:
     if not has_started(plan.base):
         return None
     try:
-        before = read_record(plan.base / RUN)["fingerprint"]
+        told = read_record(plan.base / RUN)
+        if told["version"] != _VERSION:
+            raise ResumeError(
+                f"run '{plan.name}' was begun by another version of xrfsr_dask; begin again with --restart."
+            )
+        before = told["fingerprint"]
         _refuse_changes(plan, before, json.loads(json.dumps(fingerprint)))
         return State(**read_record(plan.base / CHECKPOINT)["state"])
     except (DamagedStoreError, KeyError, TypeError) as error:
