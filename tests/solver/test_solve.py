@@ -300,3 +300,18 @@ def test_the_plan_counts_the_start_and_the_shards(tmp_path):
     words = r"the start needs 6\d MB .* the limit is 600 kB; raise --memory"
     with pytest.raises(MemoryBudgetError, match=words):
         plan(path, memory=600_000)
+
+
+def test_a_tile_makes_more_steps_in_a_visit_the_less_its_halo_costs(tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path)
+    most = {}
+    for method in ("paper", "baseline2"):
+        for tile in (50, 200, 5000):
+            options = SolveOptions(method=method, atoms=6, steps=12)
+            run = plan(path, options=options, tile=tile, memory=10**11)
+            for done in range(13):
+                assert sum(run.visits(done)) == 12 - done
+            most[method, tile] = max(run.visits())
+    assert most["paper", 50] < most["paper", 200] < most["paper", 5000] == 12
+    assert most["baseline2", 50] == 12  # the counts have no say: no spot is looked at, there is no halo
