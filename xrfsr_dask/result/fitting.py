@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -53,6 +54,16 @@ class Axis:
     """float64 (m, n_channel): what backgrounds are non-negative mixtures of, as `background.varied`."""
     lowest_kev: float
     """Where the first line begins: below lie zero peak and noise."""
+
+    @cached_property
+    def drawn(self) -> np.ndarray:
+        """All that is fitted: shapes, then backgrounds, float64 (n_shell + m, n_channel)."""
+        return np.concatenate([self.shapes, self.backgrounds])
+
+    @cached_property
+    def in_cores(self) -> np.ndarray:
+        """1 in the cores, 0 elsewhere, float64 (n_channel, n_shell): spectra times this are counts in cores."""
+        return self.cores.T.astype(float)
 
 
 @dataclass(frozen=True)
@@ -139,16 +150,17 @@ def fit_lines(spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np
     """
     spectra = np.maximum(np.asarray(spectra, float), 0.0)
     spots = np.broadcast_to(np.asarray(exposure, float), len(spectra))
-    photons, error = np.zeros((2, len(spectra), len(axis.shells)))
-    background = np.zeros_like(spectra)
-    every = np.ones(len(axis.shells), bool)
+    n_shell = len(axis.shells)
+    found = np.zeros((len(spectra), len(axis.drawn)))
+    error = np.zeros((len(spectra), n_shell))
+    counts, beneath = spectra @ axis.in_cores, axis.backgrounds @ axis.in_cores
     for i, s in enumerate(spectra):
         system = _system(s, axis)
-        first, beneath = _solved(system, axis, every)
-        limit = _errors(first, s, beneath, axis, spots[i]) * (CERTAIN if np.isfinite(spots[i]) else 1.0)
-        photons[i], background[i] = _solved(system, axis, _supported(first >= limit, axis.shells))
-        error[i] = _errors(photons[i], s, background[i], axis, spots[i])
-    return LineFit(axis, photons, background, error)
+        first = _solved(system, np.ones(n_shell, bool))
+        limit = _errors(first, counts[i], beneath, axis, spots[i]) * (CERTAIN if np.isfinite(spots[i]) else 1.0)
+        found[i] = _solved(system, _supported(first[:n_shell] >= limit, axis.shells))
+        error[i] = _errors(found[i], counts[i], beneath, axis, spots[i])
+    return LineFit(axis, found[:, :n_shell], found[:, n_shell:] @ axis.backgrounds, error)
 
 
 def weights_of(spectrum: np.ndarray, axis: Axis) -> np.ndarray:
@@ -159,20 +171,18 @@ def weights_of(spectrum: np.ndarray, axis: Axis) -> np.ndarray:
 
 def _system(spectrum: np.ndarray, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
     """Gram (k, k) of shells and backgrounds, and their products (k,) with a spectrum, in its weights."""
-    drawn = np.concatenate([axis.shapes, axis.backgrounds])
-    weighted = drawn * weights_of(spectrum, axis)
-    return weighted @ drawn.T, weighted @ spectrum
+    root = np.sqrt(weights_of(spectrum, axis))
+    weighted = axis.drawn * root
+    return weighted @ weighted.T, weighted @ (spectrum * root)  # one matrix twice: BLAS takes half of it
 
 
-def _solved(
-    system: tuple[np.ndarray, np.ndarray], axis: Axis, kept: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Photons (n_shell,) of the shells that are kept, and the background (n_channel,)."""
+def _solved(system: tuple[np.ndarray, np.ndarray], kept: np.ndarray) -> np.ndarray:
+    """Photons (n_shell,) of the shells that are kept, then the shares (m,) of the backgrounds."""
     G, c = system
-    at = np.flatnonzero(np.append(kept, np.ones(len(axis.backgrounds), bool)))
+    at = np.flatnonzero(np.append(kept, np.ones(len(c) - len(kept), bool)))
     found = np.zeros(len(c))
     found[at] = nonnegative(G[np.ix_(at, at)], c[at])
-    return found[: len(kept)], found[len(kept) :] @ axis.backgrounds
+    return found
 
 
 def nonnegative(G: np.ndarray, c: np.ndarray) -> np.ndarray:
@@ -187,20 +197,27 @@ def nonnegative(G: np.ndarray, c: np.ndarray) -> np.ndarray:
 
 def _left(spectrum: np.ndarray, axis: Axis) -> float:
     """Weighted squares that a fit leaves."""
-    photons, background = _solved(_system(spectrum, axis), axis, np.ones(len(axis.shells), bool))
-    return float(np.square(spectrum - background - photons @ axis.shapes) @ weights_of(spectrum, axis))
+    found = _solved(_system(spectrum, axis), np.ones(len(axis.shells), bool))
+    return float(np.square(spectrum - found @ axis.drawn) @ weights_of(spectrum, axis))
 
 
-def _errors(
-    photons: np.ndarray, spectrum: np.ndarray, background: np.ndarray, axis: Axis, spots: float
-) -> np.ndarray:
-    """Standard error of each shell's photons, from what else lies in the core of its main line."""
-    own = np.diag(axis.shares)
+def _errors(found: np.ndarray, counts: np.ndarray, beneath: np.ndarray, axis: Axis, spots: float) -> np.ndarray:
+    """Standard error of each shell's photons, from what else lies in the core of its main line.
+
+    Parameters
+    ----------
+    found : float64 array of shape (n_shell + m,)
+        As `_solved` gives it.
+    counts : float64 array of shape (n_shell,)
+        Of the spectrum, in the cores.
+    beneath : float64 array of shape (m, n_shell)
+        Of each background, in the cores.
+    """
+    photons, own = found[: len(axis.shells)], np.diag(axis.shares)
     others = photons @ axis.shares - photons * own
-    beneath = axis.cores @ background
-    counts = axis.cores @ spectrum
     tails = TAIL_ERROR * photons.sum()
-    square = (SHAPE_ERROR * others) ** 2 + (BACKGROUND_ERROR * beneath) ** 2 + tails**2
+    background = BACKGROUND_ERROR * (found[len(photons) :] @ beneath)
+    square = (SHAPE_ERROR * others) ** 2 + background**2 + tails**2
     if np.isfinite(spots):
         square = square + (counts + 1.0 / max(spots, 1e-9)) / max(spots, 1e-9)
     return np.asarray(np.sqrt(square) / np.maximum(own, 1e-12))
