@@ -99,7 +99,7 @@ def test_gaussian_values_may_be_negative_and_poisson_counts_may_not():
         ({"counts": np.zeros((0, 11, 4))}, InputError, r"real numbers, got float64 of shape \(0, 11, 4\)"),
         ({"counts": np.zeros((13, 11, 4), complex)}, InputError, "real numbers, got complex128"),
         ({"atoms": True}, OptionError, "atoms must be a whole number, got True"),
-        ({"smoothness": True}, OptionError, "smoothness must be >= 0, got True"),
+        ({"smoothness": True}, OptionError, "smoothness must be >= 0 and at most 1e6, got True"),
         ({"factor": True}, OptionError, "factor must be a whole number of at least 1, got True"),
         ({"workers": True}, OptionError, "workers must be at least 1, got True"),
         ({"memory": True}, OptionError, "memory must be a number of bytes"),

@@ -83,7 +83,7 @@ class SolveOptions:
         for name in ("smoothness", "sparsity", "tolerance"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            require(number and value >= 0, f"{name} must be >= 0, got {value}.")
+            require(number and 0 <= value <= 1e6, f"{name} must be >= 0 and at most 1e6, got {value}.")
         require(self.gamma > 1, f"gamma must be more than 1, got {self.gamma}.")
         for name in ("iterations", "steps", "dictionary_steps", "start_spots"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}.")

@@ -74,7 +74,7 @@ def test_a_large_photograph_is_made_smaller(tiny, tmp_path):
 def test_a_demo_inside_a_store_is_refused_before_it_paints(tiny, tmp_path):
     write_painting(tmp_path / "p.zarr", TINY)
     for folder in ("p.zarr/demo", "p.zarr/patches/demo"):
-        with pytest.raises(StoreError, match=f"painting.zarr: {tmp_path / 'p.zarr'} is a store already"):
+        with pytest.raises(StoreError, match=f"{folder}: {tmp_path / 'p.zarr'} is a store, and nothing else"):
             run(tmp_path / folder)
         assert not (tmp_path / folder).exists()
 
@@ -101,3 +101,11 @@ def test_judging_by_tiles_is_judging_the_whole(tmp_path):
     whole = row_sums(result.cube.values.reshape(-1, 256), truth.cube.values.reshape(-1, 256), labels).table()
     assert abs(whole[0]["pixels"] - measured) < 0.02 * measured
     assert tables["r"][0]["rmse"] == pytest.approx(whole[0]["rmse"], rel=0.05)
+
+
+def test_a_file_where_the_report_is_to_lie_is_refused_before_painting(tiny, tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "report").write_text("notes")
+    with pytest.raises(InputError, match="d/report is a file, where the report is to lie"):
+        run(tmp_path / "d")
+    assert [p.name for p in (tmp_path / "d").iterdir()] == ["report"]

@@ -6,7 +6,7 @@ from helpers import SHARED, small_truth
 from PIL import Image
 
 from xrfsr_dask.commands.evaluate import evaluate
-from xrfsr_dask.errors import InputError, MemoryBudgetError, OptionError
+from xrfsr_dask.errors import InputError, MemoryBudgetError, OptionError, XrfsrError
 from xrfsr_dask.options import EVALUATED, EvaluateOptions, RunOptions, SolveOptions
 
 QUICK = SolveOptions(atoms=8, iterations=4, prox="simplex")
@@ -78,7 +78,7 @@ def test_the_split_depends_on_the_seed_and_on_nothing_else(scan):
         ({"photo": "embedded"}, "holds no image on the scan's grid; give --photo FILE"),
         ({"photo": "other.png"}, "has 70 x 40 px, the scan .* 70 x 83 spots; one pixel per spot is needed"),
         ({"factor": 90}, "fewer than a factor of 90"),
-        ({"elements": ("Xx",)}, "'Xx' has no line with room for its background between 0.000 and 4.760 keV"),
+        ({"elements": ("Xx",)}, "'Xx' is no chemical element"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused(scan, change, words):
@@ -113,3 +113,18 @@ def test_a_real_map_is_evaluated_with_its_own_image(tmp_path):
         resources=RunOptions(workers=2),
     )
     assert all(row["paper"] > 0.5 for row in found["correlation"])
+
+
+@pytest.mark.parametrize(
+    ("resources", "changes", "words"),
+    [
+        (RunOptions(tile=7), {}, "7"),
+        (RunOptions(scheduler="tcp://127.0.0.1:1"), {"methods": ("cubic",)}, "no Dask scheduler answers"),
+        (None, {"elements": ("Xx",)}, "'Xx' is no chemical element"),
+    ],
+)
+def test_what_is_asked_for_is_checked_before_the_counts_are_read(scan, monkeypatch, resources, changes, words):
+    monkeypatch.setattr("xrfsr_dask.commands.evaluate.prepare", lambda *_, **__: pytest.fail("read"))
+    with pytest.raises(XrfsrError, match=words):
+        run(scan, resources=resources, **changes)
+    assert not (scan / "out").exists()

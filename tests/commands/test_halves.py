@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
 from xrfsr_dask.commands.halves import EMBEDDED, binned, prepare, split_counts
+from xrfsr_dask.errors import InputError
 from xrfsr_dask.readers import Scan
 
 
@@ -35,3 +37,24 @@ def test_a_scan_read_some_rows_at_a_time_is_split_as_a_whole():
         first, other = split_counts(counts[:ny, :nx].astype("u4"), seed=5)
         np.testing.assert_array_equal(halves.reference, other)
         np.testing.assert_array_equal(halves.low, binned(first, factor))
+
+
+@pytest.mark.parametrize(
+    ("counts", "energy", "words"),
+    [
+        (
+            np.full((4, 4, 3), 2**32 + 3, "u8"),
+            np.arange(3),
+            "row 0, column 0, channel 0 is 4294967299; only whole",
+        ),
+        (np.full((4, 4, 3), 1e300), np.arange(3), r"is 1e\+300; only whole counts from 0 to 4294967295"),
+        (np.zeros((4, 4, 3), "u2"), np.arange(3), "all counts are 0"),
+        (np.ones((4, 4, 3), "u2"), np.arange(3)[::-1], "energy axis does not rise over its 3 channels"),
+        (np.ones((4, 4, 3), "u2"), np.full(3, np.nan), "energy axis does not rise"),
+    ],
+)
+def test_counts_and_axes_that_cannot_be_compared_are_refused(counts, energy, words):
+    scan = Scan(source="a", shape=counts.shape, dtype=counts.dtype, read=lambda y, x: counts[y, x],
+                energy_kev=energy.astype(float), image=np.arange(16).reshape(4, 4))  # fmt: skip
+    with pytest.raises(InputError, match=words):
+        prepare(scan, EMBEDDED, None, factor=2, seed=0)

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from helpers import tree_bytes
 
 from xrfsr_dask.commands.output import output_folder, report_in
-from xrfsr_dask.errors import InputError
+from xrfsr_dask.errors import InputError, StoreError
+from xrfsr_dask.store import create_painting
 
 
 def test_folders_that_were_made_go_again_when_nothing_came_into_them(tmp_path):
@@ -106,3 +108,15 @@ def test_what_a_report_needs_is_missed_before_any_work(tmp_path, command, code, 
     assert sentence in run.stderr
     assert "none.npy" not in run.stderr  # a scan that is not there was not looked for yet
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_written_into_a_store(tmp_path):
+    create_painting(tmp_path / "p.zarr", np.zeros((4, 4, 3), "u1"), width_mm=4.0)
+    before = tree_bytes(tmp_path)
+    for inside in ("", "out", "patches/x"):
+        with (
+            pytest.raises(StoreError, match=r"p.zarr is a store, and nothing else may lie inside it"),
+            output_folder(tmp_path / "p.zarr" / inside),
+        ):
+            pass
+    assert tree_bytes(tmp_path) == before

@@ -1,5 +1,7 @@
 """HDF5 and NeXus cubes: found by path, axes by name, read by rows."""
 
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -170,3 +172,32 @@ def test_a_chunk_that_cannot_be_decompressed_names_the_rows(path):
     np.testing.assert_array_equal(scan.read(slice(0, 2), slice(None)), CUBE[:2])
     with pytest.raises(InputError, match=r"scan\.h5:/c, rows 2 to 4, cannot be read"):
         scan.read(slice(2, 4), slice(None))
+
+
+def test_what_a_file_does_not_hold_is_told_or_refused(path):
+    with h5py.File(path, "w") as file:
+        cut = file.create_dataset("counts", CUBE.shape, "u2", chunks=(2, 5, 9))
+        cut[:2] = CUBE[:2]
+    assert open_scan(path).notes == ("2 of 3 blocks of /counts were never written; they count as zeros",)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("counts", CUBE.shape, "u2")
+    assert open_scan(path).notes == ("1 of 1 blocks of /counts were never written; they count as zeros",)
+    layout = h5py.VirtualLayout(CUBE.shape, "u2")
+    for i, name in enumerate(("a.h5", "b.h5")):
+        with h5py.File(path.with_name(name), "w") as file:
+            file["part"] = CUBE[3 * i : 3 * i + 3]
+        layout[3 * i : 3 * i + 3] = h5py.VirtualSource(name, "part", (3, *CUBE.shape[1:]))
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("counts", layout)
+    assert open_scan(path).notes == ()
+    np.testing.assert_array_equal(whole(open_scan(path)), CUBE)
+    path.with_name("b.h5").unlink()
+    with pytest.raises(InputError, match=r"takes counts from b.h5, which is missing"):
+        open_scan(path)
+
+
+def test_a_pipe_is_no_scan(tmp_path):
+    for suffix in (".npy", ".h5", ".hspy", ".rpl"):
+        os.mkfifo(tmp_path / f"scan{suffix}")
+        with pytest.raises(InputError, match="is a pipe or a device; a file is needed"):
+            open_scan(tmp_path / f"scan{suffix}")

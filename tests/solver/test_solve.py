@@ -159,8 +159,10 @@ def test_other_options_on_resume_are_refused_by_name(tmp_path):
     path = tmp_path / "p.zarr"
     interrupted(path)
     other = SolveOptions(method="paper", atoms=6, iterations=3, steps=7, tolerance=0, smoothness=0.3)
+    before = sorted(path.rglob("*"))
     with pytest.raises(ResumeError, match=r"smoothness was 0.1, now 0.3.*--restart"):
         solve(plan(path, options=other), LocalExecutor(1))
+    assert sorted(path.rglob("*")) == before  # not even an empty folder
 
 
 def test_a_patch_added_since_is_named_on_resume(tmp_path):
@@ -223,8 +225,9 @@ def test_what_cannot_work_is_refused_and_the_store_left_alone(solved, tmp_path):
     ("change", "words"),
     [
         ({"atoms": 0}, "atoms must lie between 1 and 1000, got 0"),
-        ({"smoothness": -1.0}, "smoothness must be >= 0, got -1.0"),
-        ({"smoothness": float("nan")}, "smoothness must be >= 0, got nan"),
+        ({"smoothness": -1.0}, "smoothness must be >= 0 and at most 1e6, got -1.0"),
+        ({"smoothness": float("nan")}, "smoothness must be >= 0 and at most 1e6, got nan"),
+        ({"smoothness": 1e300}, r"smoothness must be >= 0 and at most 1e6, got 1e\+300"),
         ({"gamma": 1.0}, "gamma must be more than 1"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"method": "magic"}, "unknown method 'magic'; choose one of: joint, paper, baseline1"),

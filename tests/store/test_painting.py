@@ -267,7 +267,7 @@ def test_photographs_that_cannot_be_used_are_refused(tmp_path, image, words):
 def test_no_store_is_made_inside_another(store):
     before = tree_bytes(store)
     for place in (store / "inside.zarr", store / "patches" / "p09"):
-        with pytest.raises(StoreError, match=f"{store} is a store already, and none may lie inside it"):
+        with pytest.raises(StoreError, match=f"{store} is a store, and nothing else may lie inside it"):
             create_painting(place, PHOTO, width_mm=90.0)
     assert tree_bytes(store) == before
 

@@ -89,11 +89,18 @@ def _run(words: Sequence[str]) -> int:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return _fail(f"{place}: not allowed to write or read here ({error.strerror}).")
         return _fail(f"{place or type(error).__name__}: {error.strerror or error}; check the path.")
+    except MemoryError:
+        return _fail("this machine or its limits leave too little memory; give a smaller --memory or --tile.")
     except Exception as error:
         if interrupts.heard:  # within an import, which made something else of it
             return _fail(_interrupted(args, words))
         if DEBUG:
             raise
+        if "cannot cache function" in str(error):  # numba's, at the import of the kernels
+            return _fail(
+                "the compiled kernels cannot be kept: neither the package's folder nor one in HOME can be "
+                "written; set NUMBA_CACHE_DIR to a folder that can."
+            )
         found = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         return _fail(f"something unforeseen happened ({found}); please report it, with XRFSR_DEBUG=1 set.")
 

@@ -74,6 +74,8 @@ def demo(
     if size != "bedroom" and options.method != PAPER:
         methods.insert(0, PAPER)
     with output_folder(folder) as root:
+        if (root / "report").exists() and not (root / "report").is_dir():
+            raise InputError(f"{root / 'report'} is a file, where the report is to lie; move it away.")
         return _in_folder(root, scene, image, methods, options, resources, bar)
 
 

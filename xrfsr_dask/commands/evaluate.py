@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from xrfsr_dask.cluster import executor_for
 from xrfsr_dask.commands.fuse import solve_arrays
 from xrfsr_dask.commands.halves import Halves, binned, prepare
 from xrfsr_dask.commands.output import check_pictures, output_folder, report_in
@@ -22,9 +23,10 @@ from xrfsr_dask.methods.protocol import Scene
 from xrfsr_dask.metrics import WHOLE, added, correlation, row_sums
 from xrfsr_dask.options import EVALUATED, METHODS, EvaluateOptions, RunOptions, SolveOptions
 from xrfsr_dask.progress import Progress
-from xrfsr_dask.readers import open_scan, read_calibration
-from xrfsr_dask.result import best_line, line_weights
+from xrfsr_dask.readers import Scan, open_scan, read_calibration
+from xrfsr_dask.result import atomic_number, best_line, line_weights
 from xrfsr_dask.store.painting import linear_light
+from xrfsr_dask.tiling.grid import CELL, plan_tiles
 from xrfsr_dask.view import figures, table
 from xrfsr_dask.view.panels import Panel, displayed
 
@@ -87,6 +89,7 @@ def _in_folder(
     inside, calibration = about
     given = None if calibration is None else read_calibration(calibration)
     scan = open_scan(scan_path, inside=inside)
+    _check_asked(scan, options, resources)
     halves = prepare(scan, photo, given, factor=options.factor, seed=options.seed)
     lines = _lines(options.elements or scan.elements, halves.energy_kev, asked=bool(options.elements))
     names = EVALUATED if "all" in options.methods else options.methods
@@ -121,6 +124,16 @@ def _in_folder(
         if lines:
             figures.save(_figure(halves, maps, lines, names, options), folder / "evaluate.png")
     return found
+
+
+def _check_asked(scan: Scan, options: EvaluateOptions, resources: RunOptions) -> None:
+    """Refuse before the counts are read what would be refused after: elements, tile, scheduler."""
+    for element in options.elements:
+        atomic_number(element)
+    plan_tiles(scan.shape[:2], tile=resources.tile or CELL)
+    if resources.scheduler:
+        with executor_for(resources):
+            pass
 
 
 def _lines(elements: tuple[str, ...], energy: np.ndarray, *, asked: bool) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xrfsr_dask.errors import InputError, MissingPackageError, OptionError
 from xrfsr_dask.store.arrays import partial_of
+from xrfsr_dask.store.painting import refuse_inside
 from xrfsr_dask.store.places import is_url
 
 _PROBE_BYTES = 2**20  # about what a report takes
@@ -41,12 +42,15 @@ def output_folder(name: str | Path) -> Iterator[Path]:
         It is, or lies in, a file.
     OptionError
         The name is empty, which would mean the current folder.
+    StoreError
+        It lies in a painting's store.
     OSError
         It cannot be written, or the disk is full.
     """
     if not str(name):
         raise OptionError("the name of the folder for output is empty; give a path such as report.")
     folder = here(name)
+    refuse_inside(folder)
     above = (folder.absolute(), *folder.absolute().parents)
     made = [part for part in above if not part.exists()]
     if not above[len(made)].is_dir():

@@ -8,6 +8,7 @@ its first axis is the longest and at least 128 long: that may as well be the spe
 
 from __future__ import annotations
 
+import math
 import re
 from functools import partial
 from pathlib import Path
@@ -54,7 +55,29 @@ def _scan(path: Path, cube: h5py.Dataset, named: list[str] | None) -> Scan:
         energy_kev=None if energy is None else _kev(*energy),
         calibration="" if energy is None else f"energy axis beside {cube.name}",
         step_mm=step_in_mm([step for step in steps if step is not None]),
+        notes=_missing(path, cube),
     )
+
+
+def _missing(path: Path, cube: h5py.Dataset) -> tuple[str, ...]:
+    """What HDF5 gives as zeros because it is not there: a note where the scan was cut short.
+
+    Raises
+    ------
+    InputError
+        A file that a virtual dataset refers to is not there.
+    """
+    if cube.is_virtual:
+        for source in cube.virtual_sources():
+            alone = source.file_name == "." or "%" in source.file_name  # this file, or one name for many
+            if not alone and not (path.parent / source.file_name).is_file():
+                raise InputError(f"{path}:{cube.name} takes counts from {source.file_name}, which is missing.")
+        return ()
+    whole = math.prod(-(-n // side) for n, side in zip(cube.shape, cube.chunks or cube.shape, strict=True))
+    written = cube.id.get_num_chunks() if cube.chunks else int(cube.id.get_storage_size() > 0)
+    if written == whole:
+        return ()
+    return (f"{whole - written} of {whole} blocks of {cube.name} were never written; they count as zeros",)
 
 
 def _read(path: Path, name: str, axes: Axes, rows: slice, columns: slice) -> np.ndarray:

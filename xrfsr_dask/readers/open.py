@@ -49,6 +49,8 @@ def open_scan(path: str | Path, *, inside: str | None = None) -> Scan:
         )
     if not path.exists():
         raise InputError(f"scan {path} does not exist.")
+    if not (path.is_file() or path.is_dir()):
+        raise InputError(f"scan {path} is a pipe or a device; a file is needed.")
     if path.is_dir() and suffix != ".zspy":
         raise InputError(f"scan {path} is a folder; a file is needed.")
     if suffix in _HDF5:

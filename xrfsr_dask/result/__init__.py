@@ -2,12 +2,13 @@
 
 from xrfsr_dask.result.accessor import XrfAccessor
 from xrfsr_dask.result.dataset import TRUTH, from_factors, open_result
-from xrfsr_dask.result.lines import best_line, line_kev, line_weights, roi_weights
+from xrfsr_dask.result.lines import atomic_number, best_line, line_kev, line_weights, roi_weights
 from xrfsr_dask.result.measured import open_patch
 
 __all__ = [
     "TRUTH",
     "XrfAccessor",
+    "atomic_number",
     "best_line",
     "from_factors",
     "line_kev",

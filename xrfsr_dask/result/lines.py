@@ -34,6 +34,16 @@ def fwhm_kev(energy_kev: Any, noise_kev2: float = M6_NOISE_KEV2) -> Any:
     return 2.0 * np.sqrt(2.0 * math.log(2.0) * (noise_kev2 + FANO_KEV * energy_kev))
 
 
+def atomic_number(element: str) -> int:
+    """Of a chemical symbol; `InputError` where there is no such element."""
+    import xraylib
+
+    try:
+        return int(xraylib.SymbolToAtomicNumber(element.strip().capitalize()))
+    except ValueError as error:
+        raise InputError(f"'{element}' is no chemical element; write its symbol, such as 'Pb'.") from error
+
+
 def line_kev(element: str, line: str = "Ka") -> float:
     """Energy of a line, keV, from xraylib; ``"Ka"`` and the like are means weighted by intensity.
 
@@ -51,10 +61,7 @@ def line_kev(element: str, line: str = "Ka") -> float:
     """
     import xraylib
 
-    try:
-        number = xraylib.SymbolToAtomicNumber(element.strip().capitalize())
-    except ValueError as error:
-        raise InputError(f"'{element}' is no chemical element; write its symbol, such as 'Pb'.") from error
+    number = atomic_number(element)
     name = line.strip().upper()
     code = getattr(xraylib, f"{_SHELLS.get(name, name)}_LINE", None)
     if code is None or not re.fullmatch(r"[KLM][ABGLNE]\d?", name):

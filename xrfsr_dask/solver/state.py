@@ -316,6 +316,8 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
             finally:
                 if not has_started(plan.base) and is_mine(plan.base / LOCK):
                     discard(plan)
+                with contextlib.suppress(OSError):
+                    plan.work.rmdir()  # that of a plan that was refused is empty
     finally:
         with contextlib.suppress(OSError):
             plan.base.rmdir()  # empty where nothing was begun

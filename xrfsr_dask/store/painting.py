@@ -89,11 +89,12 @@ class Painting:
 
 
 def refuse_inside(path: str | Place) -> None:
-    """`StoreError` where a store would lie inside another."""
-    stores = [folder for folder in absolute(path).parents if (folder / NAME).is_file()]
+    """`StoreError` where a place lies inside a store, where only its own arrays may."""
+    place = absolute(path)
+    stores = [folder for folder in (place, *place.parents) if (folder / NAME).is_file()]
     if stores:
         raise StoreError(
-            f"{path}: {stores[-1]} is a store already, and none may lie inside it; choose another place."
+            f"{path}: {stores[-1]} is a store, and nothing else may lie inside it; choose another place."
         )
 
 
