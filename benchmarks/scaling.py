@@ -1,0 +1,116 @@
+"""How cost grows with the painting, and what a second core gives."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import paintings
+from benchmarks.joint import Timed
+from benchmarks.measure import say, used
+from xrfsr_dask.cluster import executor_for
+from xrfsr_dask.options import RunOptions, SolveOptions
+from xrfsr_dask.progress import Silent
+from xrfsr_dask.solver import outer, plan_run, solve, state
+from xrfsr_dask.solver.passes import advance_tile
+from xrfsr_dask.solver.start import start
+from xrfsr_dask.solver.visit import visit
+from xrfsr_dask.store import Painting
+from xrfsr_dask.tiling.executor import LocalExecutor
+
+LARGEST = 1e6
+"""Px of the largest painting, where not told otherwise."""
+
+_SIDES = (500, 1000, 2000, 4000, 7000)  # px, multiples of the room that is mirrored
+_CHANNELS, _TILE = 64, 500
+_FEW = {"iterations": 2, "tolerance": 0}
+_JOINT_MOST = 4e6  # px; an hour for ten times as many
+_ONCE = ("sampled_likelihoods", "held_out", "sampled_departures", "sampled_pixels")  # however large it is
+
+
+def scaling(largest: float = LARGEST) -> None:
+    """CPU per HR px of `joint` and of one pass of `paper`, from a quarter of a million px upwards."""
+    first: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        _costs(paintings.rooms(Path(folder) / "p.zarr", 100, _CHANNELS, base=100))  # compiles
+    for side in (side for side in _SIDES if side**2 <= largest):
+        with tempfile.TemporaryDirectory() as folder:
+            painting = paintings.rooms(Path(folder) / "p.zarr", side, _CHANNELS)
+            for name, cost in _costs(painting).items():
+                per_px = cost / side**2
+                first.setdefault(name, per_px)
+                say(f"CPU per px, {name} / that of the smallest", per_px / first[name], px=side**2,
+                    us_per_px=round(per_px * 1e6, 3), channels=_CHANNELS)  # fmt: skip
+
+
+def _costs(painting: Painting) -> dict[str, float]:
+    """CPU seconds: a pass of `paper`; `joint`, but for what it does once on samples."""
+    costs = {"a pass of paper": _paper_pass(painting)}
+    if np.prod(painting.shape) <= _JOINT_MOST:
+        executor = Timed(LocalExecutor(1))
+        solve(_plan(painting, "joint", atoms=20, hidden_atoms=6, **_FEW), executor)
+        costs["joint"] = sum(s for name, s in executor.spent.items() if name not in _ONCE)
+        costs["its co-kriging"] = executor.spent["unmix_tile"]
+    return costs
+
+
+def _paper_pass(painting: Painting) -> float:
+    """CPU of five abundance steps on all tiles, read, written and checked."""
+    run = _plan(painting, "paper", atoms=20, steps=5)
+    quiet = Silent()
+    with state.locked(run):
+        begun = outer.project(run, start(run, LocalExecutor(2), quiet), LocalExecutor(2), quiet)
+        task = partial(advance_tile, run, begun.generation, begun.dictionary, 5)
+        with used() as spent:
+            visit(run, begun.generation + 1, task, LocalExecutor(1), quiet, origin="bench")
+        state.discard(run)
+    return spent.cpu
+
+
+def workers() -> None:
+    """Wall time of one worker over that of two: threads, and processes; whole runs."""
+    options: dict[str, dict[str, Any]] = {
+        "joint": {"atoms": 20, "hidden_atoms": 6, **_FEW},
+        "paper": {"atoms": 50, **_FEW},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        painting = paintings.rooms(Path(folder) / "p.zarr", 1000, _CHANNELS)
+        for method, chosen in options.items():
+            _solved(painting, method, 2, False, **chosen | {"iterations": 1})  # compiles
+            for processes in (False, True):
+                one, two = (_solved(painting, method, n, processes, **chosen) for n in (1, 2))
+                say(f"one worker / two, {method}, {'processes' if processes else 'threads'}", one / two,
+                    px=1000**2, one_s=round(one, 1), two_s=round(two, 1), goal=1.8)  # fmt: skip
+
+
+def _solved(painting: Painting, method: str, n: int, processes: bool, **options: Any) -> float:
+    """Wall seconds of a run from its start to its result."""
+    resources = RunOptions(workers=n, processes=processes, memory=2**31, tile=_TILE // 2)
+    with executor_for(resources) as executor:
+        name = f"{method}-{n}-{'p' if processes else 't'}-{time.monotonic_ns()}"
+        plan = plan_run(
+            painting,
+            name=name,
+            options=SolveOptions(method=method, **options),
+            resources=resources,
+            slots=executor.slots,
+        )
+        began = time.perf_counter()
+        solve(plan, executor)
+        return time.perf_counter() - began
+
+
+def _plan(painting: Painting, method: str, **options: Any) -> Any:
+    resources = RunOptions(tile=_TILE, memory=2**31)
+    return plan_run(
+        painting,
+        name=method,
+        options=SolveOptions(method=method, **options),
+        resources=resources,
+        slots=1,
+    )

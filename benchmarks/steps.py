@@ -1,0 +1,42 @@
+"""The abundance step alone, in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.measure import say, seconds
+from benchmarks.paintings import FACTOR
+from xrfsr_dask.kernels.abundance import TileSpots, abundance_steps, step_matrices
+from xrfsr_dask.kernels.sampling import Beam
+
+
+def steps() -> None:
+    """The step, everything included, against the M x M product alone."""
+    rng, side = np.random.default_rng(0), 250
+    beam = _aligned_beam(side, side)
+    windows, index = beam.windows(), np.arange((side // FACTOR) ** 2)
+    for m in (50, 200):
+        A = rng.dirichlet(np.ones(2 * m), beam.shape).astype("f4")
+        I = rng.random((*beam.shape, 3)).astype("f4")
+        Dv, Dnv, Drgb = rng.random((m, 256)), rng.random((m, 256)), rng.random((m, 3))
+        spots = [TileSpots(beam.footprints(index), windows, rng.random((len(index), m), "f4"), 1.0)]
+        K = (Dnv @ Dnv.T).astype("f4")
+        flat, out = np.ascontiguousarray(A[..., m:]).reshape(-1, m), np.empty((side**2, m), "f4")
+        product = seconds(lambda flat=flat, K=K, out=out: np.dot(flat, K, out=out))
+        for exact in (False, True):
+            mats = step_matrices(K, Dv @ Dnv.T, Drgb, lam=0.1, gamma=1.01, exact=exact)
+            regions = [(0, side, 0, side)] * 4
+            step = seconds(
+                lambda A=A, I=I, s=spots, m=mats, r=regions: abundance_steps(
+                    A.copy(), I, s, m, r, shape=(side, side)
+                )
+            )
+            say("abundance step / its sgemm", step / 3 / product, atoms=m, prox="simplex" if exact else "paper",
+                us_per_px_and_step=round(step / 3 / side**2 * 1e6, 3))  # fmt: skip
+
+
+def _aligned_beam(ny: int, nx: int) -> Beam:
+    """A scan aligned with the grid."""
+    transform = np.diag([FACTOR, FACTOR, 1.0])
+    transform[:2, 2] = FACTOR / 2
+    return Beam(transform, (ny // FACTOR, nx // FACTOR), (ny, nx))
