@@ -67,12 +67,13 @@ def _sampling(run: Plan) -> sp.csr_matrix:
 
 def overhead() -> None:
     """CPU of one visit to all tiles, disk and halo included, against the bare kernel on the same tiles."""
-    size, atoms, n_step = 1000, 50, 5
+    size, atoms = 1000, 50
     with tempfile.TemporaryDirectory() as folder:
         painting = paintings.noise(Path(folder) / "p.zarr", (size, size), 64)
-        options = SolveOptions(method="paper", atoms=atoms, steps=n_step, tolerance=0, dictionary_steps=5)
+        options = SolveOptions(method="paper", atoms=atoms, tolerance=0, dictionary_steps=5)
         resources = RunOptions(tile=500, memory=2 * 10**9)
         run = plan_run(painting, name="r", options=options, resources=resources, slots=2)
+        n_step = run.visits()[0]
         quiet = Silent()
         with state.locked(run):
             begun = outer.project(run, start(run, LocalExecutor(2), quiet), LocalExecutor(2), quiet)
@@ -91,7 +92,7 @@ def overhead() -> None:
                     visited(executor)
                     spent = statistics.median(visited(executor) for _ in range(3))
                 say(f"CPU of a visit / bare kernel, {name}", spent / bare, px=size**2, atoms=atoms, tile=500,
-                    bare_us_per_px_and_step=round(bare / size**2 / n_step * 1e6, 3))  # fmt: skip
+                    steps=n_step, bare_us_per_px_and_step=round(bare / size**2 / n_step * 1e6, 3))  # fmt: skip
 
 
 def _bare_cpu(run: Plan, begun: state.State, n_step: int) -> float:
