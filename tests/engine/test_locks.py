@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import signal
 import socket
 import threading
 import time
@@ -296,7 +295,7 @@ def test_a_run_killed_just_after_its_result_was_whole_is_found_finished(tmp_path
     narrow_painting(path)
 
     def killed(plan):
-        os.kill(os.getpid(), signal.SIGINT)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(states, "discard", killed)
     with pytest.raises(KeyboardInterrupt):
