@@ -26,13 +26,12 @@ from xrfsr_dask.readers import (
 from xrfsr_dask.store import Painting, Patch, PatchSpec, add_patch, open_painting, placement
 from xrfsr_dask.store.adding import check_block
 from xrfsr_dask.store.arrays import FULL, open_group
-from xrfsr_dask.store.patches import CHUNK_SPOTS, check_name
+from xrfsr_dask.store.patches import CHUNK_SPOTS, MOST_COUNTS, check_name
 from xrfsr_dask.store.places import stands
 
 Piece = tuple[tuple[int, int], np.ndarray]
 """(first row, first column) and counts (rows, columns, n_channel)."""
 
-_LARGEST = int(np.iinfo(np.uint32).max)
 _LARGEST_SINGLE = float(np.finfo(np.float32).max)
 
 
@@ -233,12 +232,12 @@ def _check_fits(scan: Scan, spec: PatchSpec, corner: tuple[int, int], block: np.
     if block.dtype.kind == "f":
         _check_single(scan, corner, block)
         return
-    if block.max() <= _LARGEST:
+    if block.max() <= MOST_COUNTS:
         return
-    y, x, channel = np.argwhere(block > _LARGEST)[0]
+    y, x, channel = np.argwhere(block > MOST_COUNTS)[0]
     raise InputError(
         f"{scan.source}: the count at row {corner[0] + y}, column {corner[1] + x}, channel {channel} is "
-        f"{block[y, x, channel]}; at most {_LARGEST} can be stored; is the file's byte order right?"
+        f"{block[y, x, channel]}; at most {MOST_COUNTS} can be stored; is the file's byte order right?"
     )
 
 

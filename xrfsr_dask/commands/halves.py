@@ -8,12 +8,12 @@ import numpy as np
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.readers import Scan, linear_axis, read_photograph
+from xrfsr_dask.store.patches import MOST_COUNTS, rises
 
 EMBEDDED = "embedded"
 """In place of a photograph: the image that the instrument recorded with the scan."""
 
 _ROWS = 32  # of a scan, read at once
-_LARGEST = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def prepare(
         energy = np.asarray(scan.energy_kev)
     else:
         raise InputError(f"{scan.source} holds no calibration; give --calibration OFFSET,GAIN or a .spx file.")
-    if not np.isfinite(energy).all() or not (np.diff(energy) > 0).all():
+    if not rises(energy):
         raise InputError(f"{scan.source}: its energy axis does not rise over its {len(energy)} channels.")
     low, reference = _halved(scan, (ny, nx), factor, seed)
     if not low.any() and not reference.any():
@@ -104,12 +104,12 @@ def _halved(scan: Scan, shape: tuple[int, int], factor: int, seed: int) -> tuple
 
 def _whole_counts(scan: Scan, first: int, block: np.ndarray) -> np.ndarray:
     """A block as unsigned counts; what cannot be split in halves is refused with its place."""
-    fine = np.isfinite(block) & (block >= 0) & (block <= _LARGEST) & (block == np.rint(block))
+    fine = np.isfinite(block) & (block >= 0) & (block <= MOST_COUNTS) & (block == np.rint(block))
     if not fine.all():
         y, x, channel = np.argwhere(~fine)[0]
         raise InputError(
             f"{scan.source}: the count at row {first + y}, column {x}, channel {channel} is "
-            f"{block[y, x, channel]}; only whole counts from 0 to {_LARGEST} can be split in halves."
+            f"{block[y, x, channel]}; only whole counts from 0 to {MOST_COUNTS} can be split in halves."
         )
     return block.astype(np.uint32 if block.size and block.max() > 65535 else np.uint16)
 

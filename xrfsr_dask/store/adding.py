@@ -21,6 +21,7 @@ from xrfsr_dask.store.patches import (
     apply_transform,
     check_name,
     open_patch,
+    rises,
     step_of,
 )
 from xrfsr_dask.store.places import Place
@@ -99,8 +100,7 @@ def _check_spec(name: str, spec: PatchSpec, shape: tuple[int, int], pitch_mm: fl
             f"got '{spec.noise}' and '{spec.footprint}'."
         )
     energy = np.asarray(spec.energy_kev)
-    rises = np.isfinite(energy).all() and (np.diff(energy) > 0).all()
-    if energy.shape != (spec.shape[2],) or not rises:
+    if energy.shape != (spec.shape[2],) or not rises(energy):
         raise InputError(f"{what}: its energy axis does not rise over its {spec.shape[2]} channels.")
     ny, nx = spec.shape[:2]
     corners = np.array([(0, 0), (0, nx - 1), (ny - 1, 0), (ny - 1, nx - 1)], float)

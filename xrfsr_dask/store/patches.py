@@ -20,6 +20,9 @@ CHUNK_SPOTS = 32
 MOST_SPOTS = 10**9
 """Spots of a patch at most."""
 
+MOST_COUNTS = 2**32 - 1
+"""Whole counts of a spot in a channel at most."""
+
 Footprint = Literal["box", "gaussian"]
 Noise = Literal["poisson", "gaussian"]
 FOOTPRINTS = ("box", "gaussian")
@@ -128,6 +131,11 @@ def placement(*, at_mm: tuple[float, float], step_mm: float, rotation_deg: float
     out[:2, :2] = turn
     out[:2, 2] = np.asarray(at_mm, float) + turn @ [0.5, 0.5]
     return out
+
+
+def rises(energy_kev: np.ndarray) -> bool:
+    """Whether an energy axis (n_channel,) is finite and every channel lies above the one before."""
+    return bool(np.isfinite(energy_kev).all() and (np.diff(energy_kev) > 0).all())
 
 
 def step_of(transform: np.ndarray) -> float:
