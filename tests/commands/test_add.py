@@ -123,6 +123,17 @@ def test_values_with_gaussian_noise_may_be_negative(store, dtype):
     np.testing.assert_array_equal(patch.counts()[:], cube)
 
 
+def test_fractions_taken_as_counts_are_said(store):
+    fractions = CUBE.astype("f4") + np.float32(0.5)
+    taken = add(store, saved(store, fractions, "fractions.npy"), options())
+    assert "fractions.npy holds fractions, yet their noise was taken as that of counts" in notes_of(taken)[0]
+    for name, cube, noise in (
+        ("worked.npy", fractions, "gaussian"),
+        ("whole.npy", CUBE.astype("f8"), "poisson"),
+    ):
+        assert notes_of(add(store, saved(store, cube, name), options(noise=noise))) == ()
+
+
 def test_a_transform_file_in_columns_and_x_places_rows_and_y(store, tmp_path):
     np.savetxt(tmp_path / "t.txt", [[1.5, 0.1, 4.0], [-0.1, 1.2, 20.0], [0, 0, 1]])
     given = AddOptions(transform_file=str(tmp_path / "t.txt"), calibration=KEV)
@@ -393,14 +404,14 @@ def test_what_is_no_store_is_refused(tmp_path):
         ({}, "where the patch lies is not known; give --at X,Y or --transform FILE"),
         ({"transform_file": "t.txt", "at_mm": (0, 0)}, "leave out --at, --step-mm and --rotation"),
         ({"transform_file": "t.txt", "rotation_deg": 1.0}, "leave out --at"),
-        ({"at_mm": (0, float("nan"))}, "--at and --rotation must be finite"),
-        ({"at_mm": (0, 0), "step_mm": 0.0}, "step_mm must be more than 0, got 0.0"),
-        ({"at_mm": (0, 0), "step_mm": 1e-9}, "step_mm must lie between 1e-6 and 1e6 mm, got 1e-09"),
-        ({"at_mm": (0, 0), "step_mm": 1e300}, r"step_mm must lie between 1e-6 and 1e6 mm, got 1e\+300"),
-        ({"at_mm": (0, 0), "spot_mm": -1.0}, "spot_mm must be more than 0"),
-        ({"at_mm": (0, 0), "dwell_s": 1e300}, r"dwell_s must lie between 1e-6 and 1e6 s, got 1e\+300"),
+        ({"at_mm": (0, float("nan"))}, "--at must be finite, got nan,0"),
+        ({"at_mm": (0, 0), "step_mm": 0.0}, "--step-mm must be more than 0, got 0.0"),
+        ({"at_mm": (0, 0), "step_mm": 1e-9}, "--step-mm must lie between 1e-6 and 1e6 mm, got 1e-09"),
+        ({"at_mm": (0, 0), "step_mm": 1e300}, r"--step-mm must lie between 1e-6 and 1e6 mm, got 1e\+300"),
+        ({"at_mm": (0, 0), "spot_mm": -1.0}, "--spot-mm must be more than 0"),
+        ({"at_mm": (0, 0), "dwell_s": 1e300}, r"--dwell-s must lie between 1e-6 and 1e6 s, got 1e\+300"),
         ({"at_mm": (0, 0), "gain": float("inf")}, "gain must be more than 0"),
-        ({"at_mm": (0, 0), "dwell_s": 0.0}, "dwell_s must be more than 0"),
+        ({"at_mm": (0, 0), "dwell_s": 0.0}, "--dwell-s must be more than 0"),
         ({"at_mm": (0, 0), "footprint": "disc"}, "footprint must be 'box' or 'gaussian', got 'disc'"),
         ({"at_mm": (0, 0), "noise": "white"}, "noise must be 'poisson' or 'gaussian', got 'white'"),
     ],

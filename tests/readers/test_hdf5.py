@@ -86,6 +86,33 @@ def test_nexus_axes_give_order_energy_and_step(path, as_text):
     assert scan.calibration == "energy axis beside /entry/data/counts"
 
 
+def test_a_coordinate_that_falls_is_said(path):
+    nexus(path, CUBE, ["y", "x", "energy"], y=(-0.5 * np.arange(6), "mm"), x=(0.5 * np.arange(5), "mm"))
+    scan = open_scan(path)
+    np.testing.assert_array_equal(whole(scan), CUBE)
+    (note,) = scan.notes
+    assert "its y coordinate falls from spot to spot" in note
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [(["energy", "energy", "x"], "more than one would be energy"), (["y", "row", "energy"], "would be y")],
+)
+def test_two_axes_of_one_name_are_asked_about(path, axes, words):
+    nexus(path, CUBE, axes)
+    with pytest.raises(InputError, match=words):
+        open_scan(path)
+    np.testing.assert_array_equal(whole(open_scan(path, inside="entry/data/counts[y,x,energy]")), CUBE)
+
+
+def test_links_that_lead_nowhere_and_names_that_are_none_are_passed_over(path):
+    nexus(path, CUBE, 5)
+    with h5py.File(path, "r+") as file:
+        file["entry/data/energy"] = h5py.SoftLink("/nowhere")
+        file["entry/data/Energy"] = h5py.ExternalLink("none.h5", "/x")
+    np.testing.assert_array_equal(whole(open_scan(path)), CUBE)
+
+
 def test_the_older_nexus_attribute_and_names_with_a_prefix_are_understood(path):
     with h5py.File(path, "w") as file:
         file["g/c"] = ENERGY_FIRST

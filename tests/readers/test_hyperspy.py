@@ -74,6 +74,21 @@ def test_one_map_of_several_is_chosen_by_its_title(tmp_path):
         open_scan(path)
 
 
+def test_blocks_that_are_not_there_are_said(tmp_path):
+    path = write_zspy(tmp_path / "scan.zspy", "map")
+    assert open_scan(path).notes == ()
+    (path / "Experiments" / "map" / "data" / "1.0.0").unlink()
+    assert open_scan(path).notes == ("1 of 3 blocks of 'map' are not there; they count as zeros",)
+
+
+def test_an_axis_that_is_no_number_is_named(tmp_path):
+    path = write_zspy(tmp_path / "scan.zspy", "map")
+    axis = zarr.open_group(str(path), mode="r+").require_group("Experiments/map/axis-2")
+    axis.attrs["scale"] = [10.0, 10.0]
+    with pytest.raises(InputError, match=r"scale of its axis 'Energy' is \[10.0, 10.0\], a number is needed"):
+        open_scan(path)
+
+
 def test_a_chunk_that_cannot_be_decompressed_is_named(tmp_path):
     path = write_zspy(tmp_path / "scan.zspy", "map")
     (path / "Experiments" / "map" / "data" / "1.0.0").write_bytes(b"damaged")

@@ -98,11 +98,22 @@ def test_a_gain_without_an_offset_is_used_and_said(tmp_path):
     assert "gives 10 eV per channel but no offset" in scan.calibration_notes[0]
 
 
-@pytest.mark.parametrize("more", [{}, {"depth_scale": 2.0, "depth_units": "nm"}])
-def test_no_energy_in_the_header_is_no_energy_axis(tmp_path, more):
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [({}, ""), ({"depth_scale": 2.0, "depth_units": "nm"}, "its depth-units 'nm' are none of energy")],
+)
+def test_no_energy_in_the_header_is_no_energy_axis(tmp_path, more, why):
     scan = open_scan(write(tmp_path, cube_of("u2"), **more))
     assert scan.energy_kev is None
-    assert scan.calibration == ""
+    assert scan.calibration == why
+
+
+def test_a_step_below_zero_is_said(tmp_path):
+    more = {"width_scale": -2, "width_units": "mm", "height_scale": 2, "height_units": "mm"}
+    scan = open_scan(write(tmp_path, cube_of("u2"), **more))
+    assert scan.step_mm == pytest.approx(2)
+    (note,) = scan.notes
+    assert "its x coordinate falls from spot to spot" in note
 
 
 def test_unequal_steps_are_no_step(tmp_path):

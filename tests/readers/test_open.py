@@ -11,6 +11,7 @@ from xrfsr_dask.readers import Scan, open_scan, rosetta
 
 
 def test_an_unknown_suffix_lists_the_known_ones_and_the_extra(tmp_path):
+    (tmp_path / "scan.xyz").touch()
     with pytest.raises(
         InputError, match=r"'\.xyz' cannot be read; known are \.rpl.*xrfsr_dask\[bruker\].*\.bcf"
     ):
@@ -30,6 +31,7 @@ def test_a_folder_is_no_scan(tmp_path):
 
 
 def test_a_single_spectrum_is_offered_as_calibration(tmp_path):
+    (tmp_path / "point.spx").touch()
     with pytest.raises(InputError, match=r"one spectrum, not a scan; give it as --calibration"):
         open_scan(tmp_path / "point.spx")
 

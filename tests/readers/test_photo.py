@@ -181,9 +181,20 @@ def test_inks_and_floats_are_refused_by_their_mode(tmp_path):
 
 
 def test_a_missing_photograph_is_named(tmp_path):
-    for name in ("none.tif", "."):
-        with pytest.raises(InputError, match="does not exist or is not a file"):
+    for name, words in (("none.tif", "does not exist"), (".", "is not a file")):
+        with pytest.raises(InputError, match=words):
             read_photograph(tmp_path / name)
+    with pytest.raises(InputError, match="the name of the photograph is empty"):
+        read_photograph("")
+
+
+def test_the_first_image_of_several_is_taken_and_said(tmp_path):
+    first, second = (Image.new("L", (9, 6), value) for value in (10, 200))
+    first.save(tmp_path / "p.gif", save_all=True, append_images=[second])
+    found = read_photograph(tmp_path / "p.gif")
+    assert np.ptp(found.image) == 0
+    assert found.image[0, 0, 0] < 100
+    assert found.notes == ("p.gif holds 2 images; the first was taken.",)
 
 
 @pytest.mark.parametrize(

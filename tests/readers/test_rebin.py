@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.readers import linear_axis, rebinning
+from xrfsr_dask.readers import rebinning
+from xrfsr_dask.readers.protocol import linear_axis
 
 
 def brute_force(old, new, counts):

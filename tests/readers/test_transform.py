@@ -29,6 +29,12 @@ def test_every_kind_of_file_maps_row_and_column_to_y_and_x(tmp_path, suffix):
     check(read_transform(path), XY)
 
 
+def test_complex_numbers_are_no_place(tmp_path):
+    np.save(tmp_path / "t.npy", XY + 1j)
+    with pytest.raises(InputError, match="values are of type complex128"):
+        read_transform(tmp_path / "t.npy")
+
+
 def test_a_json_object_may_hold_it(tmp_path):
     (tmp_path / "t.json").write_text(json.dumps({"transform": XY.tolist(), "points": 4}))
     check(read_transform(tmp_path / "t.json"), XY)

@@ -17,11 +17,12 @@ from xrfsr_dask.progress import Progress
 from xrfsr_dask.readers import (
     Rebinning,
     Scan,
-    linear_axis,
+    energy_axis,
     open_scan,
     read_calibration,
     read_transform,
     rebinning,
+    require_even,
 )
 from xrfsr_dask.store import Painting, Patch, PatchSpec, add_patch, open_painting, placement
 from xrfsr_dask.store.adding import check_block
@@ -107,7 +108,7 @@ def _added(
     transform = None if options.transform_file is None else read_transform(options.transform_file)
     scan = open_scan(scan_path, inside=options.inside)
     transform = _place(scan, options) if transform is None else transform
-    energy = _energy(scan, given)
+    energy = energy_axis(scan, given)
     rebin = _rebinning(painting, scan, energy, options)
     spec = _spec(scan, options, transform, energy)
     if rebin is not None:
@@ -139,28 +140,13 @@ def _place(scan: Scan, options: AddOptions) -> np.ndarray:
     return placement(at_mm=options.at_mm, step_mm=step_mm, rotation_deg=options.rotation_deg)
 
 
-def _energy(scan: Scan, given: tuple[float, float] | None) -> np.ndarray:
-    if given is not None:
-        return linear_axis(*given, scan.shape[2])
-    if scan.energy_kev is None:
-        raise OptionError(
-            f"{scan.source} holds no energy calibration; give --calibration OFFSET,GAIN in keV or an .spx file."
-        )
-    return scan.energy_kev
-
-
 def _rebinning(painting: Painting, scan: Scan, energy: np.ndarray, options: AddOptions) -> Rebinning | None:
     """How to reach the store's energy axis; None where the scan is kept as it is."""
     known = painting.energy_kev if painting.patches else energy
     same = len(known) == len(energy) and np.allclose(known, energy, rtol=0, atol=1e-6)
     if options.resample and not same:
         return rebinning(energy, known, source=scan.source)
-    steps = np.diff(energy)
-    if len(steps) and np.ptp(steps) > 0.01 * abs(float(steps.mean())):
-        raise InputError(
-            f"{scan.source}: its channels are not evenly spaced ({steps.min():.6f} to {steps.max():.6f} keV); "
-            "give --calibration OFFSET,GAIN."
-        )
+    require_even(scan.source, energy)
     return None
 
 
@@ -199,16 +185,22 @@ def _stored_type(dtype: np.dtype[Any], noise: str) -> np.dtype[Any]:
 
 
 def _pieces(name: str, scan: Scan, spec: PatchSpec, rebin: Rebinning | None) -> Iterator[Piece]:
-    """Pieces as they are stored; what rebinning drops is noted in `spec.extra` after the last."""
-    dropped = 0.0
+    """Pieces as they are stored; fractions, and what rebinning drops, are noted in `spec.extra` at the end."""
+    dropped, fractions = 0.0, False
     for corner, piece in scan.pieces(CHUNK_SPOTS):
         _check_fits(scan, spec, corner, piece)
+        fractions = fractions or (piece.dtype.kind == "f" and bool((piece != np.rint(piece)).any()))
         if rebin is None:
             yield corner, _as_single(piece)
             continue
         check_block(name, spec, corner, piece)
         dropped += rebin.dropped(piece)
         yield corner, rebin.apply(piece)
+    if fractions and spec.noise == "poisson":
+        spec.extra["notes"].append(
+            f"{scan.source} holds fractions, yet their noise was taken as that of counts; if they are counts "
+            "per second, or a background was removed, add them with --noise gaussian."
+        )
     if rebin is not None:
         spec.extra["resampled"]["dropped_counts"] = dropped
         spec.extra["notes"] += _rebin_notes(scan, rebin, dropped)

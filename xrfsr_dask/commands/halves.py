@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.readers import Scan, linear_axis, read_photograph
-from xrfsr_dask.store.patches import MOST_COUNTS, rises
+from xrfsr_dask.readers import Scan, energy_axis, read_photograph, require_even
+from xrfsr_dask.store.patches import MOST_COUNTS
 
 EMBEDDED = "embedded"
 """In place of a photograph: the image that the instrument recorded with the scan."""
@@ -48,14 +48,8 @@ def prepare(
     image, transfer, notes = _image(scan, photo)
     if (ny, nx) != scan.shape[:2]:
         notes += (f"cut to {nx} x {ny} spots, whole bins of {factor} x {factor}",)
-    if calibration is not None:
-        energy = linear_axis(*calibration, scan.shape[2])
-    elif scan.energy_kev is not None:
-        energy = np.asarray(scan.energy_kev)
-    else:
-        raise InputError(f"{scan.source} holds no calibration; give --calibration OFFSET,GAIN or a .spx file.")
-    if not rises(energy):
-        raise InputError(f"{scan.source}: its energy axis does not rise over its {len(energy)} channels.")
+    energy = energy_axis(scan, calibration)
+    require_even(scan.source, energy)
     low, reference = _halved(scan, (ny, nx), factor, seed)
     if not low.any() and not reference.any():
         raise InputError(f"{scan.source}: all counts are 0; there is nothing to compare.")

@@ -1,4 +1,4 @@
-"""Energy calibration given by the user: two numbers, or a Bruker .spx spectrum."""
+"""Energy axes: of the scan's file, or by a calibration of the user, two numbers or a Bruker .spx spectrum."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import math
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
+
 from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.readers.protocol import Scan, linear_axis, readable
+from xrfsr_dask.store.patches import rises
 
 _WIDEST_KEV = 0.5  # per channel; more than any detector has, so a value above it was meant in eV
+_UNEVEN = 0.01  # of a channel's width
 
 
 def read_calibration(text_or_path: str | Path) -> tuple[float, float]:
@@ -36,6 +41,40 @@ def read_calibration(text_or_path: str | Path) -> tuple[float, float]:
     return offset, gain
 
 
+def energy_axis(scan: Scan, given: tuple[float, float] | None) -> np.ndarray:
+    """Energy of each channel's centre, float64 (n_channel,), keV: as the user gives it, else as the file does.
+
+    Raises
+    ------
+    OptionError
+        Neither says it.
+    """
+    if given is not None:
+        return linear_axis(*given, scan.shape[2])
+    if scan.energy_kev is None:
+        why = f" ({scan.calibration})" if scan.calibration else ""
+        raise OptionError(
+            f"{scan.source} holds no energy calibration{why}; give --calibration OFFSET,GAIN in keV or an .spx "
+            "file."
+        )
+    return np.asarray(scan.energy_kev, float)
+
+
+def require_even(source: str, energy_kev: np.ndarray) -> None:
+    """`InputError` where channels (n_channel,) do not rise by one and the same step."""
+    steps = np.diff(energy_kev)
+    if not rises(energy_kev):
+        raise InputError(
+            f"{source}: its energy axis does not rise over its {len(energy_kev)} channels; "
+            "give --calibration OFFSET,GAIN."
+        )
+    if len(steps) and np.ptp(steps) > _UNEVEN * float(steps.mean()):
+        raise InputError(
+            f"{source}: its channels are not evenly spaced ({steps.min():.6f} to {steps.max():.6f} keV); "
+            "give --calibration OFFSET,GAIN."
+        )
+
+
 def _numbers(text: str) -> tuple[float, float]:
     try:
         offset, gain = (float(part) for part in text.split(","))
@@ -47,8 +86,7 @@ def _numbers(text: str) -> tuple[float, float]:
 
 
 def _spx(path: Path) -> tuple[float, float]:
-    if not path.is_file():
-        raise InputError(f"calibration file {path} does not exist.")
+    readable(path, "calibration file")
     try:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, LookupError, OSError) as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.readers.protocol import Scan, kev_per_unit, step_in_mm
+from xrfsr_dask.readers.protocol import Scan, falling, kev_per_unit, step_in_mm
 
 if TYPE_CHECKING:
     import h5py
@@ -45,7 +45,8 @@ def _scan(path: Path, cube: h5py.Dataset, named: list[str] | None) -> Scan:
     names = named or _names(cube)
     axes = _axes(path, cube, names)
     energy = _coordinate(cube, axes[2], names[axes[2]] or "energy")
-    steps = [_step(cube, axis, names[axis]) for axis in axes[:2]]
+    found = [(name, _step(cube, axis, names[axis])) for name, axis in zip("yx", axes, strict=False)]
+    steps = [(name, *step) for name, step in found if step is not None]
     ny, nx, n_channel = (cube.shape[axis] for axis in axes)
     return Scan(
         source=f"{path}:{cube.name}",
@@ -54,8 +55,8 @@ def _scan(path: Path, cube: h5py.Dataset, named: list[str] | None) -> Scan:
         read=partial(_read, path, cube.name, axes),
         energy_kev=None if energy is None else _kev(*energy),
         calibration="" if energy is None else f"energy axis beside {cube.name}",
-        step_mm=step_in_mm([step for step in steps if step is not None]),
-        notes=_missing(path, cube),
+        step_mm=step_in_mm([(step, unit) for _, step, unit in steps]),
+        notes=(*_missing(path, cube), *falling(path.name, [(name, step) for name, step, _ in steps])),
     )
 
 
@@ -130,7 +131,7 @@ def _names(cube: h5py.Dataset) -> list[str]:
     listed = cube.parent.attrs.get("axes", cube.attrs.get("axes", ()))
     if isinstance(listed, (str, bytes)):
         listed = re.split("[:,]", _text(listed).strip("[]"))
-    names = [_text(name).strip().lower() for name in listed]
+    names = [_text(name).strip().lower() for name in np.atleast_1d(listed)]
     if len(names) == 3:
         return names
     labels = [dimension.label.lower() for dimension in cube.dims]
@@ -142,6 +143,12 @@ def _names(cube: h5py.Dataset) -> list[str]:
 
 def _axes(path: Path, cube: h5py.Dataset, names: list[str]) -> Axes:
     """Indices of y, x and energy."""
+    for word, known in (("energy", _ENERGY), ("y", _Y), ("x", _X)):
+        if sum(_is(name, known) for name in names) > 1:
+            raise InputError(
+                f"{path}:{cube.name} calls its axes {', '.join(names)}, so that more than one would be {word}; "
+                f"say which is which by --inside '{cube.name}[y,x,energy]' or in another order."
+            )
     energy = _energy_axis(path, cube, names)
     first, second = (axis for axis in range(3) if axis != energy)
     if _is(names[first], _X) and _is(names[second], _Y):
@@ -170,7 +177,7 @@ def _is(name: str, words: tuple[str, ...]) -> bool:
 def _coordinate(cube: h5py.Dataset, axis: int, name: str) -> tuple[np.ndarray, str] | None:
     """Values and unit of an axis: its HDF5 dimension scale, else the dataset `name` beside the cube."""
     scales = list(cube.dims[axis].values())
-    beside = [node for key, node in cube.parent.items() if key.lower() == name.lower()]
+    beside = [cube.parent.get(key) for key in cube.parent if key.lower() == name.lower()]  # None: a broken link
     for node in (*scales, *beside):
         if getattr(node, "shape", None) == (cube.shape[axis],) and node.dtype.kind in "uif":
             return np.asarray(node[:], float), _text(node.attrs.get("units", node.attrs.get("unit", "")))

@@ -63,6 +63,17 @@ def _signal(path: Path, title: str, group: Any) -> Signal:
         axes=[_axis(group[f"axis-{i}"]) for i in range(len(data.shape))],
         read=partial(_read, path, f"{_ROOT}/{title}/data"),
         elements=_elements(group),
+        notes=_missing(title, data),
+    )
+
+
+def _missing(title: str, data: Any) -> tuple[str, ...]:
+    """Blocks of an array of Zarr that are not there: zeros that nobody wrote, or that were lost."""
+    written = getattr(data, "nchunks_initialized", None)  # of zarr; h5py has none
+    if written is None or written == data.nchunks:
+        return ()
+    return (
+        f"{data.nchunks - written} of {data.nchunks} blocks of '{title}' are not there; they count as zeros",
     )
 
 

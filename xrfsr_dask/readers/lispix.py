@@ -13,12 +13,20 @@ import numpy as np
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.readers.numbers import Numbers
-from xrfsr_dask.readers.protocol import Scan, kev_per_unit, linear_axis, step_in_mm
+from xrfsr_dask.readers.protocol import (
+    Scan,
+    falling,
+    kev_per_unit,
+    linear_axis,
+    readable,
+    step_in_mm,
+)
 
 _TYPES = {"signed": "i", "unsigned": "u", "float": "f"}
 _ORDERS = {"big-endian": ">", "little-endian": "<", "dont-care": "<"}
 _RECORDS = ("vector", "image", "dont-care")
 _SIZES = ("width", "height", "depth", "offset", "data-length")
+_DIGITS = 18  # of a size at most
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ def open_lispix(path: Path) -> Scan:
     """Open a ``.rpl`` header (or its ``.raw``) and the file beside it; their sizes are compared at once."""
     header = _beside(path, ".rpl") if path.suffix.lower() == ".raw" else path
     raw = _beside(path, ".raw")
+    for file in (header, raw):
+        readable(file, "scan")
     keys = _read_header(header)
     layout = _layout(header, keys)
     found = raw.stat().st_size
@@ -62,6 +72,7 @@ def open_lispix(path: Path) -> Scan:
             "or the header belongs to another one."
         )
     energy, calibration, notes = _energy(header, keys, layout.shape[2])
+    steps = _steps(header, keys)
     return Scan(
         source=str(path),
         shape=layout.shape,
@@ -69,8 +80,11 @@ def open_lispix(path: Path) -> Scan:
         read=layout.numbers(raw).read,
         energy_kev=energy,
         calibration=calibration,
-        step_mm=_step(header, keys),
-        notes=_assumptions(header, keys, layout),
+        step_mm=step_in_mm([(step, unit) for _, step, unit in steps]),
+        notes=(
+            *_assumptions(header, keys, layout),
+            *falling(header.name, [(name, step) for name, step, _ in steps]),
+        ),
         calibration_notes=notes,
     )
 
@@ -115,9 +129,10 @@ def _layout(header: Path, keys: dict[str, str]) -> _Layout:
 
 def _size(header: Path, keys: dict[str, str], key: str) -> int:
     smallest = 0 if key == "offset" else 1
-    if not keys[key].isdecimal() or int(keys[key]) < smallest:
-        raise InputError(f"{header}: {key} is '{keys[key]}', a whole number of at least {smallest} is needed.")
-    return int(keys[key])
+    text = keys[key]
+    if not text.isdecimal() or len(text) > _DIGITS or int(text) < smallest:
+        raise InputError(f"{header}: {key} is '{text}', a whole number of at least {smallest} is needed.")
+    return int(text)
 
 
 def _choice(header: Path, keys: dict[str, str], key: str, known: Any) -> str:
@@ -146,7 +161,8 @@ def _energy(
     gain, offset = _number(header, keys, key), _number(header, keys, "depth-origin")
     kev = kev_per_unit(keys.get("depth-units"), step=gain or 0.0)
     if not gain or kev is None:
-        return None, "", ()
+        unknown = f"its depth-units '{keys['depth-units']}' are none of energy" if gain else ""
+        return None, unknown, ()
     gain_kev = gain * (kev if key == "depth-scale" else 1e-3)
     axis = linear_axis((offset or 0.0) * kev, gain_kev, n_channel)
     if offset is not None:
@@ -158,9 +174,13 @@ def _energy(
     return axis, f"{key} of {header.name}, offset unknown and taken as 0", (note,)
 
 
-def _step(header: Path, keys: dict[str, str]) -> float | None:
-    axes = [(_number(header, keys, f"{axis}-scale"), keys.get(f"{axis}-units")) for axis in ("height", "width")]
-    return step_in_mm([(scale, unit) for scale, unit in axes if scale is not None])
+def _steps(header: Path, keys: dict[str, str]) -> list[tuple[str, float, str | None]]:
+    """Name, step and unit of the two axes, as far as the header has them."""
+    axes = [
+        (name, _number(header, keys, f"{axis}-scale"), keys.get(f"{axis}-units"))
+        for name, axis in (("y", "height"), ("x", "width"))
+    ]
+    return [(name, scale, unit) for name, scale, unit in axes if scale is not None]
 
 
 def _number(header: Path, keys: dict[str, str], key: str) -> float | None:

@@ -9,7 +9,7 @@ from xrfsr_dask.readers.hdf5 import open_hdf5
 from xrfsr_dask.readers.hyperspy import open_hyperspy
 from xrfsr_dask.readers.lispix import open_lispix
 from xrfsr_dask.readers.npy import open_npy
-from xrfsr_dask.readers.protocol import Scan, damaged_is_input_error
+from xrfsr_dask.readers.protocol import Scan, damaged_is_input_error, readable
 from xrfsr_dask.readers.rosetta import PLUGINS, open_rosetta
 
 _LISPIX = (".rpl", ".raw")
@@ -37,7 +37,7 @@ def open_scan(path: str | Path, *, inside: str | None = None) -> Scan:
     MissingPackageError
         The optional package for this kind of file is not installed.
     """
-    path = Path(path)
+    path = readable(path, "scan")
     suffix = path.suffix.lower()
     own = (*_LISPIX, *_HDF5, *_HYPERSPY, *_NPY)
     if suffix == ".spx":
@@ -47,8 +47,6 @@ def open_scan(path: str | Path, *, inside: str | None = None) -> Scan:
             f"{path}: files with the suffix '{suffix}' cannot be read; known are {', '.join(own)} and, "
             f"with `pip install 'xrfsr_dask[bruker]'`, {', '.join(PLUGINS)}."
         )
-    if not path.exists():
-        raise InputError(f"scan {path} does not exist.")
     if not (path.is_file() or path.is_dir()):
         raise InputError(f"scan {path} is a pipe or a device; a file is needed.")
     if path.is_dir() and suffix != ".zspy":

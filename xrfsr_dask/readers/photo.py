@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.readers.protocol import damaged_is_input_error
+from xrfsr_dask.readers.protocol import damaged_is_input_error, readable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,9 +43,9 @@ def read_photograph(path: str | Path) -> Photograph:
     InputError
         The file is missing, unreadable, of floats, of inks (CMYK), or a stack of images.
     """
-    path = Path(path)
+    path = readable(path, "photograph")
     if not path.is_file():
-        raise InputError(f"photograph {path} does not exist or is not a file.")
+        raise InputError(f"photograph {path} is not a file.")
     with path.open("rb") as file:
         magic = file.read(4)
     if not magic:
@@ -160,6 +160,8 @@ def _read_pillow(path: Path) -> tuple[np.ndarray, list[str]]:
     try:
         with _pillow_image(path) as image:
             notes = _png_notes(path, image)
+            if (n_image := getattr(image, "n_frames", 1)) > 1:
+                notes.append(f"{path.name} holds {n_image} images; the first was taken.")
             mark = image.getexif().get(_TIFF_ORIENTATION, 1)
             image.load()
             if 2 <= mark <= 8:  # without a mark this would copy the image, large as it is

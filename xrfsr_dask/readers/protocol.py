@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -41,7 +43,7 @@ class Scan:
     energy_kev: np.ndarray | None = None
     """(n_channel,) keV of each channel's centre, offset included; None: the file holds no calibration."""
     calibration: str = ""
-    """Where the energy axis came from."""
+    """Where the energy axis came from; where there is none, why, as far as the file says."""
     step_mm: float | None = None
     """Distance between neighbouring spots, mm, where the file says it."""
     image: np.ndarray | None = None
@@ -107,6 +109,18 @@ def damaged_is_input_error(what: str) -> Callable[[Callable[P, R]], Callable[P, 
     return decorate
 
 
+def readable(name: str | Path, what: str) -> Path:
+    """The path of that name; `InputError` where it is empty, nothing is there, or it may not be read."""
+    if not str(name):
+        raise InputError(f"the name of the {what} is empty; give a path.")
+    path = Path(name)
+    if not path.exists():
+        raise InputError(f"{what} {path} does not exist.")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{what} {path} may not be read by this user; change its permissions, or copy it.")
+    return path
+
+
 def linear_axis(offset_kev: float, gain_kev: float, n_channel: int) -> np.ndarray:
     """Energy of each channel's centre, float64 of shape (n_channel,), keV: offset + gain * channel."""
     return offset_kev + gain_kev * np.arange(n_channel)
@@ -130,6 +144,20 @@ def step_in_mm(steps: Sequence[tuple[float, str | None]]) -> float | None:
     if not known or len(known) < len(steps) or max(known) > 1.01 * min(known):
         return None
     return math.exp(sum(map(math.log, known)) / len(known))
+
+
+def falling(source: str, steps: Sequence[tuple[str, float]]) -> tuple[str, ...]:
+    """A note for each of the axes (name, step) whose coordinate falls: it is kept as it lies in the file.
+
+    A stage whose y points up falls from row to row of a map that is the right way up; other coordinates that
+    fall belong to a map that is turned round.
+    """
+    return tuple(
+        f"{source}: its {name} coordinate falls from spot to spot; the spots were taken in the order of the "
+        f"file. If the map comes out mirrored, give its place by --transform."
+        for name, step in steps
+        if step < 0
+    )
 
 
 def _word(unit: str | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.readers.protocol import Scan, kev_per_unit, linear_axis, step_in_mm
+from xrfsr_dask.readers.protocol import Scan, falling, kev_per_unit, linear_axis, step_in_mm
 
 Region = tuple[slice, ...]
 
@@ -27,6 +27,8 @@ class Signal:
     """Name, scale, offset, units, navigate, or the values as ``axis``; one for each dimension, in order."""
     read: Callable[[Region], np.ndarray]
     elements: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What of it is not there, a sentence each."""
 
 
 def scan_of(path: Path, signals: list[Signal], inside: str | None) -> Scan:
@@ -35,8 +37,8 @@ def scan_of(path: Path, signals: list[Signal], inside: str | None) -> Scan:
     last = _energy_axis(path, cube.axes)
     first, second = (axis for axis in range(3) if axis != last)
     ny, nx, n_channel = (cube.shape[axis] for axis in (first, second, last))
-    energy = _energy_kev(cube.axes[last], n_channel)
-    steps = [(float(cube.axes[axis].get("scale", 1.0)), _text(cube.axes[axis])) for axis in (first, second)]
+    energy = _energy_kev(path, cube.axes[last], n_channel)
+    steps = [(_number(path, cube.axes[axis], "scale", 1.0), _text(cube.axes[axis])) for axis in (first, second)]
     return Scan(
         source=str(path),
         shape=(ny, nx, n_channel),
@@ -47,6 +49,7 @@ def scan_of(path: Path, signals: list[Signal], inside: str | None) -> Scan:
         step_mm=step_in_mm(steps),
         image=_image_beside(signals, (ny, nx)),
         elements=cube.elements,
+        notes=(*cube.notes, *falling(path.name, [("y", steps[0][0]), ("x", steps[1][0])])),
     )
 
 
@@ -71,14 +74,15 @@ def _energy_axis(path: Path, axes: list[dict[str, Any]]) -> int:
     raise InputError(f"{path}: none of its axes ({names}) is an energy axis, so it is no map of spectra.")
 
 
-def _energy_kev(axis: dict[str, Any], n_channel: int) -> np.ndarray | None:
+def _energy_kev(path: Path, axis: dict[str, Any], n_channel: int) -> np.ndarray | None:
     """Energy axis in keV; None where its unit is missing or none of energy."""
     kev = kev_per_unit(_text(axis)) if _text(axis) else None
     if kev is None:
         return None
     if "axis" in axis:
         return kev * np.asarray(axis["axis"], float)
-    return kev * linear_axis(float(axis.get("offset", 0.0)), float(axis.get("scale", 1.0)), n_channel)
+    offset, scale = _number(path, axis, "offset", 0.0), _number(path, axis, "scale", 1.0)
+    return kev * linear_axis(offset, scale, n_channel)
 
 
 def _image_beside(signals: list[Signal], shape: tuple[int, int]) -> np.ndarray | None:
@@ -97,4 +101,14 @@ def _read(cube: Signal, order: tuple[int, int, int], rows: slice, columns: slice
 def _text(axis: dict[str, Any]) -> str:
     """Unit of an axis, empty where there is none."""
     unit = axis.get("units")
-    return "" if unit in (None, "<undefined>") else str(unit)
+    unit = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else unit
+    return str(unit) if isinstance(unit, str) and unit != "<undefined>" else ""
+
+
+def _number(path: Path, axis: dict[str, Any], key: str, usual: float) -> float:
+    value = axis.get(key, usual)
+    if np.ndim(value) or not isinstance(value, int | float | np.number):
+        raise InputError(
+            f"{path}: the {key} of its axis '{axis.get('name')}' is {value!r}, a number is needed."
+        )
+    return float(value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.readers.protocol import damaged_is_input_error
+from xrfsr_dask.readers.protocol import damaged_is_input_error, readable
 
 _SWAP = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 
@@ -29,9 +29,9 @@ def read_transform(path: str | Path) -> np.ndarray:
     float64 array of shape (3, 3)
         In this package's order: (row, column, 1) -> (y_mm, x_mm, 1), with a last entry of 1.
     """
-    path = Path(path)
+    path = readable(path, "transform file")
     if not path.is_file():
-        raise InputError(f"transform file {path} does not exist.")
+        raise InputError(f"transform file {path} is not a file.")
     try:
         values = _values(path)
     except (ValueError, TypeError, KeyError, EOFError, OSError) as error:
@@ -48,7 +48,10 @@ def read_transform(path: str | Path) -> np.ndarray:
 
 def _values(path: Path) -> np.ndarray:
     if path.suffix.lower() == ".npy":
-        return np.asarray(np.load(path, allow_pickle=False), float).ravel()
+        found = np.asarray(np.load(path, allow_pickle=False))
+        if found.dtype.kind not in "uif":
+            raise TypeError(f"its values are of type {found.dtype}")
+        return found.astype(float).ravel()
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix.lower() != ".json":
         return np.array(text.replace(",", " ").replace(";", " ").split(), float)
