@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from xrfsr_dask.commands.fuse import solve_arrays
+from xrfsr_dask.commands.fuse import Aligned, solve_arrays
 from xrfsr_dask.commands.solve import solve_painting
 from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.methods import super_resolve as run
@@ -99,16 +99,15 @@ def fuse(
         prox=prox,
         seed=seed,
     )
-    return solve_arrays(
-        counts,
-        image,
+    arrays = Aligned(
+        counts=counts,
+        image=image,
         transfer=transfer,
         energy_kev=np.arange(n_channel, dtype=float) if energy is None else _array(energy, "energy", float),
         noise=noise,
         step_mm=step_mm,
-        options=options,
-        resources=RunOptions(workers=workers, memory=memory),
     )
+    return solve_arrays(arrays, options=options, resources=RunOptions(workers=workers, memory=memory))
 
 
 def super_resolve(

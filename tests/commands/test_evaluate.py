@@ -66,6 +66,15 @@ def test_a_method_that_does_not_fit_is_left_out_of_all_and_refused_by_name(scan,
         run(scan, methods=("nssr",), resources=little)
 
 
+def test_a_method_that_does_not_fit_is_refused_before_any_other_runs(scan, monkeypatch):
+    monkeypatch.setattr("xrfsr_dask.commands.evaluate._rows", lambda *_: pytest.fail("ran"))
+    little = RunOptions(workers=1, memory=3_000_000)
+    with pytest.raises(MemoryBudgetError, match=r"method 'nssr' .* the limit is 3 MB"):
+        run(scan, methods=("cubic", "nssr"), resources=little)
+    with pytest.raises(MemoryBudgetError, match="raise --memory"):
+        run(scan, methods=("cubic", "joint"), resources=little)
+
+
 def test_the_split_depends_on_the_seed_and_on_nothing_else(scan):
     first, again, other = (run(scan, methods=("cubic",), seed=seed)["metrics"] for seed in (0, 0, 1))
     assert first == again

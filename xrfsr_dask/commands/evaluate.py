@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from xrfsr_dask.cluster import executor_for
-from xrfsr_dask.commands.fuse import solve_arrays
+from xrfsr_dask.commands.fuse import Aligned, require_plans, solve_arrays
 from xrfsr_dask.commands.halves import Halves, binned, prepare
 from xrfsr_dask.commands.output import check_pictures, output_folder, report_in
 from xrfsr_dask.errors import InputError, MemoryBudgetError
 from xrfsr_dask.kernels.fit import channel_groups, chi_square_poisson
-from xrfsr_dask.methods import super_resolve
+from xrfsr_dask.methods import require_room, super_resolve
 from xrfsr_dask.methods.protocol import Scene
 from xrfsr_dask.metrics import WHOLE, added, correlation, row_sums
 from xrfsr_dask.options import EVALUATED, METHODS, EvaluateOptions, RunOptions, SolveOptions
@@ -93,10 +93,13 @@ def _in_folder(
     halves = prepare(scan, photo, given, factor=options.factor, seed=options.seed)
     lines = _lines(options.elements or scan.elements, halves.energy_kev, asked=bool(options.elements))
     names = EVALUATED if "all" in options.methods else options.methods
+    given_low = _aligned(halves, options.factor)
+    if "all" not in options.methods:
+        _require_room(names, given_low, options.factor, solve, resources)
     metrics, maps, left_out = {}, {}, []
     for name in names:
         try:
-            rows = _rows(name, halves, options.factor, solve, resources, progress)
+            rows = _rows(name, given_low, options.factor, solve, resources, progress)
         except MemoryBudgetError as error:
             if "all" not in options.methods:
                 raise
@@ -154,9 +157,35 @@ def _lines(elements: tuple[str, ...], energy: np.ndarray, *, asked: bool) -> dic
 # Methods: a binned half -> expected counts of each HR pixel
 
 
+def _aligned(halves: Halves, factor: int) -> Aligned:
+    """What every method is given: the binned half and the image."""
+    return Aligned(
+        counts=halves.low,
+        image=halves.image,
+        transfer=halves.transfer,
+        energy_kev=halves.energy_kev,
+        noise="poisson",
+        step_mm=factor * halves.step_mm,
+    )
+
+
+def _scene(arrays: Aligned, factor: int) -> Scene:
+    return Scene(arrays.counts, linear_light(arrays.image, arrays.transfer), factor, "poisson")
+
+
+def _require_room(
+    names: tuple[str, ...], arrays: Aligned, factor: int, solve: SolveOptions, resources: RunOptions
+) -> None:
+    """`MemoryBudgetError` before any method runs, where one of them would raise it."""
+    for name in names:
+        if name not in METHODS:
+            require_room(name, _scene(arrays, factor), atoms=solve.atoms, memory=resources.memory)
+    require_plans(arrays, [replace(solve, method=name) for name in names if name in METHODS], resources)
+
+
 def _rows(
     method: str,
-    halves: Halves,
+    arrays: Aligned,
     factor: int,
     solve: SolveOptions,
     resources: RunOptions,
@@ -165,21 +194,12 @@ def _rows(
     """Run one method; what it gives per measured (binned) spot is shared out among the spots of a bin."""
     share = np.float32(1 / factor**2)
     if method in METHODS:
-        ds = solve_arrays(
-            halves.low,
-            halves.image,
-            transfer=halves.transfer,
-            energy_kev=halves.energy_kev,
-            noise="poisson",
-            step_mm=factor * halves.step_mm,
-            options=replace(solve, method=method),
-            resources=resources,
-            progress=progress,
-        )
+        ds = solve_arrays(arrays, options=replace(solve, method=method), resources=resources, progress=progress)
         abundance, endmember = ds.abundance.values, ds.endmember.values * share
         return lambda part: abundance[part] @ endmember
-    scene = Scene(halves.low, linear_light(halves.image, halves.transfer), factor, "poisson")
-    estimate = super_resolve(method, scene, atoms=solve.atoms, seed=solve.seed, memory=resources.memory)
+    estimate = super_resolve(
+        method, _scene(arrays, factor), atoms=solve.atoms, seed=solve.seed, memory=resources.memory
+    )
     return lambda part: estimate.rows(part) * share
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xrfsr_dask.commands.solve import solve_painting
+from xrfsr_dask.commands.solve import dry_run, solve_painting
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.result import from_factors, open_result
@@ -22,31 +25,28 @@ if TYPE_CHECKING:
 _SOURCE, _PATCH = "array in memory", "scan"
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Aligned:
+    """One scan and its photograph, a whole number of pixels to a spot."""
+
+    counts: np.ndarray
+    """uint16, uint32 or float32 (ny, nx, n_channel)."""
+    image: np.ndarray
+    """uint8 or uint16 (factor * ny, factor * nx, band)."""
+    transfer: str
+    """``"srgb"`` or ``"linear"``: how the image's values relate to light."""
+    energy_kev: np.ndarray
+    """(n_channel,)"""
+    noise: Noise
+    """``"poisson"`` or ``"gaussian"``."""
+    step_mm: float
+    """Distance between spots, mm."""
+
+
 def solve_arrays(
-    counts: np.ndarray,
-    image: np.ndarray,
-    *,
-    transfer: str,
-    energy_kev: np.ndarray,
-    noise: Noise,
-    step_mm: float,
-    options: SolveOptions,
-    resources: RunOptions,
-    progress: Progress | None = None,
+    arrays: Aligned, *, options: SolveOptions, resources: RunOptions, progress: Progress | None = None
 ) -> xr.Dataset:
     """Put arrays into a painting store of their own, solve it, and load the result.
-
-    Parameters
-    ----------
-    counts : uint16, uint32 or float32 array of shape (ny, nx, n_channel)
-    image : uint8 or uint16 array of shape (factor * ny, factor * nx, band)
-    transfer : {"srgb", "linear"}
-    energy_kev : float array of shape (n_channel,)
-    noise : {"poisson", "gaussian"}
-    step_mm : float
-        Distance between spots, mm.
-    options, resources, progress
-        As for `solve_painting`.
 
     Returns
     -------
@@ -54,22 +54,38 @@ def solve_arrays(
         As `from_factors` makes it, with ``evidence (y, x)`` where the method has it and ``chi_square (spot_y,
         spot_x)``; nothing of the store is left.
     """
+    with _painting_of(arrays) as path:
+        solve_painting(path, options=options, resources=resources, progress=progress)
+        return _loaded(path)
+
+
+def require_plans(arrays: Aligned, methods: list[SolveOptions], resources: RunOptions) -> None:
+    """Raise what `solve_arrays` would raise before its work, such as `MemoryBudgetError`, without any work."""
+    if methods:
+        with _painting_of(arrays) as path:
+            for options in methods:
+                dry_run(path, options=options, resources=resources)
+
+
+@contextlib.contextmanager
+def _painting_of(arrays: Aligned) -> Iterator[Path]:
+    """A store of these arrays alone, for the time of the block."""
+    ny, nx, n_channel = arrays.counts.shape
     spec = PatchSpec(
-        shape=(counts.shape[0], counts.shape[1], counts.shape[2]),
-        dtype=counts.dtype,
-        transform=placement(at_mm=(0.0, 0.0), step_mm=step_mm),
-        energy_kev=energy_kev,
-        noise=noise,
+        shape=(ny, nx, n_channel),
+        dtype=arrays.counts.dtype,
+        transform=placement(at_mm=(0.0, 0.0), step_mm=arrays.step_mm),
+        energy_kev=arrays.energy_kev,
+        noise=arrays.noise,
         source=_SOURCE,
     )
     with tempfile.TemporaryDirectory(prefix="xrfsr-fuse-") as folder:
         path = Path(folder) / "painting.zarr"
-        width_mm = counts.shape[1] * step_mm
-        create_painting(path, image, width_mm=width_mm, transfer=transfer, source=_SOURCE)
-        rows = ((r, counts[r : r + CHUNK_SPOTS]) for r in range(0, len(counts), CHUNK_SPOTS))
+        width_mm = nx * arrays.step_mm
+        create_painting(path, arrays.image, width_mm=width_mm, transfer=arrays.transfer, source=_SOURCE)
+        rows = ((r, arrays.counts[r : r + CHUNK_SPOTS]) for r in range(0, ny, CHUNK_SPOTS))
         add_patch(path, _PATCH, spec, rows)
-        solve_painting(path, options=options, resources=resources, progress=progress)
-        return _loaded(path)
+        yield path
 
 
 def _loaded(path: Path) -> xr.Dataset:

@@ -31,5 +31,21 @@ def super_resolve(method: str, scene: Scene, *, atoms: int, seed: int, memory: i
     MemoryBudgetError
         The scene does not fit; raised before any work.
     """
-    module = importlib.import_module(f"xrfsr_dask.methods.{method}")
-    return module.super_resolve(scene, atoms=atoms, seed=seed, memory=memory, **options)
+    return _module(method).super_resolve(scene, atoms=atoms, seed=seed, memory=memory, **options)
+
+
+def require_room(method: str, scene: Scene, *, atoms: int, memory: int) -> None:
+    """Raise the `MemoryBudgetError` that `super_resolve` would raise, without any work.
+
+    Parameters
+    ----------
+    method, scene, atoms, memory
+        As for `super_resolve`.
+    """
+    from xrfsr_dask.methods.protocol import require_memory
+
+    require_memory(method, scene, _module(method).bytes_needed(scene, atoms), memory)
+
+
+def _module(method: str) -> Any:
+    return importlib.import_module(f"xrfsr_dask.methods.{method}")

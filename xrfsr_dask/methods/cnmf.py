@@ -26,6 +26,17 @@ _TINY = np.float32(1e-12)
 _LEAST = np.float32(1e-6)  # of an abundance at the start: what is zero stays zero
 
 
+def bytes_needed(scene: Scene, atoms: int) -> int:
+    """Working arrays of `super_resolve`, bytes."""
+    n = min(atoms, scene.counts[..., 0].size)
+    return bytes_for(
+        scene,
+        per_pixel=5 * n + 4 * scene.photo.shape[2],
+        per_spot=5 * scene.n_channel + 8 * n,
+        fixed=16 * scene.n_channel**2,
+    )
+
+
 def super_resolve(
     scene: Scene,
     *,
@@ -58,13 +69,7 @@ def super_resolve(
         Weight of abundances that sum to one, in root mean squares of the data; 0 leaves them free.
     """
     n = min(atoms, scene.counts[..., 0].size)
-    need = bytes_for(
-        scene,
-        per_pixel=5 * n + 4 * scene.photo.shape[2],
-        per_spot=5 * scene.n_channel + 8 * n,
-        fixed=16 * scene.n_channel**2,
-    )
-    require_memory("cnmf", scene, need, memory)
+    require_memory("cnmf", scene, bytes_needed(scene, atoms), memory)
     X, scale = weighted_spectra(scene, weighted=weighted)
     f, I = scene.factor, scene.photo.reshape(-1, scene.photo.shape[2])
     P = colour_response(X, block_mean(scene.photo, f).reshape(len(X), -1), bounded=True)

@@ -29,6 +29,16 @@ _DICTIONARY_STEPS = 50
 _ROOM = 2.0
 
 
+def bytes_needed(scene: Scene, atoms: int) -> int:
+    """Working arrays of `super_resolve`, bytes."""
+    return bytes_for(
+        scene,
+        per_pixel=4 * atoms + 3 * scene.photo.shape[2],
+        per_spot=5 * scene.n_channel + 8 * atoms,
+        fixed=16 * scene.n_channel**2,
+    )
+
+
 def super_resolve(
     scene: Scene,
     *,
@@ -60,13 +70,7 @@ def super_resolve(
     tolerance : float
         Stop once a round takes less than this share off the photograph's residual; 0: never.
     """
-    need = bytes_for(
-        scene,
-        per_pixel=4 * atoms + 3 * scene.photo.shape[2],
-        per_spot=5 * scene.n_channel + 8 * atoms,
-        fixed=16 * scene.n_channel**2,
-    )
-    require_memory("csusr", scene, need, memory)
+    require_memory("csusr", scene, bytes_needed(scene, atoms), memory)
     X, scale = weighted_spectra(scene, weighted=weighted)
     f, I = scene.factor, scene.photo.reshape(-1, scene.photo.shape[2])
     P = colour_response(X, block_mean(scene.photo, f).reshape(len(X), -1), bounded=bounded)

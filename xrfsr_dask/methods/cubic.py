@@ -107,6 +107,11 @@ class Spline:
         return np.maximum(out, 0.0, out=out) if self.nonnegative else out
 
 
+def bytes_needed(scene: Scene, atoms: int) -> int:
+    """Working arrays of `super_resolve`, bytes."""
+    return bytes_for(scene, per_pixel=0, per_spot=3 * scene.n_channel)
+
+
 def super_resolve(scene: Scene, *, atoms: int = 0, seed: int = 0, memory: int) -> Spline:
     """Splines of the counts; `atoms` and `seed` are not used: no model, nothing drawn.
 
@@ -118,7 +123,7 @@ def super_resolve(scene: Scene, *, atoms: int = 0, seed: int = 0, memory: int) -
     memory : int
         Bytes this may need.
     """
-    require_memory("cubic", scene, bytes_for(scene, per_pixel=0, per_spot=3 * scene.n_channel), memory)
+    require_memory("cubic", scene, bytes_needed(scene, atoms), memory)
     return Spline(spline_coefficients(scene.counts), scene.factor, scene.noise == "poisson")
 
 

@@ -25,6 +25,16 @@ GAMMA = 0.99
 SPARSITY = 0.02
 
 
+def bytes_needed(scene: Scene, atoms: int) -> int:
+    """Working arrays of `super_resolve`, bytes."""
+    return bytes_for(
+        scene,
+        per_pixel=3 * atoms + 3 * scene.photo.shape[2],
+        per_spot=5 * scene.n_channel + 6 * atoms,
+        fixed=16 * scene.n_channel**2,
+    )
+
+
 def super_resolve(
     scene: Scene,
     *,
@@ -59,13 +69,7 @@ def super_resolve(
     gamma : float
         Stop once a step leaves more than this share of the residual.
     """
-    need = bytes_for(
-        scene,
-        per_pixel=3 * atoms + 3 * scene.photo.shape[2],
-        per_spot=5 * scene.n_channel + 6 * atoms,
-        fixed=16 * scene.n_channel**2,
-    )
-    require_memory("gsomp", scene, need, memory)
+    require_memory("gsomp", scene, bytes_needed(scene, atoms), memory)
     X, scale = weighted_spectra(scene, weighted=weighted)
     Il = block_mean(scene.photo, scene.factor).reshape(len(X), -1)
     P = colour_response(X, Il, bounded=bounded)

@@ -20,6 +20,17 @@ EPSILON = 1e-3
 """What the local variance of the guide is weighed against, in squared sRGB values of [0, 1]."""
 
 
+def bytes_needed(scene: Scene, atoms: int) -> int:
+    """Working arrays of `super_resolve`, bytes."""
+    rank = min(atoms, scene.n_channel, scene.counts[..., 0].size)
+    return bytes_for(
+        scene,
+        per_pixel=3 * rank + 6 * scene.photo.shape[2] + 8,
+        per_spot=3 * scene.n_channel,
+        fixed=8 * scene.n_channel**2,
+    )
+
+
 def super_resolve(
     scene: Scene,
     *,
@@ -45,10 +56,7 @@ def super_resolve(
     epsilon : float
         The filter's ridge.
     """
-    n_band = scene.photo.shape[2]
-    rank = min(atoms, scene.n_channel, scene.counts[..., 0].size)
-    need = bytes_for(scene, per_pixel=3 * rank + 6 * n_band + 8, per_spot=3 * scene.n_channel)
-    require_memory("guided", scene, need + 32 * scene.n_channel**2, memory)
+    require_memory("guided", scene, bytes_needed(scene, atoms), memory)
     space = find_subspace(scene, most=atoms, weighted=weighted)
     guide, f = encoded(scene.photo), scene.factor
     out = guided_upsampling(space.scores, guide, f, radius=1, epsilon=epsilon)

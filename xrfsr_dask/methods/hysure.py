@@ -24,6 +24,12 @@ VARIATION = 0.02
 ITERATIONS = 150
 
 
+def bytes_needed(scene: Scene, atoms: int) -> int:
+    """Working arrays of `super_resolve`, bytes."""
+    rank = min(atoms, scene.n_channel, scene.counts[..., 0].size)
+    return bytes_for(scene, per_pixel=14 * rank, per_spot=3 * scene.n_channel, fixed=8 * scene.n_channel**2)
+
+
 def super_resolve(
     scene: Scene,
     *,
@@ -59,9 +65,7 @@ def super_resolve(
     iterations : int
         Steps of ADMM.
     """
-    rank = min(atoms, scene.n_channel, scene.counts[..., 0].size)
-    need = bytes_for(scene, per_pixel=14 * rank, per_spot=3 * scene.n_channel, fixed=8 * scene.n_channel**2)
-    require_memory("hysure", scene, need, memory)
+    require_memory("hysure", scene, bytes_needed(scene, atoms), memory)
     space = find_subspace(scene, most=atoms, weighted=weighted)
     f = scene.factor
     Il = block_mean(scene.photo, f).reshape(-1, scene.photo.shape[2])

@@ -33,6 +33,16 @@ _PENALTY = 3e-3
 _RENEWED = 5
 
 
+def bytes_needed(scene: Scene, atoms: int, *, clusters: int = CLUSTERS) -> int:
+    """Working arrays of `super_resolve`, bytes."""
+    return bytes_for(
+        scene,
+        per_pixel=4 * atoms + 9 * min(atoms, scene.n_channel) + 6 * scene.photo.shape[2],
+        per_spot=5 * scene.n_channel + 8 * atoms,
+        fixed=16 * scene.n_channel**2 + 60_000 * clusters,
+    )
+
+
 def super_resolve(
     scene: Scene,
     *,
@@ -69,13 +79,7 @@ def super_resolve(
     clusters : int
         Clusters of similar pixels.
     """
-    need = bytes_for(
-        scene,
-        per_pixel=4 * atoms + 9 * min(atoms, scene.n_channel) + 6 * scene.photo.shape[2],
-        per_spot=5 * scene.n_channel + 8 * atoms,
-        fixed=16 * scene.n_channel**2 + 60_000 * clusters,
-    )
-    require_memory("nssr", scene, need, memory)
+    require_memory("nssr", scene, bytes_needed(scene, atoms, clusters=clusters), memory)
     X, scale = weighted_spectra(scene, weighted=weighted)
     f = scene.factor
     P = colour_response(X, block_mean(scene.photo, f).reshape(len(X), -1), bounded=bounded)

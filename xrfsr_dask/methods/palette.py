@@ -27,6 +27,19 @@ RIDGE = 2.0
 _BLOCK_SPOTS = 8
 
 
+def bytes_needed(scene: Scene, atoms: int, *, clusters: int = CLUSTERS) -> int:
+    """Working arrays of `super_resolve`, bytes."""
+    n_band = scene.photo.shape[2]
+    n_feature = clusters * (n_band + 4)
+    rank = min(atoms, scene.n_channel, scene.counts[..., 0].size)
+    return bytes_for(
+        scene,
+        per_pixel=3 * rank + 3 * n_band + 12,
+        per_spot=3 * scene.n_channel + 4 * n_feature,
+        fixed=4 * n_feature * scene.factor * _BLOCK_SPOTS * scene.shape[1] + 8 * scene.n_channel**2,
+    )
+
+
 def super_resolve(
     scene: Scene,
     *,
@@ -58,16 +71,8 @@ def super_resolve(
     ridge : float
         How many spots have to speak for a slope before it is believed.
     """
+    require_memory("palette", scene, bytes_needed(scene, atoms, clusters=clusters), memory)
     n_band, f = scene.photo.shape[2], scene.factor
-    n_feature = clusters * (n_band + 4)
-    rank = min(atoms, scene.n_channel, scene.counts[..., 0].size)
-    need = bytes_for(
-        scene,
-        per_pixel=3 * rank + 3 * n_band + 12,
-        per_spot=3 * scene.n_channel + 4 * n_feature,
-        fixed=4 * n_feature * f * _BLOCK_SPOTS * scene.shape[1] + 8 * scene.n_channel**2,
-    )
-    require_memory("palette", scene, need, memory)
     space = find_subspace(scene, most=atoms, weighted=weighted)
     guide = encoded(scene.photo)
     look = _look(guide, f)
