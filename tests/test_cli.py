@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,8 +37,6 @@ PLACE = ["--at", "2,3", "--step-mm", "5", "--calibration", "0.0,0.1"]
 
 def refused(capsys, words, sentence, *, status=1, store="p.zarr"):
     """The command fails with one sentence that holds `sentence`, and the store keeps every byte."""
-    from pathlib import Path
-
     before = tree_bytes(Path(store)) if Path(store).is_dir() else None
     capsys.readouterr()
     try:
@@ -97,6 +96,9 @@ def test_bad_solves_are_refused(bench, capsys):
     solve = ["solve", "p.zarr"]
     refused(capsys, [*solve, "--memory", "200KB"], "the limit is 200 kB; raise --memory")
     refused(capsys, [*solve, "--resume", "--restart"], "give --resume or --restart")
+    refused(capsys, [*solve, "--dry-run", "--resume"], "leave out --resume and --restart")
+    refused(capsys, [*solve, "--scheduler", "tls://h:99999"], "is not the address of a scheduler")
+    refused(capsys, [*solve, "--name", "zarr.json"], "cannot be the name of a result")
     both = ["--processes", "--scheduler", "tcp://127.0.0.1:1"]
     refused(capsys, [*solve, *both], "give --processes or --scheduler")
     refused(capsys, [*solve, "--tile", "70"], "70 px is not a whole number of 50-px cells; try 50 or 100")
@@ -113,7 +115,7 @@ def test_bad_solves_are_refused(bench, capsys):
     refused(capsys, [*solve, "--magic"], "unrecognized arguments: --magic", status=2)
     refused(capsys, [*solve, "--memory", "lots"], "'lots' is not an amount of memory", status=2)
     refused(capsys, ["solve", "absent.zarr"], "absent.zarr does not exist; create it with `xrfsr new`")
-    refused(capsys, ["solve", "photo.png"], "photo.png is not a painting store")
+    refused(capsys, ["solve", "photo.png"], "photo.png is a file; a painting store is a folder")
     refused(capsys, ["dance"], "invalid choice: 'dance'", status=2)
 
 
@@ -132,6 +134,8 @@ def test_bad_additions_are_refused(bench, capsys):
     refused(capsys, [*add, "scan.npy", *PLACE[2:]], "give --at X,Y or --transform FILE")
     refused(capsys, [*add, "scan.npy", "--name", "a/b", *PLACE], "'a/b' cannot be the name of a patch")
     refused(capsys, [*add, "absent.rpl", *PLACE], "absent.rpl")
+    refused(capsys, [*add, "", *PLACE], "the name of the scan is empty")
+    refused(capsys, [*add, f"{'n' * 5000}.rpl", *PLACE], "nnn…nnn")
     refused(capsys, [*add, "scan.npy", "--at", "3", *PLACE[2:]], "'3' is not X,Y in mm", status=2)
 
 
@@ -156,6 +160,18 @@ def test_an_empty_name_of_a_store_is_refused(bench, capsys):
     evaluate = ["evaluate", "scan.npy", "--photo", "photo.png", "--factor", "2"]
     refused(capsys, [*evaluate, "--out", ""], "the name of the folder for output is empty")
     assert sorted(bench.iterdir()) == before
+
+
+def test_an_answer_that_cannot_be_printed_is_one_sentence(bench):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this system")
+    for more in ([], ["--json"]):
+        with Path("/dev/full").open("w") as full:
+            words = [sys.executable, "-m", "xrfsr_dask", "info", "p.zarr", *more]
+            ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert ended.returncode == 1
+        assert ended.stderr.startswith("xrfsr: the answer could not be printed (No space left on device)")
+        assert ended.stderr.count("\n") == 1
 
 
 def test_options_are_taken_by_their_whole_names_only(bench, capsys):

@@ -36,6 +36,12 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _is_address(text: str) -> bool:
+    """Whether a text is an address such as ``tcp://127.0.0.1:8786``."""
+    found = re.fullmatch(r"\w+://[^/\s]+:(\d{1,5})", text)
+    return found is not None and 0 < int(found[1]) < 2**16
+
+
 @dataclass(frozen=True, kw_only=True)
 class SolveOptions:
     """What is solved: method, model and stopping rule. Defaults for Dai et al.'s methods are theirs."""
@@ -126,7 +132,7 @@ class RunOptions:
             "processes of this machine and a scheduler exclude each other; give --processes or --scheduler.",
         )
         require(
-            self.scheduler is None or bool(re.fullmatch(r"\w+://[^/\s]+:\d{1,5}", self.scheduler)),
+            self.scheduler is None or _is_address(self.scheduler),
             f"'{self.scheduler}' is not the address of a scheduler, such as tcp://127.0.0.1:8786.",
         )
 
@@ -170,19 +176,20 @@ class AddOptions:
         else:
             alone = self.at_mm is None and self.step_mm is None and self.rotation_deg == 0
             require(alone, "--transform says all about the place; leave out --at, --step-mm and --rotation.")
-        place = (*(self.at_mm or ()), self.rotation_deg)
-        require(all(map(math.isfinite, place)), f"--at and --rotation must be finite, got {place}.")
+        y, x = self.at_mm or (0.0, 0.0)
+        require(math.isfinite(x) and math.isfinite(y), f"--at must be finite, got {x},{y}.")
+        require(math.isfinite(self.rotation_deg), f"--rotation must be finite, got {self.rotation_deg}.")
         for field in ("step_mm", "spot_mm", "dwell_s", "gain"):
             value = getattr(self, field)
             require(
                 value is None or (math.isfinite(value) and value > 0),
-                f"{field} must be more than 0, got {value}.",
+                f"--{field.replace('_', '-')} must be more than 0, got {value}.",
             )
         for field, unit in (("step_mm", "mm"), ("dwell_s", "s")):
             value = getattr(self, field)
             require(
                 value is None or 1e-6 <= value <= 1e6,
-                f"{field} must lie between 1e-6 and 1e6 {unit}, got {value}.",
+                f"--{field.replace('_', '-')} must lie between 1e-6 and 1e6 {unit}, got {value}.",
             )
         require(
             self.footprint in ("box", "gaussian"),

@@ -15,7 +15,7 @@ from PIL import Image
 from xrfsr_dask.cli import main
 from xrfsr_dask.commands.report import report
 from xrfsr_dask.commands.solve import solve_painting
-from xrfsr_dask.errors import InputError
+from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.options import BedroomOptions, RunOptions, SolveOptions
 from xrfsr_dask.phantom import write_painting
 from xrfsr_dask.view.page import Section, as_html
@@ -91,6 +91,11 @@ def test_the_page_lies_beside_its_store_unless_told_otherwise(painted):
     assert found == {
         "report": str(painted.with_name("room-paper.html")), "result": "paper", "elements": ["Fe"],
     }  # fmt: skip
+
+
+def test_a_page_is_html(painted, tmp_path):
+    with pytest.raises(OptionError, match=r"give --out a name that ends in \.html"):
+        report(painted, out=tmp_path / "page.zarr")
 
 
 def test_elements_are_chosen_where_none_are_named(painted, tmp_path):

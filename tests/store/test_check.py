@@ -112,8 +112,10 @@ def test_names_that_are_none_are_damage(whole, tmp_path):
 
 
 def test_a_path_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(StoreError, match="does not exist or is not a folder"):
-        check_store(tmp_path / "nothing.zarr")
+    (tmp_path / "file.zarr").touch()
+    for name, words in (("nothing.zarr", "does not exist"), ("file.zarr", "is a file, not a folder")):
+        with pytest.raises(StoreError, match=words):
+            check_store(tmp_path / name)
 
 
 @pytest.mark.parametrize("group", ["rgb", "patches", "results"])

@@ -17,7 +17,7 @@ from xrfsr_dask.cli.words import (
     solver_words,
     store_word,
 )
-from xrfsr_dask.options import EVALUATED
+from xrfsr_dask.options import EVALUATED, require
 
 
 def demo_words(commands: Any) -> None:
@@ -83,6 +83,10 @@ def _run_solve(args: argparse.Namespace) -> None:
 
     options, resources = solve_options(args), run_options(args)
     if args.dry_run:
+        require(
+            not (args.resume or args.restart),
+            "--dry-run says what a new run would take; leave out --resume and --restart.",
+        )
         found = dry_run(args.store, name=args.name, options=options, resources=resources)
         text = in_words(found)
     else:

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
+from xrfsr_dask.errors import XrfsrError
 from xrfsr_dask.options import LAYER_WORDS, METHODS, RunOptions, SolveOptions
 from xrfsr_dask.progress import Bar, Progress, Silent
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
+_ENDLESS = re.compile(r"\d{40,}|\S{400,}")
+
+
 def printable(text: str) -> str:
-    """Control characters of names and paths as escapes: they neither break the line nor steer a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """Control characters of names and paths as escapes: they neither break the line nor steer a terminal.
+
+    Of numbers and words without end, only both ends.
+    """
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return _ENDLESS.sub(lambda found: f"{found[0][:20]}…{found[0][-20:]}", shown)
 
 
 class Parser(argparse.ArgumentParser):
@@ -241,4 +250,12 @@ def bar_of(args: argparse.Namespace, label: str, unit: str = "task") -> Iterator
 def say(args: argparse.Namespace, found: dict[str, Any], text: str) -> None:
     from xrfsr_dask.view.table import as_json
 
-    print(as_json(found) if args.json else text)
+    try:
+        print(as_json(found) if args.json else text, flush=True)
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # or Python would try again at its end
+        os.close(nowhere)
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise XrfsrError(f"the answer could not be printed ({error.strerror}); all else was done.") from error

@@ -165,7 +165,10 @@ def _solved(path: Path, options: SolveOptions, resources: RunOptions, bar: Progr
 def _check_same(path: Path, scene: BedroomOptions, image: np.ndarray | None) -> None:
     """The phantom that is already there must be the one asked for."""
     painting = open_painting(path)
-    options: Any = dict(open_group(path / "results" / TRUTH).attrs).get("options")
+    truth = path / "results" / TRUTH
+    if not truth.is_dir():
+        raise StoreError(f"{path} is no demo's: it holds no known truth; choose another folder.")
+    options: Any = dict(open_group(truth).attrs).get("options")
     asked = table.plain(as_attributes(scene))
     shape = scene.shape if image is None else image.shape[:2]
     if table.plain(options) != asked or painting.shape != tuple(shape):

@@ -19,7 +19,7 @@ def describe(path: str | Path) -> dict[str, Any]:
         "photograph": {
             "px": [ny, nx],
             "bands": painting.n_band,
-            "mm": [round(ny * painting.pitch_mm, 3), round(nx * painting.pitch_mm, 3)],
+            "mm": [float(f"{n * painting.pitch_mm:.7g}") for n in (ny, nx)],
             "pitch_mm": painting.pitch_mm,
         },
         "patches": [patch_figures(patch) for patch in painting.patches],
@@ -37,7 +37,7 @@ def as_text(found: dict[str, Any]) -> str:
     photo = found["photograph"]
     lines = [
         f"{found['store']}",
-        f"photograph  {photo['px'][1]} x {photo['px'][0]} px, {photo['mm'][1]} x {photo['mm'][0]} mm, "
+        f"photograph  {photo['px'][1]} x {photo['px'][0]} px, {photo['mm'][1]:.6g} x {photo['mm'][0]:.6g} mm, "
         f"{photo['pitch_mm']:.4g} mm per px, {photo['bands']} bands",
     ]
     lines += [

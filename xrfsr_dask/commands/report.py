@@ -10,7 +10,7 @@ import xarray as xr
 
 from xrfsr_dask.commands.output import check_pictures, here, output_folder
 from xrfsr_dask.commands.pictures import map_panel, photograph_panel, preview_step
-from xrfsr_dask.errors import InputError
+from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import line_kev, open_patch, open_result
 from xrfsr_dask.result.lines import usual_line
@@ -52,6 +52,8 @@ def report(
     store = painting.place
     beside = store.parent if isinstance(store, Path) else Path()
     target = beside / f"{Path(store.name).stem}-{ds.attrs['result']}.html" if out is None else here(out)
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise OptionError(f"{target} is to be a page of HTML; give --out a name that ends in .html.")
     check_pictures()
     with output_folder(target.parent):
         bar.expect(5 + (len(elements) or _MAPS))

@@ -313,7 +313,10 @@ def plan_run(
         raise StoreError(f"{painting.path} holds no patch yet; add one with `xrfsr add`.")
     _ = painting.energy_kev  # refuses a store without it before any work
     if stands(painting.place / "results" / name):
-        raise StoreError(f"{painting.path} already holds a result '{name}'; choose another --name.")
+        raise StoreError(
+            f"{painting.path} already holds a result '{name}', and none is ever replaced; choose another "
+            "--name."
+        )
     cell = _cell_of(painting)
     plan = Plan(painting=painting, name=name, options=options, cell=cell, tile=resources.tile or cell)
     plan.tiles()  # refuses a tile that is not a whole number of cells

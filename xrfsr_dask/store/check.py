@@ -60,7 +60,8 @@ def check_store(path: str | Path, progress: Progress | None = None) -> CheckRepo
     """
     root, report = absolute(path), progress or Silent()
     if not root.is_dir():
-        raise StoreError(f"{path} does not exist or is not a folder.")
+        found = "is a file, not a folder" if root.is_file() else "does not exist"
+        raise StoreError(f"{path} {found}; give a painting store, as `xrfsr new` makes it.")
     not_opened = list(_not_opened(root))
     damage = list(_missing(root))
     arrays: list[tuple[Place, zarr.Array]] = []

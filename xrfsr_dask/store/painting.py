@@ -166,6 +166,8 @@ def open_painting(path: str | Place) -> Painting:
     target = absolute(path)
     if not target.exists():
         raise StoreError(f"{path} does not exist; create it with `xrfsr new`.")
+    if target.is_file():
+        raise StoreError(f"{path} is a file; a painting store is a folder, which `xrfsr new` makes.")
     if not (target / "zarr.json").is_file():
         raise StoreError(f"{path} is not a painting store: it holds no zarr.json.")
     root = open_group(target)

@@ -28,6 +28,7 @@ Noise = Literal["poisson", "gaussian"]
 FOOTPRINTS = ("box", "gaussian")
 NOISES = ("poisson", "gaussian")
 
+_METADATA = "zarr.json"  # lies beside the patches and results
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -187,8 +188,8 @@ def open_patch(store_path: str | Place, name: str) -> Patch:
 
 def check_name(name: str, what: str) -> None:
     """Refuse a name that could leave its folder or that a file system may not take."""
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or name.lower() == _METADATA:
         raise OptionError(
             f"{name!r} cannot be the name of a {what}; use up to 64 letters, digits, '.', '_' or '-', "
-            "beginning with a letter or digit."
+            f"beginning with a letter or digit, but not '{_METADATA}'."
         )
