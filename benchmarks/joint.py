@@ -64,7 +64,8 @@ def profile() -> None:
             )
             with used() as whole:
                 solve(plan, executor)
-    spent = executor.spent | {"in the driver": whole.cpu - sum(executor.spent.values())}
+    spent = executor.spent
+    spent["in the driver"] = whole.cpu - sum(spent.values())
     for name, seconds in sorted(spent.items(), key=lambda item: -item[1]):
         say(f"share of the CPU of joint: {name}", seconds / whole.cpu, cpu_s=round(seconds, 2), **_PATCH)
 
@@ -109,12 +110,18 @@ def _watched(process: psutil.Popen) -> Iterator[dict[str, float]]:
 
 
 class Timed:
-    """An executor with one slot that adds up the CPU of this process by the name of the task."""
+    """An executor with one slot that notes the CPU of this process for every task."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self.spent: dict[str, float] = defaultdict(float)
+        self.tasks: dict[str, list[tuple[Any, float]]] = defaultdict(list)
+        """By the name of the function: tasks, and their CPU seconds."""
         self.slots, self.task_bytes = executor.slots, executor.task_bytes
+
+    @property
+    def spent(self) -> dict[str, float]:
+        """CPU seconds by the name of the function."""
+        return {name: sum(seconds for _, seconds in done) for name, done in self.tasks.items()}
 
     def map(self, fn: Callable[[Any], Any], tasks: Any, done: Any) -> list[Any]:
         """See `Executor`."""
@@ -130,7 +137,7 @@ class Timed:
         def call(task: Any) -> Any:
             before = time.process_time()
             out = fn(task)
-            self.spent[name] += time.process_time() - before
+            self.tasks[name].append((task, time.process_time() - before))
             return out
 
         return call

@@ -101,7 +101,8 @@ class RunOptions:
     """With what it is solved: resources. They never change the result."""
 
     tile: int | None = None
-    """Side of a tile, HR px, a multiple of the cell; None: the largest that fits the memory."""
+    """Side of a tile, HR px, a multiple of the cell; None: the largest that fits the memory and leaves
+    every worker something to do."""
     memory: int = 512 * 2**20
     """Bytes all tasks running at once may need together with the compiled kernels, beyond the interpreter and
     its imports; each worker process of `processes` has kernels, and imports, of its own. The first run ever

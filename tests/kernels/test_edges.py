@@ -83,3 +83,18 @@ def test_a_dearer_edge_leaves_fewer():
         for lam in (0.1, 10)
     ]
     assert rough[1] < 0.8 * rough[0]
+
+
+def test_conjugate_gradients_end_at_the_solution_of_the_dense_system():
+    rng = np.random.default_rng(3)
+    footprints = tiled(6, 9, 3)
+    parts = rng.random(6) + 0.5, footprints.origin.astype("i8"), footprints.weight.astype("f8")
+    down, across, right = rng.random((5, 9)), rng.random((6, 8)), rng.normal(size=(6, 9, 2))
+    dense = np.empty((54, 54))
+    for i, unit in enumerate(np.eye(54)):
+        out = np.empty((6, 9, 1))
+        edges._normal(unit.reshape(6, 9, 1), *parts, down, across, out)
+        dense[:, i] = out.ravel()
+    start = rng.normal(size=right.shape)
+    found = edges._conjugate_gradients(start, right, *parts, down, across, np.ones((6, 9)))
+    np.testing.assert_allclose(found.reshape(54, 2), np.linalg.solve(dense, right.reshape(54, 2)), atol=1e-8)

@@ -4,14 +4,15 @@ from xrfsr_dask.errors import MemoryBudgetError
 from xrfsr_dask.tiling.budget import choose_tile
 
 
-def choose(memory: int, asked: int | None = None, slots: int = 2, fixed: int = 0) -> int:
+def choose(memory: int, asked: int | None = None, slots: int = 2, fixed: int = 0, shares: int = 1) -> int:
     return choose_tile(
         lambda side: 1000 * side**2,
         asked=asked,
         cell=50,
         slots=slots,
         memory=memory,
-        longest=400,
+        shape=(400, 300),
+        shares=shares,
         fixed=fixed,
     )
 
@@ -20,6 +21,13 @@ def test_the_largest_tile_that_fits_is_chosen():
     assert choose(10**12) == 400
     assert choose(2 * 1000 * 150**2) == 150
     assert choose(2 * 1000 * 150**2 - 1) == 100
+
+
+def test_a_small_painting_is_cut_finely_enough_for_all_to_have_work():
+    assert choose(10**12, shares=2) == 200  # 6 tiles of at most a third
+    assert choose(10**12, shares=12) == 100
+    assert choose(10**12, shares=10**6) == 50  # no finer than cells
+    assert choose(10**12, shares=10**6, asked=300) == 300
 
 
 def test_too_little_memory_is_refused_with_both_numbers():

@@ -176,7 +176,8 @@ def solver_words(p: Any, *, method: bool = True) -> None:
         "--tile",
         metavar="N",
         type=int,
-        help="side of the squares that the painting is solved in, px (the largest that fits the memory)",
+        help="side of the squares that the painting is solved in, px (the largest that fits the memory and "
+        "leaves work for all)",
     )
 
 

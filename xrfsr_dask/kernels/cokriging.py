@@ -25,6 +25,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from xrfsr_dask.kernels.covariance import correlation
+from xrfsr_dask.kernels.positive import Systems, combine
 from xrfsr_dask.kernels.ridge import MapSums
 
 SHARES = (0.0, 0.3, 0.6, 0.85, 0.97, 1.0)
@@ -33,7 +34,7 @@ SCALES = tuple(float(s) for s in 10.0 ** np.arange(-2.0, 8.01, 0.25))
 """Scales s that are tried, in variances of the noise."""
 
 _JITTER = 1e-6  # of the scale, on the diagonal
-PIXELS_AT_ONCE = 4096
+PIXELS_AT_ONCE = 1024
 """Pixels that are joined to the spots at a time."""
 
 
@@ -188,7 +189,9 @@ def map_sums(spots: Neighbours, prior: Prior, classes: Sequence[np.ndarray]) -> 
     for i, scores in enumerate(classes):
         scale, share = class_scale(prior, scores), float(np.median(prior.share[scores]))
         hidden = _between_spots(spots, prior.usual_hidden(scores, np.ones(len(scores))))
-        factor = _factor(drift, hidden, share, scale, spots.variance[:, scores].mean(axis=1))
+        noise = spots.variance[:, scores].mean(axis=1)
+        K = combine(*_covariance(drift, hidden, share, scale, noise), np.empty(hidden.shape))
+        factor = cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
         Z = spots.scores[:, scores]
         solved = cho_solve(factor, np.column_stack([F, Z]), check_finite=False)
         KF, KZ = solved[:, : F.shape[1]], solved[:, F.shape[1] :]
@@ -245,8 +248,9 @@ def evidence(spots: Neighbours, prior: Prior, places: np.ndarray, features: np.n
     share, scale = float(weight @ prior.share), float(np.exp(weight @ np.log(prior.scale)))
     law = prior.usual_hidden(np.arange(len(weight)), weight)
     noise = spots.variance @ weight
-    K = _covariance(_drift_of(spots, prior.drift), _between_spots(spots, law), share, scale, noise)
-    L = np.linalg.cholesky(K.astype(np.float32) + np.float32(1e-5 * scale) * np.eye(len(K), dtype=np.float32))
+    drift, hidden = _drift_of(spots, prior.drift), _between_spots(spots, law)
+    parts, diagonal = _covariance(drift, hidden, share, scale, noise)
+    L = np.linalg.cholesky(combine(parts, diagonal + 1e-5 * scale, np.empty(hidden.shape, np.float32)))
     told = np.empty(len(places))
     for part in _parts(len(places)):
         near = np.float32(share) * _with_pixels(spots, places[part], prior.drift)
@@ -264,16 +268,17 @@ def _weights(spots: Neighbours, prior: Prior) -> np.ndarray:
     out = np.zeros(spots.scores.shape)
     drift = _drift_of(spots, prior.drift) if prior.share.any() else np.zeros((0, 0), np.float32)
     hidden = {law: _between_spots(spots, law) for law in dict.fromkeys(prior.hidden)}
+    systems = Systems.of(len(out))
     for scores in prior.alike():
         first = int(scores[0])
-        factor = _factor(
+        parts, diagonal = _covariance(
             drift,
             hidden[prior.hidden[first]],
             float(prior.share[first]),
             float(prior.scale[first]),
             spots.variance[:, scores].mean(axis=1),
         )
-        out[:, scores] = cho_solve(factor, spots.scores[:, scores], check_finite=False)
+        out[:, scores] = systems.solve(parts, diagonal, spots.scores[:, scores])
     return out
 
 
@@ -311,14 +316,9 @@ def _with_pixels(spots: Neighbours, places: np.ndarray, law: Law) -> np.ndarray:
 
 def _covariance(
     drift: np.ndarray, hidden: np.ndarray, share: float, scale: float, noise: np.ndarray
-) -> np.ndarray:
-    K = (scale * (1 - share)) * hidden.astype(np.float64)
+) -> tuple[list[tuple[float, np.ndarray]], np.ndarray]:
+    """K of (J2) with the noise, as weighted parts and a diagonal (see `positive.combine`)."""
+    parts = [(scale * (1 - share), hidden)]
     if share:
-        K += (scale * share) * drift
-    K[np.diag_indices_from(K)] += noise + _JITTER * scale
-    return K
-
-
-def _factor(drift: np.ndarray, hidden: np.ndarray, share: float, scale: float, noise: np.ndarray) -> tuple:
-    K = _covariance(drift, hidden, share, scale, noise)
-    return cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
+        parts.append((scale * share, drift))
+    return parts, noise + _JITTER * scale

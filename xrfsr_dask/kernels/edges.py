@@ -82,22 +82,45 @@ def _conjugate_gradients(
     own[1:] += down
     own[:, :-1] += across
     own[:, 1:] += across
-    inverse = 1.0 / np.maximum(own, 1e-12)[..., None]
-    image = np.empty_like(d)
-    _normal(d, certainty, origin, weight, down, across, image)
-    r = right - image
-    z = inverse * r
-    p, rz = z.copy(), (r * z).sum(axis=(0, 1))
-    for _ in range(_STEPS):
-        _normal(p, certainty, origin, weight, down, across, image)
-        step = rz / np.maximum((p * image).sum(axis=(0, 1)), 1e-300)
-        d = d + step * p
-        r -= step * image
-        z = inverse * r
-        new = (r * z).sum(axis=(0, 1))
-        p = z + (new / np.maximum(rz, 1e-300)) * p
-        rz = new
+    d, r = d.copy(), np.empty_like(d)
+    _descend(d, r, right, 1.0 / np.maximum(own, 1e-12), certainty, origin, weight, down, across, _STEPS)
     return d
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _descend(d, r, right, inverse, certainty, origin, weight, down, across, steps):  # type: ignore[no-untyped-def]
+    """Conjugate gradients from d, in place; r is left as what d does not explain of the right-hand side."""
+    ny, nx, n_score = d.shape
+    p, image = np.empty_like(d), np.empty_like(d)
+    rz, new, curved = np.zeros(n_score), np.zeros(n_score), np.zeros(n_score)
+    _normal(d, certainty, origin, weight, down, across, image)
+    for y in range(ny):
+        for x in range(nx):
+            for k in range(n_score):
+                r[y, x, k] = right[y, x, k] - image[y, x, k]
+                p[y, x, k] = inverse[y, x] * r[y, x, k]
+                rz[k] += r[y, x, k] * p[y, x, k]
+    for _ in range(steps):
+        _normal(p, certainty, origin, weight, down, across, image)
+        curved[:] = 0.0
+        for y in range(ny):
+            for x in range(nx):
+                for k in range(n_score):
+                    curved[k] += p[y, x, k] * image[y, x, k]
+        step = rz / np.maximum(curved, 1e-300)
+        new[:] = 0.0
+        for y in range(ny):
+            for x in range(nx):
+                for k in range(n_score):
+                    d[y, x, k] += step[k] * p[y, x, k]
+                    r[y, x, k] -= step[k] * image[y, x, k]
+                    new[k] += inverse[y, x] * r[y, x, k] * r[y, x, k]
+        turn = new / np.maximum(rz, 1e-300)
+        for y in range(ny):
+            for x in range(nx):
+                for k in range(n_score):
+                    p[y, x, k] = inverse[y, x] * r[y, x, k] + turn[k] * p[y, x, k]
+        rz[:] = new
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)

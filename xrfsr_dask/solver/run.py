@@ -33,6 +33,7 @@ _DISK_STEPS = 2.5  # reading and writing a tile takes as long as so many steps
 VERSIONS = ("xrfsr_dask", "numpy", "numba", "zarr", "dask")
 """Packages whose versions are kept with every run and result."""
 
+_SHARES_PER_SLOT = {True: 4, False: 1}  # `joint` or not: its tiles have no halo, so that small ones cost little
 _SEEN_BYTES = 64 * 2**20  # of abundances that a task on spots reads at a time
 COLOUR_DEPTH = 5 * CENTRES
 """float32 a pixel while its colour is described: likeness to every centre, on its way and done."""
@@ -331,7 +332,8 @@ def plan_run(
         cell=cell,
         slots=slots,
         memory=resources.memory,
-        longest=max(painting.shape),
+        shape=painting.shape,
+        shares=slots * _SHARES_PER_SLOT[options.method == "joint"],
         fixed=KERNELS,
         each=task_bytes,
     )

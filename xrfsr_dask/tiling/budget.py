@@ -41,28 +41,32 @@ def choose_tile(
     cell: int,
     slots: int,
     memory: int,
-    longest: int,
+    shape: tuple[int, int],
+    shares: int = 1,
     fixed: int = 0,
     each: int | None = None,
 ) -> int:
-    """Side of a tile, px, such that `slots` tasks at once stay within `memory`.
+    """Side of a tile, px, such that `slots` tasks at once stay within `memory`, and none has nothing to do.
 
     Parameters
     ----------
     bytes_of : callable
         Bytes one task needs for a tile of that side, px.
     asked : int or None
-        The tile the user wants; None chooses the largest that fits.
+        The tile the user wants; None chooses the largest that fits and is no more than a share.
     cell : int
         A tile is a whole number of cells of this many px.
     slots : int
         Tasks that run at the same time.
     memory : int
         Bytes all of them may need together.
+    shape : (ny, nx)
+        Of the painting, px; no tile need be larger.
+    shares : int
+        Into how many equal shares the painting must fall at least, so that all slots have work to the end; a
+        small one is cut finer for their sake, if need be into cells.
     fixed : int
-        Bytes of these that go to something else.
-    longest : int
-        Longer side of the painting, px; no tile need be larger.
+        Bytes of the memory that go to something else.
     each : int, optional
         Bytes one task may need where it runs, whatever `memory` says.
 
@@ -71,9 +75,12 @@ def choose_tile(
     MemoryBudgetError
         Even the smallest tile, or the one asked for, does not fit; both numbers are named.
     """
-    most = min(_LARGEST_TILE_CELLS, -(-longest // cell))
+    most = min(_LARGEST_TILE_CELLS, -(-max(shape) // cell))
     sizes = [asked] if asked else [n * cell for n in range(most, 0, -1)]
     for size in sizes:
+        own = min(size, shape[0]) * min(size, shape[1])
+        if shares * own > shape[0] * shape[1] and size != sizes[-1]:
+            continue  # some would wait for others
         if fixed + slots * bytes_of(size) <= memory and (each is None or bytes_of(size) <= each):
             return size
     need = bytes_of(sizes[-1])

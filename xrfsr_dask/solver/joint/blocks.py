@@ -100,7 +100,9 @@ def held_out(plan: Plan, fields: tuple[str, ...], block: Rect) -> np.ndarray:
     some = Footprints(footprints.origin[tested[inside]], footprints.weight[tested[inside]])
     out = []
     for name in fields:
-        whole = pictured(plan, scan, model.load_field(plan, name), shown, block).whole.reshape(*block.shape, -1)
+        field = model.load_field(plan, name)
+        spots = neighbours(plan, scan, shown, field)
+        whole = pictured(plan, scan, field, shown, block, spots=spots).whole.reshape(*block.shape, -1)
         error = (downsample(whole, some) - test.scores[tested]) ** 2 / test.variance[tested]
         out.append(float(error.sum()))
     return np.array(out)
@@ -112,10 +114,9 @@ def sampled_pixels(plan: Plan, block: Rect) -> Picture | None:
     near = scan.gathered(block, MARGINS, NEAR_SPOTS)
     if not near:
         return None
-    picture = pictured(plan, scan, field, near, block)
     rng = np.random.default_rng([plan.options.seed, block.y0, block.x0])
-    picked = np.sort(rng.permutation(len(picture.whole))[:_SAMPLED_PIXELS])
-    return Picture(picture.whole[picked], picture.hidden[picked])
+    picked = np.sort(rng.permutation(block.shape[0] * block.shape[1])[:_SAMPLED_PIXELS])
+    return pictured(plan, scan, field, near, block, spots=neighbours(plan, scan, near, field), only=picked)
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,8 @@ def unmix_tile(plan: Plan, generation: int, dictionary: int, tile: Rect) -> Rece
     for block in scan.blocks(tile):
         near = scan.gathered(block, MARGINS, NEAR_SPOTS)
         at = block.within((tile.y0, tile.x0))
-        A[at] = mix.unmixed(pictured(plan, scan, field, near, block)).reshape(*block.shape, -1)
         spots = neighbours(plan, scan, near, field)
+        A[at] = mix.unmixed(pictured(plan, scan, field, near, block, spots=spots)).reshape(*block.shape, -1)
         if spots is not None:
             sure[at] = evidence(spots, field.prior, *pixels_of(plan, scan, block)).reshape(block.shape)
     write(model.open_evidence(plan), tile.slices, sure)

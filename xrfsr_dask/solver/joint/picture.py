@@ -18,6 +18,8 @@ from xrfsr_dask.solver.run import Plan, edge_margin_px
 from xrfsr_dask.store.arrays import read_finite
 from xrfsr_dask.tiling.grid import Rect
 
+_ALL = slice(None)
+
 
 def neighbours(plan: Plan, scan: Scan, found: Sequence[Near], field: Field | None) -> Neighbours | None:
     """Spots as `Scan.near` lists them, read from the store; scores less the global map of `field`."""
@@ -64,12 +66,23 @@ class Picture:
     """h of (J1), less its usual level; 0 where no spot is near."""
 
 
-def pictured(plan: Plan, scan: Scan, field: Field, near: Sequence[Near], block: Rect) -> Picture:
-    """All pixels of a block, row by row, from the spots near it."""
-    spots = neighbours(plan, scan, near, field)
+def pictured(
+    plan: Plan,
+    scan: Scan,
+    field: Field,
+    near: Sequence[Near],
+    block: Rect,
+    *,
+    spots: Neighbours | None,
+    only: slice | np.ndarray = _ALL,
+) -> Picture:
+    """Pixels of a block, row by row, from the spots near it: `neighbours` of them, less the map of `field`.
+
+    `only` picks some pixels by their number; where edges are sought, it saves nothing.
+    """
     if spots is not None and field.sharp:
-        return _sharp(plan, scan, field, near, spots, block)
-    places, features = pixels_of(plan, scan, block)
+        return _sharp(plan, scan, field, near, spots, block, only)
+    places, features = (values[only] for values in pixels_of(plan, scan, block))
     coloured = field.coloured(features)
     if spots is None:
         return Picture(coloured, np.zeros_like(coloured))
@@ -78,7 +91,13 @@ def pictured(plan: Plan, scan: Scan, field: Field, near: Sequence[Near], block: 
 
 
 def _sharp(
-    plan: Plan, scan: Scan, field: Field, near: Sequence[Near], spots: Neighbours, block: Rect
+    plan: Plan,
+    scan: Scan,
+    field: Field,
+    near: Sequence[Near],
+    spots: Neighbours,
+    block: Rect,
+    only: slice | np.ndarray,
 ) -> Picture:
     """Departures from the global map with edges (J3), sought on the block and around it."""
     area = block.grown(edge_margin_px(scan.step_px), plan.painting.shape)
@@ -93,7 +112,7 @@ def _sharp(
     departure = smooth + ((edged - start.reshape(len(places), -1)) @ directions.T * unit).astype(np.float32)
     own = block.within((area.y0, area.x0))
     whole, hidden = (
-        values.reshape(*area.shape, -1)[own].reshape(-1, values.shape[1])
+        values.reshape(*area.shape, -1)[own].reshape(-1, values.shape[1])[only]
         for values in (field.coloured(features) + departure, departure - field.middle.astype(np.float32))
     )
     return Picture(whole, hidden)
