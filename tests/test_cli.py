@@ -58,10 +58,14 @@ def test_new_add_solve_info_and_check_are_a_road(bench, capsys):
     solved = json.loads(capsys.readouterr().out.split("counts a spot")[-1])
     assert solved["iterations"] == 2
     assert solved["objective"] > 0
+    assert main(["solve", "p.zarr", "--name", "again", "--atoms", "4", "--iterations", "2"]) == 0
+    told = capsys.readouterr().out
+    assert "result 'again' of p.zarr in" in told
+    assert "xrfsr browse p.zarr" in told
     assert main(["info", "p.zarr", "--json"]) == 0
     info = json.loads(capsys.readouterr().out)
     assert [p["name"] for p in info["patches"]] == ["p01", "p02"]
-    assert [r["name"] for r in info["results"]] == ["joint"]
+    assert [r["name"] for r in info["results"]] == ["again", "joint"]
     assert main(["info", "p.zarr"]) == 0
     assert "8 x 10 spots, 32 channels 0.000 to 3.100 keV" in capsys.readouterr().out
     assert main(["check", "p.zarr"]) == 0

@@ -239,8 +239,8 @@ class ExportOptions:
 class MapOptions:
     """Which element maps are written, and how."""
 
-    elements: tuple[str, ...]
-    """``"Pb"`` for its usual line, or ``"Pb-Ma"``."""
+    elements: tuple[str, ...] = ()
+    """``"Pb"`` for its usual line, or ``"Pb-Ma"``; empty: those with most counts."""
     layer: str = "all"
     """``"all"``, ``"visible"`` or ``"hidden"``."""
     name: str | None = None
@@ -251,7 +251,7 @@ class MapOptions:
     """Also the table that XRF Explorer imports."""
 
     def __post_init__(self) -> None:
-        require(any(self.elements), "name the elements to be mapped, such as Cr,Pb,As or Pb-Ma.")
+        require(all(self.elements), "an element without a name was asked for; name them such as Cr,Pb,As.")
         require(self.layer in LAYER_WORDS, f"unknown layer '{self.layer}'; {_CHOOSE_LAYER}")
 
 

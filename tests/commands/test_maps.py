@@ -137,6 +137,8 @@ def test_what_cannot_be_mapped_is_refused_before_anything_is_written(store, tmp_
         maps(store, tmp_path / "out", MapOptions(elements=("Cr", "Xx")))
     with pytest.raises(InputError, match=r"Pb Ka lies at 7\d\.\d+ keV, outside"):
         maps(store, tmp_path / "out", MapOptions(elements=("Pb-Ka",)))
-    with pytest.raises(OptionError, match="name the elements to be mapped"):
+    with pytest.raises(OptionError, match="an element without a name"):
         MapOptions(elements=("",))
+    with pytest.raises(InputError, match="no element was found in "):
+        maps(store, tmp_path / "out", MapOptions())  # its patch is of other channels
     assert not (tmp_path / "out").exists()

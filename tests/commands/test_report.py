@@ -6,6 +6,7 @@ import base64
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from helpers import small_painting
 from PIL import Image
 
 from xrfsr_dask.cli import main
+from xrfsr_dask.commands.maps import maps
 from xrfsr_dask.commands.report import report
 from xrfsr_dask.commands.solve import solve_painting
 from xrfsr_dask.errors import InputError, OptionError
-from xrfsr_dask.options import BedroomOptions, RunOptions, SolveOptions
+from xrfsr_dask.options import BedroomOptions, MapOptions, RunOptions, SolveOptions
 from xrfsr_dask.phantom import write_painting
 from xrfsr_dask.view.page import Section, as_html
 
@@ -101,6 +103,12 @@ def test_a_page_is_html(painted, tmp_path):
 def test_elements_are_chosen_where_none_are_named(painted, tmp_path):
     found = report(painted, out=tmp_path / "page.html")
     assert {"Pb", "Zn", "Fe"} <= set(found["elements"])
+
+
+def test_the_same_elements_are_mapped_where_none_are_named(painted, tmp_path):
+    files = maps(painted, tmp_path / "maps", MapOptions())["files"]
+    drawn = report(painted, out=tmp_path / "page.html")["elements"]
+    assert [Path(file).name.split("-")[0] for file in files[::3]] == drawn
 
 
 def test_an_element_that_cannot_be_drawn_is_refused_before_anything_is_written(painted, tmp_path):

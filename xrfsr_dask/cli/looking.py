@@ -60,8 +60,7 @@ def maps_words(commands: Any) -> None:
     p.add_argument(
         "--elements",
         metavar="A,B,…",
-        required=True,
-        help="such as Cr,Pb,As; Pb-Ma for a line but the usual one",
+        help="such as Cr,Pb,As; Pb-Ma for a line but the usual one (those with most counts)",
     )
     result_words(p)
     p.add_argument("--out", metavar="FOLDER", default="maps", help="folder for the files (maps)")
@@ -74,7 +73,7 @@ def _run_maps(args: argparse.Namespace) -> None:
     from xrfsr_dask.options import MapOptions
 
     options = MapOptions(
-        elements=tuple(args.elements.split(",")),
+        elements=tuple(args.elements.split(",")) if args.elements is not None else (),
         layer=args.layer,
         name=args.name,
         pyramid=args.pyramid,

@@ -79,7 +79,7 @@ def solve_words(commands: Any) -> None:
 
 
 def _run_solve(args: argparse.Namespace) -> None:
-    from xrfsr_dask.commands.solve import dry_run, in_words, solve_painting
+    from xrfsr_dask.commands.solve import dry_run, in_words, solve_painting, summary
 
     options, resources = solve_options(args), run_options(args)
     if args.dry_run:
@@ -100,7 +100,7 @@ def _run_solve(args: argparse.Namespace) -> None:
                 resume=args.resume,
                 restart=args.restart,
             )
-        text = "\n".join(f"{key:<28}{value}" for key, value in found.items())
+        text = summary(args.store, found)
     say(args, found, text)
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xrfsr_dask.commands.elements import MOST_ELEMENTS, elements_of
 from xrfsr_dask.commands.output import here, output_folder
 from xrfsr_dask.commands.pictures import map_panel, preview_step
+from xrfsr_dask.errors import InputError
 from xrfsr_dask.options import MapOptions
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import open_result
@@ -45,7 +47,10 @@ def maps(
     """
     bar, folder = progress or Silent(), here(out)
     ds = open_result(path, options.name)
-    lines = [_line(ds, asked) for asked in options.elements]
+    asked = options.elements or tuple(row["element"] for row in elements_of(ds)[:MOST_ELEMENTS])
+    if not asked:
+        raise InputError(f"no element was found in {path}; name some by --elements, such as Cr,Pb,As.")
+    lines = [_line(ds, one) for one in asked]
     with output_folder(folder):
         names = [f"{element} {line}" for element, line in lines]
         bar.expect(len(lines) * (1 + options.pyramid) + options.table)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xrfsr_dask.commands.elements import MOST_ELEMENTS, elements_of
 from xrfsr_dask.commands.output import check_pictures, here, output_folder
 from xrfsr_dask.commands.pictures import map_panel, photograph_panel, preview_step
-from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.errors import OptionError
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import line_kev, open_patch, open_result
 from xrfsr_dask.result.lines import usual_line
@@ -20,8 +21,6 @@ from xrfsr_dask.store.patches import apply_transform
 from xrfsr_dask.view.page import Section, as_html
 from xrfsr_dask.view.panels import Panel, Spot, colour_limits, greek, turned_corners
 from xrfsr_dask.view.sheets import Column, beside, curves, spectra
-
-_MAPS = 8  # elements that are drawn where none are named
 
 
 def report(
@@ -56,11 +55,13 @@ def report(
         raise OptionError(f"{target} is to be a page of HTML; give --out a name that ends in .html.")
     check_pictures()
     with output_folder(target.parent):
-        bar.expect(5 + (len(elements) or _MAPS))
+        bar.expect(5 + (len(elements) or MOST_ELEMENTS))
         bar.note("elements")
-        found = _elements(ds)
+        found = elements_of(ds)
         bar.advance()
-        shown = [name.strip().capitalize() for name in elements] or [row["element"] for row in found[:_MAPS]]
+        shown = [name.strip().capitalize() for name in elements] or [
+            row["element"] for row in found[:MOST_ELEMENTS]
+        ]
         sections = [_overview(painting, ds)]
         bar.advance()
         sections.append(_maps(painting, ds, shown, bar))
@@ -84,18 +85,6 @@ _ELEMENTS_TEXT = (
     "Net counts per spot of each element's line in the mean spectrum of the result, and how many standard "
     "errors it stands above nothing in the measured patches, all lines fitted together."
 )
-
-
-def _elements(ds: xr.Dataset) -> list[dict[str, Any]]:
-    """The elements as rows of a table; none where the axis is too coarse to tell lines apart."""
-    try:
-        table = ds.xrf.elements().reset_index()
-    except InputError:
-        return []
-    return [
-        {str(key): value.item() if hasattr(value, "item") else value for key, value in row.items()}
-        for row in table.to_dict("records")
-    ]
 
 
 def _overview(painting: Painting, ds: xr.Dataset) -> Section:

@@ -110,6 +110,23 @@ def _described(plan: Plan, slots: int) -> dict[str, Any]:
     }
 
 
+def summary(store: str | Path, solved: dict[str, Any]) -> str:
+    """What `solve_painting` gives, as lines for people."""
+    terms = [
+        f"{key} {solved[key]:.6g}" for key in ("data", "photograph", "prior", "smoothness") if key in solved
+    ]
+    lines = {"solved": f"result '{solved['result']}' of {store} in {solved['seconds']:.0f} s"}
+    if "objective" in solved:
+        lines["rounds"] = f"{solved['iterations']}, in tiles of {solved['tile_px']} px"
+        lines["objective"] = f"{solved['objective']:.6g} ({', '.join(terms)})"
+    lines["look at it"] = f"xrfsr browse {store}   or   xrfsr report {store}"
+    return _listed(lines, 12)
+
+
+def _listed(lines: dict[str, str], width: int) -> str:
+    return "\n".join(f"{name:<{width}}{what}" for name, what in lines.items())
+
+
 def in_words(planned: dict[str, Any]) -> str:
     """What `dry_run` gives, as lines for people."""
     ny, nx = planned["photograph_px"]
@@ -121,4 +138,4 @@ def in_words(planned: dict[str, Any]) -> str:
         "on disk while running": megabytes(planned["bytes_on_disk_while_running"]),
         "result on disk": megabytes(planned["bytes_of_result"]),
     }
-    return "\n".join(f"{name:<28}{what}" for name, what in lines.items())
+    return _listed(lines, 28)
