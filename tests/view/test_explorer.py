@@ -229,9 +229,17 @@ def test_a_spectrum_can_be_saved_as_text(visit, tmp_path):
 
 
 @pytest.mark.parametrize("width", [1280, 1920])
-def test_all_of_the_page_fits_the_window(browser, address, width, tmp_path):
+def test_all_of_the_page_fits_the_window_and_fills_it(browser, address, width, tmp_path):
     opened = Visit(browser, address, width)
-    assert opened.page.evaluate("() => document.documentElement.scrollWidth") <= width
+    opened.settle()
+    page = "() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    wide, high = opened.page.evaluate(page)
+    assert wide <= width
+    assert high <= 900
+    inner = f"() => {{const map = ({MODEL})('map'); return [map.inner_width, map.inner_height]}}"
+    across, down = opened.page.evaluate(inner)
+    assert across >= 0.4 * width
+    assert across / down == pytest.approx(260 / 200, rel=0.01)  # a millimetre is as long either way
     if os.environ.get("XRFSR_SHOTS"):
         opened.page.mouse.click(*opened.at(0.5, 0.5))
         opened.settle()

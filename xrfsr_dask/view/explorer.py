@@ -55,7 +55,8 @@ LAYERS = ("all", "visible", "hidden", MEASURED)
 
 _COLOURS = (("red", (1.0, 0.25, 0.2)), ("green", (0.25, 1.0, 0.35)), ("blue", (0.25, 0.5, 1.0)))
 _NONE = "none"
-_MAP_PX, _SIDE_PX = 690, 500
+_MAP_PX, _SIDE_PX = 690, 380  # widths on a screen of unknown size, and at least
+_AROUND_MAP_PX = 290  # of the screen's height: what stands above and below the map
 _MOST_PX = 1200  # along the longer side of a picture that is sent
 _LABELLED = 12  # elements whose lines are named in a spectrum
 _SPECTRA = {"all": "#333333", "visible": "#2a7f62", "hidden": "#c8443a"}
@@ -69,6 +70,8 @@ link.download = source.data.name[0];
 link.click();
 URL.revokeObjectURL(link.href);
 """
+# The map is as wide as the page gives it room for, and as high as keeps its millimetres square.
+_SQUARE = "map.height = map.outer_height - map.inner_height + Math.round(map.inner_width / ratio);"
 _ADDRESS = "window.history.replaceState(null, '', window.location.pathname + '?' + query.text);"
 
 
@@ -90,7 +93,16 @@ class Explorer:
         self._build_map(asked)
         self._build_controls(asked)
         self._build_side()
-        self.layout = row(column(self._bar, self._map, *self._rows), self._side, css_classes=["explorer"])
+        y0, y1, x0, x1 = self.scene.whole
+        room = f"calc((100vh - {_AROUND_MAP_PX}px) * {(x1 - x0) / (y1 - y0):.4f} + 60px)"
+        left = column(
+            self._bar,
+            self._map,
+            *self._rows,
+            sizing_mode="stretch_width",
+            styles={"max-width": f"max({_MAP_PX}px, min(66vw, {room}))", "flex": "1 1 auto"},
+        )
+        self.layout = row(left, self._side, css_classes=["explorer"], sizing_mode="stretch_width")
         self._ready = True
         self._draw()
         if "at" in asked:
@@ -102,11 +114,12 @@ class Explorer:
         view = [float(part) for part in asked["view"].split(",")] if "view" in asked else [y0, y1, x0, x1]
         self._x: Any = Range1d(start=view[2], end=view[3])
         self._y: Any = Range1d(start=view[1], end=view[0])  # y runs downward
-        height = round(_MAP_PX * (y1 - y0) / (x1 - x0))
+        ratio = (x1 - x0) / (y1 - y0)
         pan, wheel, lasso = PanTool(), WheelZoomTool(), LassoSelectTool(continuous=False)
         self._map = figure(
             width=_MAP_PX + 60,
-            height=min(height, 760) + 50,
+            height=round(_MAP_PX / ratio) + 50,
+            sizing_mode="stretch_width",
             x_range=self._x,
             y_range=self._y,
             tools=[pan, wheel, lasso, ResetTool(), SaveTool(filename="explorer")],
@@ -115,6 +128,7 @@ class Explorer:
             toolbar_location="above",
             name="map",
         )
+        self._map.js_on_change("inner_width", CustomJS(args={"map": self._map, "ratio": ratio}, code=_SQUARE))
         self._map.grid.visible = False
         self._map.xaxis.axis_label, self._map.yaxis.axis_label = "x (mm)", "y (mm)"
         self._map.background_fill_color = "#dddddd"
@@ -144,14 +158,15 @@ class Explorer:
         for name, _ in _COLOURS:
             found = asked.get(name, first.get(name, _NONE))
             value = found if found in options else _NONE
-            select = Select(title=name, value=value, options=options, width=90, name=f"element-{name}")
+            label = Div(text=name, width=38, styles={"padding-top": "8px"})
+            select = Select(value=value, options=options, width=80, name=f"element-{name}")
             opacity = Slider(title="opacity", start=0, end=1, step=0.05, value=0.9, width=190)
             contrast = RangeSlider(title="contrast", start=0, end=1.5, step=0.01, value=(0.0, 1.0), width=260)
             self._select[name], self._opacity[name], self._contrast[name] = select, opacity, contrast
             select.on_change("value", self._changed)
             for slider in (opacity, contrast):
                 slider.on_change("value_throttled", self._changed)
-            self._rows.append(row(select, opacity, contrast))
+            self._rows.append(row(label, select, opacity, contrast))
         layer = asked.get("layer", "all")
         active = LAYERS.index(layer) if layer in LAYERS else 0
         labels = ["both layers", "visible", "hidden", "measured"]
@@ -169,8 +184,9 @@ class Explorer:
         energy = self.scene.ds.energy.values
         self._counts: Any = Range1d(start=1e-2, end=1e3)
         self._plot = figure(
-            width=_SIDE_PX,
+            min_width=_SIDE_PX,
             height=360,
+            sizing_mode="stretch_width",
             x_range=Range1d(start=max(0.0, float(energy[0])), end=float(min(energy[-1], 25.0))),
             y_range=self._counts,
             y_axis_type="log",
@@ -198,10 +214,10 @@ class Explorer:
         self._table = DataTable(
             source=ColumnDataSource(shown),
             columns=[TableColumn(field=name, title=name) for name in shown.columns],
-            width=_SIDE_PX, height=280, index_position=None,
-            reorderable=False, name="elements",
+            min_width=_SIDE_PX, height=280, index_position=None,
+            reorderable=False, name="elements", sizing_mode="stretch_width",
         )  # fmt: skip
-        self._where = Div(text="Click a place, or draw a region with the lasso.", name="where", width=_SIDE_PX)
+        self._where = Div(text="Click a place, or draw a region with the lasso.", name="where")
         self._download = ColumnDataSource({"name": [], "kind": [], "content": []})
         self._download.js_on_change("data", CustomJS(args={"source": self._download}, code=_DOWNLOAD))
         # only what something on the page refers to is sent to it, the source of downloads too
@@ -213,7 +229,15 @@ class Explorer:
         tiff.on_click(lambda: self._guarded(self._send_tiff))
         csv.on_click(lambda: self._guarded(self._send_csv))
         png.on_click(lambda: self._guarded(self._send_png))
-        self._side = column(self._where, self._plot, row(png, tiff, csv), self._table, self._query)
+        self._side = column(
+            self._where,
+            self._plot,
+            row(png, tiff, csv),
+            self._table,
+            self._query,
+            sizing_mode="stretch_width",
+            styles={"flex": "1 1 0"},
+        )
 
     def _channels(self) -> list[Channel]:
         out = []
