@@ -1,0 +1,100 @@
+"""Lines are fitted as fast where all cores are busy: what that takes gives the same as the plain way."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy.optimize import nnls
+
+from xrfsr_dask.errors import InputError
+from xrfsr_dask.phantom.instrument import energy_axis
+from xrfsr_dask.phantom.pigments import VISIBLE
+from xrfsr_dask.phantom.spectra import film_spectrum
+from xrfsr_dask.result.fitting import Axis, axis_for, fit_lines, nonnegative, weights_of
+from xrfsr_dask.result.fitting import _left as left
+from xrfsr_dask.result.fitting import _systems as systems
+
+
+@pytest.mark.parametrize("k", [1, 7, 60])
+def test_non_negative_least_squares_agrees_with_lawson_and_hanson(k):
+    rng = np.random.default_rng(k)
+    for alike in (0.0, 0.9, 0.999):
+        P = (1 - alike) * rng.standard_normal((90, k)) + alike * rng.random((90, 1))
+        P *= np.geomspace(0.1, 10.0, k)
+        for y in (rng.standard_normal(90), P @ rng.random(k), np.zeros(90)):
+            mine, least = P @ nonnegative(P.T @ P, P.T @ y), nnls(P, y)[1]
+            assert np.linalg.norm(y - mine) == pytest.approx(least, rel=1e-6, abs=1e-4 * np.linalg.norm(y))
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_non_negative_least_squares_of_lines_upon_lines_does_not_go_in_circles(seed):
+    rng = np.random.default_rng(seed)
+    P = np.exp(-0.5 * ((np.arange(60)[:, None] - rng.uniform(0, 60, 30)) / 3) ** 2)
+    y = rng.random(60)
+    assert np.linalg.norm(y - P @ nonnegative(P.T @ P, P.T @ y)) == pytest.approx(nnls(P, y)[1], rel=1e-6)
+
+
+@functools.cache
+def some_axis() -> tuple[np.ndarray, Axis]:
+    """Noisy spectra, more than are fitted together, on channels that do not fall into whole strips."""
+    kev = energy_axis(1001)
+    axis = axis_for(6000.0 * film_spectrum(VISIBLE["lead white"], kev), kev)
+    photons = np.random.default_rng(0).random((70, len(axis.drawn)))
+    return np.random.default_rng(1).poisson(photons @ axis.drawn).astype(float), axis
+
+
+def test_counts_in_cores_are_the_sums_of_their_channels():
+    spectra, axis = some_axis()
+    np.testing.assert_allclose(axis.in_cores(spectra), spectra @ axis.cores.T)
+    np.testing.assert_allclose(axis.shares, axis.shapes @ axis.cores.T)
+
+
+def test_the_matrices_of_a_fit_are_those_of_the_whole_axis():
+    spectra, axis = some_axis()
+    found = list(systems(spectra, axis))
+    assert len(found) == len(spectra)
+    for s, (G, c) in zip(spectra, found, strict=True):
+        weighted = axis.drawn * weights_of(s, axis)
+        np.testing.assert_allclose(G, weighted @ axis.drawn.T, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(c, weighted @ s, rtol=1e-9, atol=1e-12)
+
+
+def test_what_a_fit_leaves_is_the_least_of_all_mixtures():
+    spectra, axis = some_axis()
+    root = np.sqrt(weights_of(spectra[0], axis))
+    assert left(spectra[0], axis) == pytest.approx(nnls((axis.drawn * root).T, spectra[0] * root)[1] ** 2)
+
+
+def test_spectra_that_are_no_numbers_are_not_fitted():
+    spectra, axis = some_axis()
+    with pytest.raises(InputError, match="not finite"):
+        fit_lines(np.where(np.arange(spectra.shape[1]) == 700, np.nan, spectra), axis)
+
+
+ONE_THREAD = """
+import time
+import numpy as np
+from threadpoolctl import threadpool_limits
+from xrfsr_dask.phantom.instrument import energy_axis
+from xrfsr_dask.result.fitting import axis_for, fit_lines
+
+kev = energy_axis(4096)
+spectra = np.random.default_rng(0).poisson(5.0, (20, 4096))
+axis_for(spectra[0], kev)  # imports
+threadpool_limits(2, user_api="blas")
+time.sleep(0.3)  # until threads that were woken at the start sleep again
+process, own = time.process_time(), time.thread_time()
+fit_lines(spectra, axis_for(spectra.mean(axis=0), kev))
+own = time.thread_time() - own
+print((time.process_time() - process) / own)
+"""
+
+
+def test_lines_are_fitted_by_the_thread_that_asks():
+    """BLAS threads wait for each other where the cores are busy: all of the time is the caller's own."""
+    run = subprocess.run([sys.executable, "-c", ONE_THREAD], capture_output=True, text=True, check=True)
+    assert float(run.stdout) < 1.1
