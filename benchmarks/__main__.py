@@ -10,7 +10,7 @@ from functools import partial
 
 from threadpoolctl import threadpool_limits
 
-from benchmarks import convergence, engine, joint, scaling, seeing, startup, steps
+from benchmarks import convergence, engine, joint, panning, scaling, seeing, startup, steps
 
 DEFAULT: dict[str, Callable[[], None]] = {
     "startup": startup.startup,
@@ -29,8 +29,9 @@ DEFAULT: dict[str, Callable[[], None]] = {
 LONG: dict[str, Callable[[], None]] = {
     "bedroom": joint.bedroom,
     "bedroom-200": partial(joint.bedroom, atoms=200),
+    "panning": lambda: _in_a_folder(panning.panning),
 }
-"""What runs only when named: many minutes each, on a machine that does nothing else."""
+"""What runs only when named: many minutes each, on a machine that does nothing else, or 11 GB of disk."""
 
 
 def main(words: list[str]) -> int:

@@ -14,7 +14,7 @@ from xrfsr_dask.result import open_result
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import staged
 from xrfsr_dask.store.results import new_result
-from xrfsr_dask.view.scene import Channel, Scene, pyramid
+from xrfsr_dask.view.scene import Channel, Scene
 
 RED = (1.0, 0.0, 0.0)
 
@@ -76,9 +76,3 @@ def test_a_region_is_the_pixels_within(scene):
     assert (mask != expected).sum() <= 80  # its edge
     with pytest.raises(InputError, match="the region holds no pixel"):
         scene.mask(np.array([500.0, 500.0, 501.0]), np.array([1.0, 2.0, 2.0]))
-
-
-def test_levels_of_a_map_are_means_down_to_a_screen():
-    levels = pyramid(np.random.default_rng(0).random((600, 500)).astype("f4"))
-    assert [level.shape for level in levels] == [(600, 500), (300, 250), (150, 125)]
-    assert levels[2].mean() == pytest.approx(levels[0].mean(), rel=1e-3)

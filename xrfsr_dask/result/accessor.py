@@ -205,6 +205,33 @@ class XrfAccessor:
             values = self._source.channels(line_weights(self._energy, element, line, background), layer)
         return self._map(values, f"{element} {line}", layer)
 
+    def per_atom(self, element: str, line: str | None = None, layer: Layer = "all") -> np.ndarray:
+        """Net counts of an element's line in each endmember; abundances times these are its map.
+
+        Parameters
+        ----------
+        element, line, layer
+            As for `element`.
+
+        Returns
+        -------
+        float64 array of shape (n_atom,), counts per measured spot; 0 for endmembers of other layers
+
+        Raises
+        ------
+        OptionError
+            A measured patch has no endmembers.
+
+        Examples
+        --------
+        >>> whole = ds.abundance @ xr.DataArray(ds.xrf.per_atom("Pb"), dims="atom")
+        """
+        if not isinstance(self._source, Factors):
+            raise OptionError("a measured patch has no endmembers; ask a result.")
+        line = usual_line(self._energy, element) if line is None else line
+        check_line(self._energy, element, line)
+        return self._source.per_atom(element.strip().capitalize(), siegbahn(line), layer)
+
     def elements(self, among: Sequence[str] = ELEMENTS) -> pd.DataFrame:
         """The elements that are present, most counts first, and how sure that is.
 

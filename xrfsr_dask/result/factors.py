@@ -75,7 +75,11 @@ class Factors:
 
     def line(self, element: str, line: str, layer: Layer) -> xr.DataArray:
         """Map of a line's net counts, lazy: those of each endmember, found once, in each pixel's mixture."""
-        return self._mixed(self._apart(element).counts_of(element, line) * self._in(layer))
+        return self._mixed(self.per_atom(element, line, layer))
+
+    def per_atom(self, element: str, line: str, layer: Layer) -> np.ndarray:
+        """A line's net counts in each endmember, all lines fitted together, float64 (n_atom,)."""
+        return np.asarray(self._apart(element).counts_of(element, line) * self._in(layer))
 
     def fit(self, elements: Iterable[str]) -> LineFit:
         """The endmembers taken apart, each measured as often as it occurs."""

@@ -14,6 +14,7 @@ from xrfsr_dask.kernels.fit import channel_groups, chi_square_gaussian, chi_squa
 from xrfsr_dask.options import as_attributes
 from xrfsr_dask.progress import Progress, ticking
 from xrfsr_dask.solver.joint.model import open_evidence
+from xrfsr_dask.solver.levels import write_levels
 from xrfsr_dask.solver.passes import seen_abundances
 from xrfsr_dask.solver.run import VERSIONS, Chunk, Plan
 from xrfsr_dask.solver.state import State, load_matrix, open_generation
@@ -28,7 +29,7 @@ from xrfsr_dask.store.arrays import (
     write_values,
 )
 from xrfsr_dask.store.places import Place
-from xrfsr_dask.store.results import new_result, shard_of
+from xrfsr_dask.store.results import new_levels, new_result, shard_of
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.tiling.grid import Rect
 
@@ -58,8 +59,10 @@ def finish(plan: Plan, state: State, executor: Executor, progress: Progress) -> 
         _new_fit(group.create_group("fit"), plan)
         if o.method == "joint":
             _new_evidence(group, plan)
+        new_levels(group, shape=painting.shape, n_atom=plan.atoms, cell=plan.cell)
         place = place_of(group)
         executor.map(partial(write_shard, plan, state.generation, place), plan.shards(), ticking(progress))
+        write_levels(plan, place, executor, progress)
         executor.map(partial(fit_chunk, plan, state.generation, place), plan.chunks(), ticking(progress))
 
 

@@ -148,11 +148,11 @@ def task_count(plan: Plan, state: State | None = None) -> int:
     """Tasks still ahead, if every iteration is needed."""
     if plan.options.method == "joint":
         return joint.task_count(plan, state)
-    tiles, chunks, shards = len(plan.tiles()), len(plan.chunks()), len(plan.shards())
+    tiles, chunks = len(plan.tiles()), len(plan.chunks())
     project = chunks if plan.n_hidden else 0
     each = project + chunks + tiles * (len(plan.visits()) + 1)
     if state is None:
-        return tiles + chunks + plan.options.iterations * each + shards + chunks
+        return tiles + chunks + plan.options.iterations * each + plan.result_tasks
     ahead = len(plan.visits(done=max(0, state.passes - 1)))
     done = project * (state.passes > 0) + tiles * (len(plan.visits()) - ahead)
-    return (plan.options.iterations - state.iteration) * each - done + shards + chunks
+    return (plan.options.iterations - state.iteration) * each - done + plan.result_tasks

@@ -23,7 +23,7 @@ from xrfsr_dask.store import Painting, Patch
 from xrfsr_dask.store.arrays import bytes_in_hand, open_array, open_group, stored_checksum, work_area
 from xrfsr_dask.store.patches import CHUNK_SPOTS, check_name
 from xrfsr_dask.store.places import Place, stands
-from xrfsr_dask.store.results import TRUTH, shard_of
+from xrfsr_dask.store.results import TRUTH, level_shapes, shard_of
 from xrfsr_dask.tiling.budget import KERNELS, choose_tile, megabytes
 from xrfsr_dask.tiling.grid import Rect, blocks, cell_for, cells_of, plan_tiles
 
@@ -142,6 +142,16 @@ class Plan:
         """Shards of the result, each written whole by one task."""
         return blocks(self.painting.shape, shard_of(self.cell, self.atoms))
 
+    def level_shards(self, factor: int) -> list[Rect]:
+        """Shards of one level of the result."""
+        return blocks(level_shapes(self.painting.shape)[factor], shard_of(self.cell, self.atoms))
+
+    @property
+    def result_tasks(self) -> int:
+        """Tasks that put the result together from the last generation."""
+        levels = sum(len(self.level_shards(factor)) for factor in level_shapes(self.painting.shape))
+        return len(self.shards()) + levels + len(self.chunks())
+
     def chunks(self) -> list[Chunk]:
         """Chunks of counts of all patches."""
         return [
@@ -247,8 +257,11 @@ class Plan:
 
     @property
     def _stored_pixels(self) -> int:
+        return self._padded(self.painting.shape)
+
+    def _padded(self, shape: tuple[int, int]) -> int:
         """Pixels of whole cells: those that the far edges cut off are stored whole."""
-        ny, nx = (-(-n // self.cell) * self.cell for n in self.painting.shape)
+        ny, nx = (-(-n // self.cell) * self.cell for n in shape)
         return ny * nx
 
     @property
@@ -261,7 +274,8 @@ class Plan:
         pixels, spots = self._stored_pixels, self._spots
         maps = 2 if self.options.method == "joint" else 1  # coverage, and evidence
         n_channel = self.painting.patches[0].shape[2]
-        return 4 * (pixels * (self.atoms + maps) + spots + self.atoms * n_channel)
+        levels = sum(map(self._padded, level_shapes(self.painting.shape).values()))
+        return 4 * (pixels * (self.atoms + maps) + levels * (self.atoms + 1) + spots + self.atoms * n_channel)
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything the result depends on, to recognise a run that may be resumed."""

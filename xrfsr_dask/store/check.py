@@ -20,12 +20,14 @@ from xrfsr_dask.store.contents import KINDS, half_moved, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
 from xrfsr_dask.store.places import Place, folders
+from xrfsr_dask.store.results import PYRAMID
 from xrfsr_dask.store.unfinished import broken_receipts, faulty_records, runs, whole_arrays
 
 _REQUIRED = {
     "rgb/0": ("image", "y", "x"),
     "patches/*": ("counts", "energy", "mean_spectrum"),
     "results/*": ("abundance", "endmember", "layer", "coverage", "y", "x", "energy"),
+    f"results/*/{PYRAMID}/*": ("abundance", "measured"),
 }
 
 

@@ -13,9 +13,13 @@ from xrfsr_dask.store.arrays import new_array, pixel_centres_mm, write_coordinat
 TRUTH = "truth"
 """Name of a phantom's known truth among the results; no solved result may take it."""
 
+PYRAMID = "pyramid"
+"""Group of a result's levels."""
+
 LAYERS = ("visible", "hidden")
 """Meaning of the integers in ``layer``: 0 visible, 1 hidden."""
 
+_SMALLEST_LEVEL = 512  # px; there are no more levels once one fits this
 _CELLS_PER_SHARD = 10  # at most
 _SHARD_BYTES = 32 * 2**20  # at most: one task holds a shard whole, a few times over while it is written
 
@@ -86,6 +90,58 @@ def new_result(
     write_coordinate(group, "energy", np.asarray(energy_kev, float), units="keV", long_name="photon energy")
     group.attrs.update({"pitch_mm": pitch_mm, "cell": cell} | attrs)
     return abundance
+
+
+def new_levels(group: zarr.Group, *, shape: tuple[int, int], n_atom: int, cell: int) -> None:
+    """Lay out the levels of a result in its group: abundances of every second pixel, every fourth, and so on.
+
+    ``pyramid/<factor>/abundance`` (y, x, atom) are the means of what was measured, ``measured`` (y, x) says how
+    much that is, 0 to 1. Shards are as large as those of ``abundance``.
+    """
+    shard, shapes = shard_of(cell, n_atom), level_shapes(shape)
+    pyramid = group.create_group(PYRAMID, attributes={"factors": list(shapes)}) if shapes else group
+    for factor, level in shapes.items():
+        within = pyramid.create_group(str(factor))
+        new_array(
+            within,
+            "abundance",
+            shape=(*level, n_atom),
+            dtype="f4",
+            chunks=(cell, cell, n_atom),
+            shards=(shard, shard, n_atom),
+            dims=(f"y_{factor}", f"x_{factor}", "atom"),
+            attrs={"units": "1", "long_name": f"mean abundance over {factor} x {factor} px"},
+        )
+        new_array(
+            within,
+            "measured",
+            shape=level,
+            dtype="f4",
+            chunks=(shard, shard),
+            dims=(f"y_{factor}", f"x_{factor}"),
+            attrs={"units": "1", "long_name": "share that was measured"},
+        )
+
+
+def level_shapes(shape: tuple[int, int]) -> dict[int, tuple[int, int]]:
+    """Sizes (ny, nx) of the levels of a result by their factor, 2, 4, …; none where it is small."""
+    out, factor = {}, 1
+    while max(shape) > _SMALLEST_LEVEL:
+        factor, shape = 2 * factor, (-(-shape[0] // 2), -(-shape[1] // 2))
+        out[factor] = shape
+    return out
+
+
+def level_paths(factor: int) -> tuple[str, str]:
+    """Where in a result its abundances and what says where it was measured lie, of one level; 1: the finest."""
+    return (
+        ("abundance", "coverage")
+        if factor == 1
+        else (
+            f"{PYRAMID}/{factor}/abundance",
+            f"{PYRAMID}/{factor}/measured",
+        )
+    )
 
 
 def shard_of(cell: int, n_atom: int) -> int:

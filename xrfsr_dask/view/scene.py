@@ -1,26 +1,24 @@
 """What an explorer shows, as pixels: any window of a painting at the size of the screen, layers mixed.
 
-Maps are held as pyramids, the photograph is read from its own, so a window costs what it has on the screen
-whatever the size of the painting.
+Maps are made of the result's levels and the photograph is read from its own, so a window costs what it has on
+the screen, whatever the size of the painting.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.kernels.halving import halved
 from xrfsr_dask.result import open_patch
 from xrfsr_dask.result.lines import usual_line
 from xrfsr_dask.store import Painting, Patch
 from xrfsr_dask.store.arrays import open_array, open_group, read
 from xrfsr_dask.store.patches import apply_transform
+from xrfsr_dask.view.tiles import Tiles
 
 Window = tuple[float, float, float, float]
 """(y0, y1, x0, x1) in mm."""
@@ -28,8 +26,8 @@ Window = tuple[float, float, float, float]
 MEASURED = "measured"
 """Beside the layers: the patches as the instrument saw them."""
 
-_KEPT = 12  # maps held as pyramids
-_SMALLEST = 256  # px of the coarsest level
+_SMALLEST = 256  # px of the coarsest map
+_FINE_ENOUGH = 1.2  # px of the screen, that a pixel of a map may be wide
 _TOP_PERCENTILE = 99.7  # of a map: full brightness
 
 
@@ -51,9 +49,10 @@ class Scene:
 
     def __init__(self, ds: xr.Dataset, painting: Painting) -> None:
         self.ds, self.painting = ds, painting
-        self._maps: OrderedDict[tuple[str, str], list[np.ndarray]] = OrderedDict()
+        self._maps = Tiles(ds)
+        self._tops: dict[tuple[str, str], float] = {}
         self._patches: list[tuple[Patch, xr.Dataset]] | None = None
-        self._measured: OrderedDict[str, list[np.ndarray]] = OrderedDict()
+        self._measured: dict[str, list[np.ndarray]] = {}
 
     @property
     def whole(self) -> Window:
@@ -89,11 +88,12 @@ class Scene:
         """
         y, x = (self._centres(window, size, axis) for axis in (0, 1))
         out = photo * self._photograph(y, x)
+        values = self._values([channel.element for channel in channels], layer, y, x)
         for channel in channels:
-            value = self._value(channel.element, layer, y, x)
+            value = values[channel.element]
             if swipe_mm is not None:
                 left = x < swipe_mm
-                value[:, left] = self._value(channel.element, MEASURED, y, x[left])
+                value[:, left] = self._spots(channel.element, y, x[left])
             top = max(self.top(channel.element, layer), 1e-30)
             light = np.clip((value / top - channel.low) / max(channel.high - channel.low, 1e-6), 0, 1)
             light = np.nan_to_num(light)[..., None] * (channel.opacity * np.array(channel.colour, np.float32))
@@ -106,16 +106,22 @@ class Scene:
 
     def top(self, element: str, layer: str) -> float:
         """Counts that are shown at full brightness; measured maps share those of both layers."""
-        coarse = self._levels(element, "all" if layer == MEASURED else layer)[-1]
-        known = coarse[np.isfinite(coarse)]
-        return float(np.percentile(known, _TOP_PERCENTILE)) if known.size else 0.0
+        key = element, "all" if layer == MEASURED else layer
+        if key not in self._tops:
+            factor = 1
+            while max(self._maps.shape(factor)) > _SMALLEST:
+                factor *= 2
+            coarse = self._part(key[0], key[1], factor)
+            known = coarse[np.isfinite(coarse)]
+            self._tops[key] = float(np.percentile(known, _TOP_PERCENTILE)) if known.size else 0.0
+        return self._tops[key]
 
     def values(self, element: str, layer: str) -> np.ndarray:
         """The finest map of an element (ny, nx), NaN where nothing was measured."""
         if layer != MEASURED:
-            return self._levels(element, layer)[0]
+            return self._part(element, layer, 1)
         size = self.painting.shape
-        return self._value(element, MEASURED, *(self._centres(self.whole, size, axis) for axis in (0, 1)))
+        return self._spots(element, *(self._centres(self.whole, size, axis) for axis in (0, 1)))
 
     def mask(self, y_mm: np.ndarray, x_mm: np.ndarray) -> np.ndarray:
         """Pixels within a polygon, bool (ny, nx); `InputError` where it holds none."""
@@ -152,29 +158,27 @@ class Scene:
         values = values.astype(np.float32) / np.iinfo(image.dtype).max
         return np.broadcast_to(values, (*values.shape[:2], 3)) if values.shape[2] == 1 else values
 
-    def _value(self, element: str, layer: str, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Counts (ny, nx) of a map, NaN where there are none."""
+    def _values(
+        self, elements: Sequence[str], layer: str, y: np.ndarray, x: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Counts (ny, nx) of some maps, NaN where there are none."""
         if layer == MEASURED:
-            return self._spots(element, y, x)
-        levels = self._levels(element, layer)
+            return {element: self._spots(element, y, x) for element in elements}
         step = abs(y[-1] - y[0]) / max(len(y) - 1, 1) / self.painting.pitch_mm
-        number = int(np.clip(np.log2(max(step, 1.0)), 0, len(levels) - 1))
-        pitch = self.painting.pitch_mm * 2**number
-        rows, columns = (self._pick(c, levels[number].shape[i], pitch) for i, c in enumerate((y, x)))
-        return levels[number][np.ix_(rows, columns)].copy()
+        factor = 1
+        while 2 * factor <= _FINE_ENOUGH * step and max(self._maps.shape(factor)) > _SMALLEST:
+            factor *= 2
+        shape, pitch = self._maps.shape(factor), self.painting.pitch_mm * factor
+        rows, columns = (self._pick(c, shape[i], pitch) for i, c in enumerate((y, x)))
+        box = slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1)
+        found = self._maps.window(elements, layer, factor, box)
+        at = np.ix_(rows - box[0].start, columns - box[1].start)
+        return {element: values[at] for element, values in found.items()}
 
-    def _levels(self, element: str, layer: str) -> list[np.ndarray]:
-        """A map and its halves, float32; the ones asked for last are kept."""
-        key = element, layer
-        if key not in self._maps:
-            line, of = usual_line(self.ds.energy.values, element), layer
-            asked: Any = of
-            finest = self.ds.xrf.element(element, line, layer=asked).where(self.ds.coverage > 0)
-            self._maps[key] = pyramid(finest.values.astype(np.float32))
-            while len(self._maps) > _KEPT:
-                self._maps.popitem(last=False)
-        self._maps.move_to_end(key)
-        return self._maps[key]
+    def _part(self, element: str, layer: str, factor: int) -> np.ndarray:
+        """A whole map in pixels of a size."""
+        ny, nx = self._maps.shape(factor)
+        return self._maps.window([element], layer, factor, (slice(0, ny), slice(0, nx)))[element]
 
     def _spots(self, element: str, y: np.ndarray, x: np.ndarray) -> np.ndarray:
         """The patches as measured, at gain 1; the nearest spot, the last patch above."""
@@ -195,11 +199,3 @@ class Scene:
             flat = out.reshape(-1)
             flat[inside] = values[row[inside], column[inside]]
         return out
-
-
-def pyramid(values: np.ndarray) -> list[np.ndarray]:
-    """A map (ny, nx) and its halves down to `_SMALLEST` px, each the mean of 2 x 2 px that are not NaN."""
-    levels = [values]
-    while max(levels[-1].shape) > _SMALLEST:
-        levels.append(halved(levels[-1]))
-    return levels

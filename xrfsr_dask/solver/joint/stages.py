@@ -88,13 +88,13 @@ def run(plan: Plan, state: State | None, executor: Executor, progress: Progress)
 
 def task_count(plan: Plan, state: State | None = None) -> int:
     """Tasks still ahead, if every iteration is needed."""
-    tiles, chunks, shards = len(plan.tiles()), len(plan.chunks()), len(plan.shards())
+    tiles, chunks = len(plan.tiles()), len(plan.chunks())
     blocks = len(Scan(plan).all_blocks())
     drawn, pictures = (len(_sampled_blocks(plan, most)) for most in (_PRIOR_BLOCKS, _PIXEL_BLOCKS))
     each = [2 * chunks, chunks, chunks + 2 * blocks + 4 * drawn, pictures, tiles, chunks]
     done = state or State()
     iterations = chunks * (plan.options.iterations - done.iteration)
-    return sum(each[done.passes :]) + iterations + shards + chunks
+    return sum(each[done.passes :]) + iterations + plan.result_tasks
 
 
 def with_layers(plan: Plan, state: State) -> Plan:

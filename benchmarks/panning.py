@@ -1,0 +1,85 @@
+"""How long the explorer takes for a picture of a painting of a hundred million px, in a process of its own."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measure import say
+
+SIDE, ATOMS, CHANNELS = 10_000, 20, 1024
+WIDTH_MM = 5000.0
+_SCREEN = (900, 1200)
+
+
+def write_large(path: Path) -> None:
+    """A painting with one result: a random square over and over, and its levels."""
+    from xrfsr_dask.phantom.instrument import energy_axis
+    from xrfsr_dask.progress import Silent, ticking
+    from xrfsr_dask.result.peaks import ELEMENTS, shapes, shells_on
+    from xrfsr_dask.solver.levels import write_level
+    from xrfsr_dask.store import create_painting
+    from xrfsr_dask.store.arrays import place_of, staged
+    from xrfsr_dask.store.results import level_shapes, new_levels, new_result, shard_of
+    from xrfsr_dask.tiling.executor import LocalExecutor
+    from xrfsr_dask.tiling.grid import CELL, blocks
+
+    rng = np.random.default_rng(0)
+    light = np.linspace(0, 255, SIDE).astype("u1")
+    create_painting(path, np.broadcast_to(light[:, None], (SIDE, SIDE)), width_mm=WIDTH_MM)
+    energy, shape, side = energy_axis(CHANNELS), (SIDE, SIDE), shard_of(CELL, ATOMS)
+    drawn = shapes(shells_on(energy, ELEMENTS, "Rh", 50.0), energy, 1e-3)
+    endmember = rng.dirichlet(np.full(len(drawn), 0.1), ATOMS) * 5000 @ drawn
+    values = rng.random((side, side, ATOMS), np.float32) ** 8
+    values /= values.sum(axis=-1, keepdims=True)
+    with staged(path, "results/joint") as group:
+        layer = (np.arange(ATOMS) >= ATOMS // 2).astype("u1")
+        whole = new_result(group, shape=shape, pitch_mm=WIDTH_MM / SIDE, endmember=endmember, layer=layer,
+                           energy_kev=energy, cell=CELL, attrs={"method": "joint"})  # fmt: skip
+        for part in blocks(shape, side):
+            whole[part.slices] = values[: part.shape[0], : part.shape[1]]
+            group["coverage"][part.slices] = np.ones(part.shape, np.float32)
+        new_levels(group, shape=shape, n_atom=ATOMS, cell=CELL)
+        for factor, level in level_shapes(shape).items():
+            task = partial(write_level, CELL, place_of(group), factor)
+            LocalExecutor(2).map(task, blocks(level, side), ticking(Silent()))
+
+
+def look(path: str) -> None:
+    """Ask for the pictures that a visitor asks for, and print one JSON line each; seconds and, last, GB."""
+    import xrfsr_dask as xs
+    from xrfsr_dask.store import open_painting
+    from xrfsr_dask.view.scene import Channel, Scene
+
+    scene = Scene(xs.open_result(path), open_painting(path))
+    colours = np.eye(3).tolist()
+    channels = [Channel(name, (r, g, b)) for name, (r, g, b) in zip(("Cr", "Pb", "Cu"), colours, strict=True)]
+    size = {"px": SIDE**2, "atoms": ATOMS, "elements": len(channels), "screen": list(_SCREEN)}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    pitch = WIDTH_MM / SIDE
+    views = {"the whole": (0.0, WIDTH_MM, 0.0, WIDTH_MM)}
+    for name, px in (("a quarter of its width", SIDE / 4), ("one to one", float(_SCREEN[1]))):
+        w, h = px * pitch, px * pitch * _SCREEN[0] / _SCREEN[1]
+        views |= {name: (1000.0, 1000.0 + h, 800.0, 800.0 + w)}
+        views |= {f"{name}, moved by half of it": (1000.0, 1000.0 + h, 800.0 + w / 2, 800.0 + 1.5 * w)}
+        views |= {f"{name}, moved back": (1000.0, 1000.0 + h, 800.0, 800.0 + w)}
+    for name, window in views.items():
+        began = time.perf_counter()
+        scene.picture(window, _SCREEN, channels)
+        say(f"picture of {name}, s", time.perf_counter() - began, **size)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    say("peak memory of panning beyond imports, GB", peak - before, **size)
+
+
+def panning(folder: str) -> None:
+    """Write the painting (11 GB), then look at it from a new process."""
+    path = Path(folder) / "large.zarr"
+    write_large(path)
+    code = f"from benchmarks.panning import look; look({str(path)!r})"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,54 @@
+"""A result's abundances in pixels of several sizes: the painting's, and those of the levels beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xrfsr_dask.result.lowrank import Stored, loaded, product
+from xrfsr_dask.store.arrays import open_array, open_group
+from xrfsr_dask.store.places import as_place
+from xrfsr_dask.store.results import PYRAMID, level_paths
+
+
+class Levels:
+    """Abundances and where they were measured, by the size of a pixel in px of the painting."""
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._of: dict[int, tuple[Any, Any]] = {1: (ds.abundance.data, ds.coverage.data)}
+        source, name = ds.encoding.get("source"), ds.attrs.get("result")
+        if source is None or name is None:
+            return
+        group = open_group(as_place(source) / "results" / name)
+        if PYRAMID in group:  # small ones, and those of earlier versions, have none
+            factors: Any = open_group(as_place(source) / "results" / name / PYRAMID).attrs["factors"]
+            for factor in factors:
+                abundance, measured = (Stored(open_array(group, path)) for path in level_paths(factor))
+                self._of[factor] = abundance, measured
+
+    def __contains__(self, factor: int) -> bool:
+        return factor in self._of
+
+    def mixed(self, weights: np.ndarray, factor: int, region: tuple[slice, slice]) -> np.ndarray:
+        """Maps of some pixels: their abundances times weights.
+
+        Parameters
+        ----------
+        weights : float32 array of shape (n_atom, n)
+        factor : int
+            Size of a pixel, one that is here (``factor in levels``).
+        region : (rows, columns)
+            Slices in pixels of that size.
+
+        Returns
+        -------
+        float32 array of shape (ny, nx, n), NaN where nothing was measured
+        """
+        abundance, measured = self._of[factor]
+        A = loaded(abundance[region])
+        out = product(A.reshape(-1, A.shape[2]), np.ascontiguousarray(weights, np.float32))
+        out = out.reshape(*A.shape[:2], -1)
+        out[loaded(measured[region]) <= 0] = np.nan
+        return out
