@@ -122,6 +122,61 @@ def test_what_does_not_fit_is_refused_in_one_sentence(change, error, words):
     assert "\n" not in str(caught.value)
 
 
+def test_photographs_and_numbers_of_numpy_are_as_good_as_others():
+    counts, rgb, _ = scene(3)
+    same = [
+        xs.fuse(counts, photo, factor=factor, **QUICK | {"atoms": atoms}).abundance.values
+        for photo, factor, atoms in (
+            (rgb.astype("f2"), np.int8(3), np.int64(8)),
+            (rgb.astype("f2").astype("f4"), 3, 8),
+        )
+    ]
+    np.testing.assert_array_equal(*same)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"atoms": 0}, "atoms must lie between 1 and 1000"),
+        ({"atoms": 2.5}, "atoms must be a whole number"),
+        ({"seed": -1}, "seed must be >= 0"),
+        ({"memory": "1GB"}, "memory must be a number of bytes"),
+        ({"workers": "x"}, "workers must be at least 1"),
+        ({"energy": np.arange(5.0)}, "energy must hold one value for each of 40 channels"),
+        ({"energy": np.geomspace(1, 20, 40)}, "channels are not evenly spaced"),
+        ({"truth": np.zeros((39, 33, 40))}, "a truth of 39 x 33 px .* got ndarray"),
+        ({"truth": [[[1.0]], [1.0]]}, "a truth of 39 x 33 px"),
+        ({"labels": np.full((39, 33), np.nan)}, "labels must be whole numbers"),
+        ({"labels": np.zeros((3, 3), int)}, "labels must be whole numbers"),
+        ({"counts": np.ma.masked_greater(scene(3)[0], 5)}, "counts holds masked values"),
+    ],
+)
+def test_compare_refuses_before_any_method_runs(monkeypatch, change, words):
+    monkeypatch.setattr("xrfsr_dask.api.run", lambda *_, **__: pytest.fail("ran"))
+    counts, rgb, _ = scene(3)
+    given = {"counts": counts, "rgb": rgb, "factor": 3, "methods": ("palette",)} | change
+    with pytest.raises(xs.XrfsrError, match=words):
+        xs.compare(given.pop("counts"), given.pop("rgb"), **given)
+
+
+def test_words_of_another_type_are_refused(tmp_path):
+    photo = np.zeros((9, 9, 3), "u1")
+    for change, words in (
+        ({"width_mm": "5"}, "width must be more than 0 mm"),
+        ({"width_mm": None}, "width must be more than 0 mm"),
+        ({"width_mm": 5, "transfer": "x"}, "transfer must be one of srgb, linear, got 'x'"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            xs.create_painting(tmp_path / "p.zarr", photo, **change)
+    with pytest.raises(InputError, match=r"a photograph of shape \(1, 2, 1\) and type int64"):
+        xs.create_painting(tmp_path / "p.zarr", [[1, 2]], width_mm=5)
+    assert not (tmp_path / "p.zarr").exists()
+    small_painting(tmp_path / "q.zarr", "a")
+    for change, words in (({"name": 5}, "must be text, got 5"), ({"client": "tcp://h:1"}, "client must be")):
+        with pytest.raises(OptionError, match=words):
+            xs.super_resolve(tmp_path / "q.zarr", **change)
+
+
 def test_compare_runs_methods_of_both_kinds_and_judges_them():
     counts, rgb, _ = scene(3)
     A, D, _ = small_truth(n_channel=40)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,8 +17,9 @@ from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.methods import super_resolve as run
 from xrfsr_dask.methods.protocol import Estimate, Factors, Scene
 from xrfsr_dask.metrics import WHOLE, Sums, added, row_sums
-from xrfsr_dask.options import EVALUATED, METHODS, RunOptions, SolveOptions
+from xrfsr_dask.options import EVALUATED, METHODS, RunOptions, SolveOptions, require
 from xrfsr_dask.progress import Bar, Silent
+from xrfsr_dask.readers import require_even
 from xrfsr_dask.result import open_result
 from xrfsr_dask.store.painting import linear_light
 from xrfsr_dask.store.patches import Noise
@@ -87,8 +89,6 @@ def fuse(
     >>> ds = xs.fuse(counts, rgb, factor=5, energy=keV)
     >>> ds.xrf.element("Pb", line="La", layer="hidden")
     """
-    counts, image, transfer = _checked(counts, rgb, factor)
-    n_channel = counts.shape[2]
     options = SolveOptions(
         method=method,
         atoms=atoms,
@@ -99,15 +99,9 @@ def fuse(
         prox=prox,
         seed=seed,
     )
-    arrays = Aligned(
-        counts=counts,
-        image=image,
-        transfer=transfer,
-        energy_kev=np.arange(n_channel, dtype=float) if energy is None else _array(energy, "energy", float),
-        noise=noise,
-        step_mm=step_mm,
-    )
-    return solve_arrays(arrays, options=options, resources=RunOptions(workers=workers, memory=memory))
+    resources = RunOptions(workers=workers, memory=memory)
+    arrays = _aligned(counts, rgb, factor=factor, energy=energy, noise=noise, step_mm=step_mm)
+    return solve_arrays(arrays, options=options, resources=resources)
 
 
 def super_resolve(
@@ -165,6 +159,10 @@ def super_resolve(
         seed=seed,
     )
     resources = RunOptions(tile=tile, memory=memory, workers=workers)
+    require(name is None or isinstance(name, str), f"the name of a result must be text, got {name!r}.")
+    require(
+        client is None or hasattr(client, "nthreads"), f"client must be a distributed.Client, got {client!r}."
+    )
     call = {"name": name, "options": options, "resources": resources, "client": client}
     flags = {"resume": resume, "restart": restart}
     if progress:
@@ -250,20 +248,26 @@ def compare(
     >>> found["guided"].figures[0]["psnr_db"] > found["cubic"].figures[0]["psnr_db"]
     True
     """
+    options, resources = SolveOptions(atoms=atoms, seed=seed), RunOptions(memory=memory, workers=workers)
     names = EVALUATED if "all" in methods else tuple(methods)
     unknown = [name for name in names if name not in EVALUATED]
     if unknown:
         raise OptionError(f"unknown method '{unknown[0]}'; choose among: {', '.join(EVALUATED)}, all.")
-    storable, image, transfer = _checked(counts, rgb, factor)
-    scene = Scene(storable.astype(np.float32), linear_light(image, transfer), factor, noise)
+    arrays = _aligned(counts, rgb, factor=factor, energy=energy, noise=noise, step_mm=1.0)
+    if truth is not None:
+        truth = _truth(truth, (*arrays.image.shape[:2], arrays.counts.shape[2]))
+    if labels is not None:
+        labels = _labels(labels, arrays.image.shape[:2])
+    scene = Scene(
+        arrays.counts.astype(np.float32), linear_light(arrays.image, arrays.transfer), int(factor), noise
+    )
     out = {}
     for name in names:
         began = time.perf_counter()
         estimate: Estimate
         ds = None
         if name in METHODS:
-            options = {"method": name, "atoms": atoms, "seed": seed, "workers": workers, "memory": memory}
-            ds = fuse(counts, rgb, factor=factor, energy=energy, noise=noise, **options)  # type: ignore[arg-type]
+            ds = solve_arrays(arrays, options=replace(options, method=name), resources=resources)
             estimate = Factors(ds.abundance.values, ds.endmember.values, nonnegative=False)
         else:
             estimate = run(name, scene, atoms=atoms, seed=seed, memory=memory)
@@ -282,11 +286,7 @@ def _against(
     """Sums of all differences, a few rows of pixels at a time."""
     A, D = truth
     ny, nx, n_channel = estimate.shape
-    if A.shape[:2] != (ny, nx) or A.shape[2] != len(D) or D.shape[1] != n_channel:
-        raise InputError(
-            f"a truth of {ny} x {nx} px and {n_channel} channels is needed, got factors {A.shape}, {D.shape}."
-        )
-    where = np.zeros((ny, nx), np.int64) if labels is None else np.asarray(labels)
+    where = np.zeros((ny, nx), np.int64) if labels is None else labels
     parts = [slice(y, min(y + 16, ny)) for y in range(0, ny, 16)]
     return added(
         row_sums(
@@ -299,9 +299,49 @@ def _against(
     )
 
 
+def _truth(truth: Any, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Factors (ny, nx, k) and (k, n_channel) of a truth of `shape` (ny, nx, n_channel)."""
+    parts = [_array(part, "truth", float) for part in truth] if isinstance(truth, tuple | list) else []
+    found = [part.shape for part in parts]
+    fits = len(parts) == 2 and parts[0].ndim == 3 and parts[1].shape == (parts[0].shape[2], shape[2])
+    if not fits or parts[0].shape[:2] != shape[:2]:
+        raise InputError(
+            f"a truth of {shape[0]} x {shape[1]} px and {shape[2]} channels is needed, as factors (ny, nx, k) "
+            f"and (k, n_channel), got {found or type(truth).__name__}."
+        )
+    return parts[0], parts[1]
+
+
+def _labels(labels: Any, shape: tuple[int, ...]) -> np.ndarray:
+    found = _array(labels, "labels")
+    if found.shape != shape or found.dtype.kind not in "ui":
+        raise InputError(
+            f"labels must be whole numbers of shape {shape}, got {found.dtype} of shape {found.shape}."
+        )
+    return found
+
+
+def _aligned(counts: Any, rgb: Any, *, factor: int, energy: Any, noise: Noise, step_mm: float) -> Aligned:
+    """The arrays of a scan and its photograph, checked."""
+    require(
+        isinstance(step_mm, int | float | np.number) and math.isfinite(step_mm) and step_mm > 0,
+        f"step_mm must be more than 0, got {step_mm!r}.",
+    )
+    storable, image, transfer = _checked(counts, rgb, factor)
+    n_channel = storable.shape[2]
+    kev = np.arange(n_channel, dtype=float) if energy is None else _array(energy, "energy", float)
+    if kev.shape != (n_channel,):
+        raise InputError(f"energy must hold one value for each of {n_channel} channels, got shape {kev.shape}.")
+    require_even("energy", kev)
+    return Aligned(
+        counts=storable, image=image, transfer=transfer, energy_kev=kev, noise=noise, step_mm=step_mm
+    )
+
+
 def _checked(counts: np.ndarray, rgb: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray, str]:
     """Counts and photograph as the store takes them, and how the photograph's values relate to light."""
     counts, rgb = _array(counts, "counts"), _array(rgb, "rgb")
+    rgb = rgb.astype(np.float32) if rgb.dtype == np.float16 else rgb
     rgb = rgb[..., None] if rgb.ndim == 2 else rgb
     if isinstance(factor, bool) or not (isinstance(factor, int | np.integer) and factor >= 1):
         raise OptionError(f"factor must be a whole number of at least 1, got {factor}.")
@@ -314,6 +354,7 @@ def _checked(counts: np.ndarray, rgb: np.ndarray, factor: int) -> tuple[np.ndarr
             f"counts must be real numbers, got {counts.dtype} of shape {counts.shape} "
             f"beside a photograph of shape {rgb.shape}."
         )
+    factor = int(factor)
     wanted = counts.shape[0] * factor, counts.shape[1] * factor
     if rgb.shape[:2] != wanted:
         raise InputError(
@@ -328,6 +369,10 @@ def _checked(counts: np.ndarray, rgb: np.ndarray, factor: int) -> tuple[np.ndarr
 
 
 def _array(values: Any, name: str, dtype: Any = None) -> np.ndarray:
+    if np.ma.is_masked(values):
+        raise InputError(
+            f"{name} holds masked values, and there is no such thing here; fill them, or cut them off."
+        )
     try:
         return np.asarray(values, dtype)
     except (ValueError, TypeError) as error:

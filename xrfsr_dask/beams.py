@@ -18,7 +18,7 @@ from xrfsr_dask.kernels.sampling import (
     touching,
 )
 from xrfsr_dask.store import Painting, Patch
-from xrfsr_dask.store.patches import apply_transform
+from xrfsr_dask.store.patches import apply_transform, spot_areas
 
 
 def beam_of(patch: Patch, shape: tuple[int, int], pitch_mm: float) -> Beam:
@@ -98,7 +98,8 @@ def coverage(patches: Iterable[Patch], area: Bounds, shape: tuple[int, int], pit
         windows = beam.windows()
         index = touching(windows, area)
         if len(index):
-            ones = np.ones((len(index), 1), np.float32)
-            seen = downsample_adjoint(ones, beam.footprints(index, windows), out.shape, corner=(y0, x0))
-            out += seen[..., 0] * np.float32((patch.step_mm / pitch_mm) ** 2)
+            spots = np.stack(np.divmod(index, patch.shape[1]), axis=1)
+            area_px = (spot_areas(patch.transform, spots) / pitch_mm**2).astype(np.float32)[:, None]
+            seen = downsample_adjoint(area_px, beam.footprints(index, windows), out.shape, corner=(y0, x0))
+            out += seen[..., 0]
     return out

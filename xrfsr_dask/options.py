@@ -9,6 +9,7 @@ import dataclasses
 import math
 import re
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal
 
 from xrfsr_dask.errors import OptionError
@@ -33,7 +34,7 @@ def require(condition: bool, message: str) -> None:
 
 def _whole(value: Any) -> bool:
     """Whether a value is a whole number; True and False are none."""
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _is_address(text: str) -> bool:
@@ -81,6 +82,7 @@ class SolveOptions:
         for name in ("atoms", "hidden_atoms", "iterations", "steps", "dictionary_steps", "start_spots", "seed"):
             value = getattr(self, name)
             require(_whole(value), f"{name} must be a whole number, got {value!r}.")
+            object.__setattr__(self, name, int(value))
         require(1 <= self.atoms <= 1000, f"atoms must lie between 1 and 1000, got {self.atoms}.")
         require(
             1 <= self.hidden_atoms <= 200, f"hidden_atoms must lie between 1 and 200, got {self.hidden_atoms}."

@@ -249,7 +249,7 @@ def test_bad_counts_are_named_by_the_channel_of_the_file_when_rebinned(store, va
         ({"name": "../b"}, OptionError, "cannot be the name of a patch"),
         ({"name": ""}, OptionError, "'' cannot be the name of a patch"),
         ({"name": "old"}, StoreError, "already holds a patch 'old'; choose another --name"),
-        ({"step_mm": None}, OptionError, "scan.npy does not say the step between its spots; give --step-mm"),
+        ({"step_mm": None}, OptionError, "scan.npy does not say one step between its spots; give --step-mm"),
         ({"calibration": None}, OptionError, "scan.npy holds no energy calibration; give --calibration"),
         ({"calibration": "ten"}, OptionError, "calibration 'ten' is neither OFFSET,GAIN"),
         ({"calibration": "none.spx"}, InputError, "none.spx does not exist"),

@@ -58,6 +58,32 @@ def test_a_demo_leaves_a_store_a_picture_and_a_table_by_region(tiny, tmp_path, m
         run(tmp_path / "d")
 
 
+def test_a_demo_does_not_go_on_with_another_photograph(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_LEAST_PX", 60)
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        Image.fromarray(rng.integers(0, 255, (120, 150, 3)).astype("u1")).save(tmp_path / f"{name}.png")
+    monkeypatch.setattr(module, "_solved", lambda *_: pytest.fail("solved"))
+    for photo in (str(tmp_path / "a.png"), None):
+        folder = tmp_path / f"d-{photo is None}"
+        write_painting(
+            tmp_path / "p.zarr", TINY, photo=None if photo is None else np.asarray(Image.open(photo))
+        )
+        folder.mkdir()
+        (tmp_path / "p.zarr").rename(folder / "painting.zarr")
+        for other in (str(tmp_path / "b.png"), None if photo else str(tmp_path / "a.png")):
+            with pytest.raises(StoreError, match="is another painting"):
+                run(folder, photo=other)
+        with pytest.raises(pytest.fail.Exception, match="solved"):
+            run(folder, photo=photo)
+
+
+def test_a_photograph_too_small_to_paint_from_is_named(tiny, tmp_path):
+    Image.new("RGB", (1, 1)).save(tmp_path / "one.png")
+    with pytest.raises(InputError, match=r"one\.png has 1 x 1 px, which is too small to paint from"):
+        run(tmp_path / "d", photo=str(tmp_path / "one.png"))
+
+
 def test_a_grey_photograph_cannot_be_painted_from(tiny, tmp_path):
     Image.fromarray(np.zeros((40, 50), "u1")).save(tmp_path / "grey.png")
     with pytest.raises(InputError, match=r"grey.png is grey; .* give one in colour"):

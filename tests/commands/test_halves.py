@@ -39,6 +39,24 @@ def test_a_scan_read_some_rows_at_a_time_is_split_as_a_whole():
         np.testing.assert_array_equal(halves.low, binned(first, factor))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e308, 1j])
+def test_an_embedded_image_that_is_none_is_refused(value):
+    counts, image = np.ones((4, 4, 3), "u2"), np.arange(16).reshape(4, 4) * (1 + 0 * value)
+    image[1, 2], image[2, 2] = value, -value
+    scan = Scan(source="a.hspy", shape=counts.shape, dtype=counts.dtype, read=lambda y, x: counts[y, x],
+                energy_kev=np.arange(3.0), image=image)  # fmt: skip
+    with pytest.raises(InputError, match=r"the image in a\.hspy, of type .* not finite and real"):
+        prepare(scan, EMBEDDED, None, factor=2, seed=0)
+
+
+def test_what_was_assumed_about_the_energies_is_told():
+    counts = np.ones((4, 4, 3), "u2")
+    scan = Scan(source="a", shape=counts.shape, dtype=counts.dtype, read=lambda y, x: counts[y, x],
+                energy_kev=np.arange(3.0), image=counts[..., 0], calibration_notes=("no offset",))  # fmt: skip
+    assert prepare(scan, EMBEDDED, None, factor=2, seed=0).notes == ("no offset",)
+    assert prepare(scan, EMBEDDED, (0.0, 0.1), factor=2, seed=0).notes == ()
+
+
 @pytest.mark.parametrize(
     ("counts", "energy", "words"),
     [

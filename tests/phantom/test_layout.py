@@ -37,7 +37,7 @@ def test_every_footprint_lies_inside_with_a_margin_and_some_reach_it(seed):
 def test_ten_patches_lie_as_three_four_and_three_and_cover_most():
     transforms = lay_patches(OPTIONS, SIZE_MM, 0.5)
     centres = outlines(transforms, OPTIONS.spots).mean(axis=1)
-    step = step_of(transforms[0])
+    step = step_of(transforms[0], OPTIONS.spots)
     rows = np.unique(np.rint((centres[:, 0] - centres[:, 0].min()) / (80 * step)), return_counts=True)[1]
     assert rows.tolist() == [3, 4, 3]
     assert 10 * 96 * 85 * step**2 > 0.8 * SIZE_MM[0] * SIZE_MM[1]
@@ -45,8 +45,8 @@ def test_ten_patches_lie_as_three_four_and_three_and_cover_most():
 
 def test_neighbours_overlap_by_the_spots_asked_for_and_are_turned_by_less_than_asked():
     transforms = lay_patches(OPTIONS, SIZE_MM, 0.5)
-    step = step_of(transforms[0])
-    assert len({round(step_of(t), 9) for t in transforms}) == 1
+    step = step_of(transforms[0], OPTIONS.spots)
+    assert len({round(step_of(t, OPTIONS.spots), 9) for t in transforms}) == 1
     middle = outlines(transforms, OPTIONS.spots).mean(axis=1) / step
     beside = [middle[i + 1, 1] - middle[i, 1] for i in (0, 1, 3, 4, 5, 7, 8)]
     below = [middle[3, 0] - middle[0, 0], middle[7, 0] - middle[3, 0]]

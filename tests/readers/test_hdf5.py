@@ -105,6 +105,44 @@ def test_two_axes_of_one_name_are_asked_about(path, axes, words):
     np.testing.assert_array_equal(whole(open_scan(path, inside="entry/data/counts[y,x,energy]")), CUBE)
 
 
+@pytest.mark.parametrize(
+    ("axes", "turned"),
+    [
+        (["mca", "y", "x"], (2, 0, 1)),
+        (["Energy [keV]", "y", "x"], (2, 0, 1)),
+        (["channel_number", "y", "x"], (2, 0, 1)),
+        (["s", "y", "x"], (2, 0, 1)),
+        (["x", ".", "energy"], (1, 0, 2)),
+        (["samx", "samy", "energy"], (1, 0, 2)),
+        (["nx", "ny", "nE"], (1, 0, 2)),
+    ],
+)
+def test_names_of_many_kinds_say_which_axis_is_which(path, axes, turned):
+    nexus(path, CUBE.transpose(turned), axes)
+    np.testing.assert_array_equal(whole(open_scan(path)), CUBE)
+
+
+def test_numbers_of_channels_are_no_energies(path):
+    nexus(path, CUBE, ["y", "x", "channel"], channel=(np.arange(9), ""))
+    scan = open_scan(path)
+    assert scan.energy_kev is None
+    assert scan.calibration == "what lies beside the cube counts the channels"
+
+
+def test_a_unit_that_is_none_of_energy_is_named(path):
+    nexus(path, CUBE, ["y", "x", "energy"], energy=(0.5 + np.arange(9), "J"))
+    assert open_scan(path).calibration == "its unit 'J' is none of energy"
+
+
+def test_a_scaling_that_is_not_applied_is_said(path):
+    nexus(path, CUBE, ["y", "x", "energy"])
+    with h5py.File(path, "r+") as file:
+        file["entry/data/counts"].attrs["scaling_factor"] = 2.0
+    assert open_scan(path).notes == (
+        "scan.h5:/entry/data/counts says a scaling_factor, which was not applied.",
+    )
+
+
 def test_links_that_lead_nowhere_and_names_that_are_none_are_passed_over(path):
     nexus(path, CUBE, 5)
     with h5py.File(path, "r+") as file:

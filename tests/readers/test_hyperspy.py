@@ -74,6 +74,15 @@ def test_one_map_of_several_is_chosen_by_its_title(tmp_path):
         open_scan(path)
 
 
+def test_columns_before_rows_are_turned(tmp_path):
+    path = write_zspy(tmp_path / "scan.zspy", "map")
+    for number, name in enumerate("xy"):
+        zarr.open_group(str(path), mode="r+")[f"Experiments/map/axis-{number}"].attrs["name"] = name
+    scan = open_scan(path)
+    found = np.concatenate([block for _, block in scan.blocks(4)])
+    np.testing.assert_array_equal(found, CUBE.transpose(1, 0, 2))
+
+
 def test_blocks_that_are_not_there_are_said(tmp_path):
     path = write_zspy(tmp_path / "scan.zspy", "map")
     assert open_scan(path).notes == ()

@@ -188,6 +188,32 @@ def test_a_missing_photograph_is_named(tmp_path):
         read_photograph("")
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_adobe_deflate", "packbits", "tiff_lzw", "jpeg"])
+def test_luminance_and_chrominance_are_colours(tmp_path, compression):
+    Image.fromarray(RGB).convert("YCbCr").save(tmp_path / "p.tif", compression=compression)
+    found = read_photograph(tmp_path / "p.tif")
+    near = np.asarray(Image.fromarray(RGB).convert("YCbCr").convert("RGB"))
+    off = np.abs(found.image.astype(int) - near)
+    assert off.mean() <= (30 if compression == "jpeg" else 2)  # JPEG blurs what is noise
+
+
+def test_a_small_copy_before_the_photograph_is_passed_over(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "p.tif") as file:
+        file.write(RGB[::2, ::2], photometric="rgb", subfiletype=1)
+        file.write(RGB, photometric="rgb")
+    check(tmp_path / "p.tif", RGB)
+
+
+def test_several_images_and_a_fourth_band_are_said(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "p.tif") as file:
+        file.write(RGB, photometric="rgb")
+        file.write(RGB[:4], photometric="rgb")
+    check(tmp_path / "p.tif", RGB, "p.tif holds 2 images; the first was taken.")
+    four = np.concatenate([RGB, RGB[..., :1]], axis=2)
+    tifffile.imwrite(tmp_path / "q.tif", four, photometric="rgb", extrasamples=["unspecified"])
+    check(tmp_path / "q.tif", RGB, "q.tif: of its four bands, the last, of no known meaning, was dropped.")
+
+
 def test_the_first_image_of_several_is_taken_and_said(tmp_path):
     first, second = (Image.new("L", (9, 6), value) for value in (10, 200))
     first.save(tmp_path / "p.gif", save_all=True, append_images=[second])

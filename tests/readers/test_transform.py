@@ -29,6 +29,11 @@ def test_every_kind_of_file_maps_row_and_column_to_y_and_x(tmp_path, suffix):
     check(read_transform(path), XY)
 
 
+def test_the_header_that_numpy_writes_is_passed_over(tmp_path):
+    np.savetxt(tmp_path / "t.txt", XY, header="x y 1 of patch 7")
+    check(read_transform(tmp_path / "t.txt"), XY)
+
+
 def test_complex_numbers_are_no_place(tmp_path):
     np.save(tmp_path / "t.npy", XY + 1j)
     with pytest.raises(InputError, match="values are of type complex128"):

@@ -24,7 +24,7 @@ from xrfsr_dask.tiling.budget import one_heap
 DEBUG = bool(os.environ.get("XRFSR_DEBUG"))
 """Whether tracebacks, warnings and logs are wanted."""
 
-_PLACES = ("store", "folder", "out")  # words that say where a command writes
+_PLACES = ("out", "to", "folder", "store")  # words that say where a command writes
 _COMMANDS = (
     demo_words,
     new_words,

@@ -136,7 +136,7 @@ def _free_name(painting: Painting, name: str | None) -> str:
 def _place(scan: Scan, options: AddOptions) -> np.ndarray:
     step_mm = options.step_mm or scan.step_mm
     if step_mm is None or options.at_mm is None:
-        raise OptionError(f"{scan.source} does not say the step between its spots; give --step-mm.")
+        raise OptionError(f"{scan.source} does not say one step between its spots; give --step-mm.")
     return placement(at_mm=options.at_mm, step_mm=step_mm, rotation_deg=options.rotation_deg)
 
 

@@ -17,13 +17,13 @@ from xrfsr_dask.commands.pictures import photograph_panel, preview_step
 from xrfsr_dask.commands.solve import solve_painting
 from xrfsr_dask.errors import InputError, MemoryBudgetError, StoreError
 from xrfsr_dask.options import BedroomOptions, RunOptions, SolveOptions, as_attributes
-from xrfsr_dask.phantom import write_painting
+from xrfsr_dask.phantom import OWN_PICTURE, write_painting
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.readers import read_photograph
 from xrfsr_dask.result import TRUTH, line_kev, line_weights, open_result
 from xrfsr_dask.solver.run import least_bytes
 from xrfsr_dask.store import Painting, open_painting
-from xrfsr_dask.store.arrays import open_group, read
+from xrfsr_dask.store.arrays import open_array, open_group, read
 from xrfsr_dask.tiling.budget import KERNELS, megabytes
 from xrfsr_dask.tiling.grid import CELL, plan_tiles
 from xrfsr_dask.view import figures, table
@@ -33,6 +33,8 @@ SHOWN = ("Cr", "Ka")
 """The element of the paper's Fig. 1: chrome yellow and viridian."""
 BENEATH = ("Cu", "Ka")
 """The overpainted figure wears a coat of emerald green."""
+
+_LEAST_PX = 100  # of a photograph, along each side
 
 PAPER = "paper"
 """Dai et al.'s own method, solved beside ours where the painting is small."""
@@ -170,9 +172,17 @@ def _check_same(path: Path, scene: BedroomOptions, image: np.ndarray | None) -> 
         raise StoreError(f"{path} is no demo's: it holds no known truth; choose another folder.")
     options: Any = dict(open_group(truth).attrs).get("options")
     asked = table.plain(as_attributes(scene))
-    shape = scene.shape if image is None else image.shape[:2]
-    if table.plain(options) != asked or painting.shape != tuple(shape):
+    if table.plain(options) != asked or not _is_of(painting, image):
         raise StoreError(f"{path} is another painting; choose another folder or remove it.")
+
+
+def _is_of(painting: Painting, image: np.ndarray | None) -> bool:
+    """Whether a phantom was painted from this photograph; from our own picture, where there is none."""
+    level = open_group(painting.place / "rgb" / "0")
+    if image is None:
+        return level.attrs.get("source") == OWN_PICTURE
+    stored = open_array(level, "image")
+    return stored.shape == image.shape and np.array_equal(read(stored), image)
 
 
 def _colour_picture(photo: str, shape: tuple[int, int]) -> np.ndarray:
@@ -181,6 +191,11 @@ def _colour_picture(photo: str, shape: tuple[int, int]) -> np.ndarray:
     if image.shape[2] == 1:
         raise InputError(
             f"photograph {photo} is grey; the phantom's paints are chosen by colour, give one in colour."
+        )
+    if min(image.shape[:2]) < _LEAST_PX:
+        raise InputError(
+            f"photograph {photo} has {image.shape[1]} x {image.shape[0]} px, which is too small to paint from; "
+            f"{_LEAST_PX} along each side are needed."
         )
     ratio = float(np.sqrt(shape[0] * shape[1] / (image.shape[0] * image.shape[1])))
     if ratio > 0.95:

@@ -115,7 +115,7 @@ def _in_folder(
         "factor": options.factor,
         "seed": options.seed,
         "counts_per_spot": round(float(halves.reference.sum(axis=2, dtype=np.float64).mean()), 2),
-        "notes": [*scan.notes, *halves.notes, *left_out],
+        "notes": [*halves.notes, *left_out],
         "metrics": table.metric_rows(metrics),
         "correlation": correlations,
     }

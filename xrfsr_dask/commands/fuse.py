@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xrfsr_dask.commands.solve import dry_run, solve_painting
+from xrfsr_dask.errors import MemoryBudgetError
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.result import from_factors, open_result
@@ -64,7 +65,10 @@ def require_plans(arrays: Aligned, methods: list[SolveOptions], resources: RunOp
     if methods:
         with _painting_of(arrays) as path:
             for options in methods:
-                dry_run(path, options=options, resources=resources)
+                try:
+                    dry_run(path, options=options, resources=resources)
+                except MemoryBudgetError as error:
+                    raise MemoryBudgetError(f"method '{options.method}': {error}") from error
 
 
 @contextlib.contextmanager

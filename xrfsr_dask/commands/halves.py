@@ -46,6 +46,8 @@ def prepare(
             f"{scan.source} has {scan.shape[1]} x {scan.shape[0]} spots, fewer than a factor of {factor}."
         )
     image, transfer, notes = _image(scan, photo)
+    assumed = scan.notes if calibration is not None else (*scan.notes, *scan.calibration_notes)
+    notes = (*assumed, *notes)
     if (ny, nx) != scan.shape[:2]:
         notes += (f"cut to {nx} x {ny} spots, whole bins of {factor} x {factor}",)
     energy = energy_axis(scan, calibration)
@@ -68,7 +70,14 @@ def _image(scan: Scan, photo: str) -> tuple[np.ndarray, str, tuple[str, ...]]:
     if photo == EMBEDDED:
         if scan.image is None:
             raise InputError(f"{scan.source} holds no image on the scan's grid; give --photo FILE.")
-        values = np.asarray(scan.image, float)
+        values = np.asarray(scan.image)
+        with np.errstate(over="ignore"):
+            known = values.dtype.kind in "uif" and np.isfinite(np.ptp(values.astype(float)))
+        if not known:
+            raise InputError(
+                f"the image in {scan.source}, of type {values.dtype}, holds values that are not finite and "
+                "real; give --photo FILE."
+            )
         low, high = float(values.min()), float(values.max())
         grey = np.rint(65535 * (values - low) / max(high - low, 1e-12)).astype(np.uint16)
         return grey[..., None], "linear", ()

@@ -4,9 +4,10 @@ from xrfsr_dask.phantom.aligned import AlignedScene, aligned_painting
 from xrfsr_dask.phantom.chart import ChartScene, resolution_chart
 from xrfsr_dask.phantom.painted import REGIONS, PaintedScene
 from xrfsr_dask.phantom.room import paint_room
-from xrfsr_dask.phantom.write import TRUTH, write_painting
+from xrfsr_dask.phantom.write import OWN_PICTURE, TRUTH, write_painting
 
 __all__ = [
+    "OWN_PICTURE",
     "REGIONS",
     "TRUTH",
     "AlignedScene",

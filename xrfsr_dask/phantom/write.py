@@ -22,6 +22,9 @@ from xrfsr_dask.store.painting import refuse_inside
 from xrfsr_dask.store.patches import CHUNK_SPOTS, Patch
 from xrfsr_dask.store.results import TRUTH, new_result, shard_of
 
+OWN_PICTURE = "procedural room"
+"""Source of a phantom's photograph where none was given."""
+
 _CELL = 50  # px
 _DRAW_SPOTS = 400  # spots whose counts are drawn at once; 13 MB of means at 4096 channels in float64
 _MARGIN_PX = 1.0
@@ -60,7 +63,7 @@ def write_painting(
     refuse_inside(path)
     scene = PaintedScene(paint_room(options.shape, options.seed) if photo is None else photo, options)
     with partial_of(target) as partial:
-        _write_all(partial, scene, "procedural room" if photo is None else "given photograph", bar)
+        _write_all(partial, scene, OWN_PICTURE if photo is None else "given photograph", bar)
         partial.rename(target)
     return open_painting(target)
 

@@ -13,6 +13,7 @@ from xrfsr_dask.readers.protocol import Scan, linear_axis, readable
 from xrfsr_dask.store.patches import rises
 
 _WIDEST_KEV = 0.5  # per channel; more than any detector has, so a value above it was meant in eV
+_NARROWEST_KEV = 1e-6
 _UNEVEN = 0.01  # of a channel's width
 
 
@@ -33,10 +34,11 @@ def read_calibration(text_or_path: str | Path) -> tuple[float, float]:
     """
     text = str(text_or_path)
     offset, gain = _spx(Path(text)) if text.lower().endswith(".spx") else _numbers(text)
-    if not (math.isfinite(offset) and 0 < gain < _WIDEST_KEV):
+    if not (math.isfinite(offset) and _NARROWEST_KEV <= gain < _WIDEST_KEV):
         raise OptionError(
             f"calibration '{text}' means channel 0 at {offset} keV and {gain} keV per channel; "
-            f"give OFFSET,GAIN in keV with a gain between 0 and {_WIDEST_KEV}, for example -0.96,0.01."
+            f"give OFFSET,GAIN in keV with a gain between {_NARROWEST_KEV:g} and {_WIDEST_KEV}, for example "
+            "-0.96,0.01."
         )
     return offset, gain
 

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.readers.protocol import Scan, falling, kev_per_unit, step_in_mm
+from xrfsr_dask.readers.protocol import Scan, axis_of, falling, kev_per_unit, step_in_mm
 
 if TYPE_CHECKING:
     import h5py
 
-_ENERGY = ("energy", "energies", "e", "ev", "kev", "channel", "channels", "bin", "bins")
-_Y, _X = ("y", "row", "rows", "height"), ("x", "column", "columns", "width")
+_SCALINGS = ("scaling_factor", "scale_factor", "add_offset", "_FillValue")
 _MAYBE_SPECTRUM = 128  # channels
 
 Axes = tuple[int, int, int]
@@ -44,19 +43,24 @@ def open_hdf5(path: Path, inside: str | None = None) -> Scan:
 def _scan(path: Path, cube: h5py.Dataset, named: list[str] | None) -> Scan:
     names = named or _names(cube)
     axes = _axes(path, cube, names)
-    energy = _coordinate(cube, axes[2], names[axes[2]] or "energy")
-    found = [(name, _step(cube, axis, names[axis])) for name, axis in zip("yx", axes, strict=False)]
-    steps = [(name, *step) for name, step in found if step is not None]
+    found = _coordinate(cube, axes[2], names[axes[2]] or "energy")
+    energy, why = (None, "") if found is None else _kev(*found)
+    along = [(name, _step(cube, axis, names[axis])) for name, axis in zip("yx", axes, strict=False)]
+    steps = [(name, *step) for name, step in along if step is not None]
     ny, nx, n_channel = (cube.shape[axis] for axis in axes)
     return Scan(
         source=f"{path}:{cube.name}",
         shape=(ny, nx, n_channel),
         dtype=cube.dtype,
         read=partial(_read, path, cube.name, axes),
-        energy_kev=None if energy is None else _kev(*energy),
-        calibration="" if energy is None else f"energy axis beside {cube.name}",
+        energy_kev=energy,
+        calibration=why if energy is None else f"energy axis beside {cube.name}",
         step_mm=step_in_mm([(step, unit) for _, step, unit in steps]),
-        notes=(*_missing(path, cube), *falling(path.name, [(name, step) for name, step, _ in steps])),
+        notes=(
+            *_missing(path, cube),
+            *_scaled(path, cube),
+            *falling(path.name, [(name, step) for name, step, _ in steps]),
+        ),
     )
 
 
@@ -79,6 +83,12 @@ def _missing(path: Path, cube: h5py.Dataset) -> tuple[str, ...]:
     if written == whole:
         return ()
     return (f"{whole - written} of {whole} blocks of {cube.name} were never written; they count as zeros",)
+
+
+def _scaled(path: Path, cube: h5py.Dataset) -> tuple[str, ...]:
+    """Attributes by which values were to be changed; counts are taken as they are."""
+    found = [name for name in _SCALINGS if name in cube.attrs]
+    return tuple(f"{path.name}:{cube.name} says a {name}, which was not applied." for name in found)
 
 
 def _read(path: Path, name: str, axes: Axes, rows: slice, columns: slice) -> np.ndarray:
@@ -143,23 +153,25 @@ def _names(cube: h5py.Dataset) -> list[str]:
 
 def _axes(path: Path, cube: h5py.Dataset, names: list[str]) -> Axes:
     """Indices of y, x and energy."""
-    for word, known in (("energy", _ENERGY), ("y", _Y), ("x", _X)):
-        if sum(_is(name, known) for name in names) > 1:
+    said = [axis_of(name) for name in names]
+    for word in ("energy", "y", "x"):
+        if said.count(word) > 1:
             raise InputError(
                 f"{path}:{cube.name} calls its axes {', '.join(names)}, so that more than one would be {word}; "
                 f"say which is which by --inside '{cube.name}[y,x,energy]' or in another order."
             )
-    energy = _energy_axis(path, cube, names)
+    energy = _energy_axis(path, cube, said)
     first, second = (axis for axis in range(3) if axis != energy)
-    if _is(names[first], _X) and _is(names[second], _Y):
+    if said[first] == "x" or said[second] == "y":
         first, second = second, first
     return first, second, energy
 
 
-def _energy_axis(path: Path, cube: h5py.Dataset, names: list[str]) -> int:
-    by_name = [axis for axis in range(3) if _is(names[axis], _ENERGY)]
-    by_length = [axis for axis in range(3) if _coordinate(cube, axis, "energy") is not None]
-    for found in (by_name, by_length):
+def _energy_axis(path: Path, cube: h5py.Dataset, said: list[str]) -> int:
+    by_name = [axis for axis in range(3) if said[axis] == "energy"]
+    by_rest = [axis for axis in range(3) if not said[axis]] if {"y", "x"} <= set(said) else []
+    by_length = [axis for axis in range(3) if not said[axis] and _coordinate(cube, axis, "energy") is not None]
+    for found in (by_name, by_rest, by_length):
         if len(found) == 1:
             return found[0]
     if cube.shape[0] == max(cube.shape) >= _MAYBE_SPECTRUM and cube.shape[0] > cube.shape[2]:
@@ -168,10 +180,6 @@ def _energy_axis(path: Path, cube: h5py.Dataset, names: list[str]) -> int:
             f"the longest; say --inside '{cube.name}[energy,y,x]' or --inside '{cube.name}[y,x,energy]'."
         )
     return 2
-
-
-def _is(name: str, words: tuple[str, ...]) -> bool:
-    return name in words or name.rsplit("_", 1)[-1] in words
 
 
 def _coordinate(cube: h5py.Dataset, axis: int, name: str) -> tuple[np.ndarray, str] | None:
@@ -184,9 +192,12 @@ def _coordinate(cube: h5py.Dataset, axis: int, name: str) -> tuple[np.ndarray, s
     return None
 
 
-def _kev(values: np.ndarray, unit: str) -> np.ndarray | None:
+def _kev(values: np.ndarray, unit: str) -> tuple[np.ndarray | None, str]:
+    """Energies in keV, or None and why they are none."""
+    if not unit and np.array_equal(values, np.arange(len(values)) + values[0]):
+        return None, "what lies beside the cube counts the channels"
     kev = kev_per_unit(unit, last=float(values[-1]))
-    return None if kev is None else values * kev
+    return (None, f"its unit '{unit}' is none of energy") if kev is None else (values * kev, "")
 
 
 def _step(cube: h5py.Dataset, axis: int, name: str) -> tuple[float, str] | None:

@@ -72,11 +72,17 @@ def _checked(path: Path, image: np.ndarray) -> np.ndarray:
 def _read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
     import tifffile
 
+    notes = []
     try:
         with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            page = series.keyframe
+            whole = [series for series in file.series if not series.keyframe.is_reduced] or file.series
+            series = whole[0]
+            page: Any = series.keyframe
             _check_tiff(path, series.axes, page)
+            if page.photometric.name == "YCBCR":
+                return _without_codec(path, page)
+            if len(whole) > 1:
+                notes.append(f"{path.name} holds {len(whole)} images; the first was taken.")
             image = _expanded(series.asarray(), page)
     except InputError:
         raise
@@ -85,8 +91,12 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
             return _without_codec(path, page)
         raise _unreadable(path, error) from error
     image = np.moveaxis(image, 0, -1) if series.axes == "SYX" else image
+    if image.ndim == 3 and image.shape[2] == 4 and page.extrasamples[-1].name == "UNSPECIFIED":
+        image = image[..., :3]
+        notes.append(f"{path.name}: of its four bands, the last, of no known meaning, was dropped.")
     tag = page.tags.get(_TIFF_ORIENTATION)
-    return _upright(path, image, 1 if tag is None else int(tag.value))
+    image, turned = _upright(path, image, 1 if tag is None else int(tag.value))
+    return image, notes + turned
 
 
 def _check_tiff(path: Path, axes: str, page: Any) -> None:
@@ -193,8 +203,8 @@ def _plain(path: Path, image: Image.Image) -> Image.Image | np.ndarray:
     """Grey or RGB, with alpha where there is some, of 8 or 16 bit."""
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
-    if image.mode == "1":
-        return image.convert("L")
+    if image.mode in ("1", "YCbCr"):
+        return image.convert("L" if image.mode == "1" else "RGB")
     if image.mode == "I":
         values = np.asarray(image)
         if values.min() >= 0 and values.max() <= np.iinfo(np.uint16).max:

@@ -6,6 +6,7 @@ import functools
 import itertools
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,11 @@ PIECE_BYTES = 64 * 2**20
 
 _KEV = {"kev": 1.0, "ev": 1e-3}
 _MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "nm": 1e-6}
+_AXIS = {
+    "energy": r"energ|channel|spectr|mca|kev|^n?e$|^ev$|^bins?$",
+    "y": r"(^|[^a-z])(y|rows?|height)([^a-z]|$)|^(sam|scan|pos|stage|motor|n)y$",
+    "x": r"(^|[^a-z])(x|columns?|cols?|width)([^a-z]|$)|^(sam|scan|pos|stage|motor|n)x$",
+}
 _PER_CHANNEL_EV = 0.5  # a step at least this long cannot be in keV: no detector has channels of 500 eV
 _LARGEST_KEV = 1000.0  # an axis that ends above this is in eV: no tube reaches 1 MeV
 
@@ -158,6 +164,15 @@ def falling(source: str, steps: Sequence[tuple[str, float]]) -> tuple[str, ...]:
         for name, step in steps
         if step < 0
     )
+
+
+def axis_of(name: object) -> str:
+    """``"y"``, ``"x"`` or ``"energy"`` by the name that a file gives an axis; empty where it says neither."""
+    text = str(name or "").strip().lower()
+    for axis, pattern in _AXIS.items():
+        if re.search(pattern, text):
+            return axis
+    return ""
 
 
 def _word(unit: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,7 @@ def _values(path: Path) -> np.ndarray:
         return found.astype(float).ravel()
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix.lower() != ".json":
+        text = re.sub(r"#.*", "", text)  # the header that NumPy may write
         return np.array(text.replace(",", " ").replace(";", " ").split(), float)
     found = json.loads(text)
     return np.asarray(found["transform"] if isinstance(found, dict) else found, float).ravel()

@@ -82,9 +82,10 @@ def _check_spec(name: str, spec: PatchSpec, shape: tuple[int, int], pitch_mm: fl
     what = f"patch '{name}'" + (f" ({spec.source})" if spec.source else "")
     if min(spec.shape) < 1:
         raise InputError(f"{what} has no data: its shape is {spec.shape}.")
-    if spec.transform.shape != (3, 3) or not np.isfinite(spec.transform).all() or step_of(spec.transform) == 0:
+    known = spec.transform.shape == (3, 3) and np.isfinite(spec.transform).all()
+    step_mm = step_of(spec.transform, spec.shape) if known else 0.0
+    if not 0 < step_mm < math.inf:
         raise InputError(f"{what}: its transform is not an invertible 3x3 matrix.")
-    step_mm = step_of(spec.transform)
     if spec.spot_mm is not None and not 1e-3 <= spec.spot_mm / step_mm <= 100:
         raise OptionError(
             f"{what}: the spot size must be more than 0 mm, 0.001 to 100 steps of {step_mm:.4g} mm, "

@@ -21,7 +21,13 @@ from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
 from xrfsr_dask.store.places import Place, folders
 from xrfsr_dask.store.results import PYRAMID
-from xrfsr_dask.store.unfinished import broken_receipts, faulty_records, runs, whole_arrays
+from xrfsr_dask.store.unfinished import (
+    broken_receipts,
+    faulty_records,
+    in_the_making,
+    runs,
+    whole_arrays,
+)
 
 _REQUIRED = {
     "rgb/0": ("image", "y", "x"),
@@ -91,7 +97,7 @@ def _faulty_metadata(root: Place, folder: Place, arrays: list[tuple[Place, zarr.
             arrays.append((folder, open_array(open_group(folder.parent), folder.name)))
         if CHECKSUM not in found["attributes"] and _is_sealed(root):
             yield Damage(place, "its metadata carry no checksum")
-    except (DamagedStoreError, OSError, ValueError, KeyError, TypeError, StoreError) as error:
+    except (DamagedStoreError, OSError, ValueError, KeyError, TypeError, RecursionError, StoreError) as error:
         yield Damage(place, f"metadata not readable ({first_line(error)})")
 
 
@@ -119,7 +125,7 @@ def _unfinished(root: Place, arrays: list[tuple[Place, zarr.Array]], damage: lis
         )
         for state in folders(run):
             for folder in _below(state):
-                if folder == state:
+                if folder == state or (in_the_making(folder) and not _of(folder, run, whole)):
                     continue
                 found = list(_faulty_metadata(root, folder, arrays))
                 damage.extend(d for d in found if "no checksum" not in d.what or _of(folder, run, whole))
@@ -138,7 +144,7 @@ def _not_opened(root: Place) -> Iterator[Damage]:
     """What keeps the store from being opened; `StoreError` where it is none, or a newer one."""
     try:
         found = dict(json.loads((root / "zarr.json").read_bytes()).get("attributes", {}))
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         if not any((root / name).is_dir() for name in GROUPS):
             open_painting(root)
         yield Damage("zarr.json", "metadata not readable")
@@ -155,7 +161,7 @@ def _not_opened(root: Place) -> Iterator[Damage]:
 def _is_array(folder: Place) -> bool:
     try:
         return bool(json.loads((folder / "zarr.json").read_bytes())["node_type"] == "array")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return (folder / "c").is_dir() and not (folder / "c" / "zarr.json").is_file()
 
 

@@ -131,8 +131,10 @@ def create_painting(
     """
     target = absolute(path)
     image = _checked_image(image, source or "photograph")
-    if not 1e-6 <= width_mm <= 1e6:
-        raise OptionError(f"the photograph's width must be more than 0 mm (1e-6 to 1e6 mm), got {width_mm}.")
+    if transfer not in TRANSFERS:
+        raise OptionError(f"transfer must be one of {', '.join(TRANSFERS)}, got {transfer!r}.")
+    if not isinstance(width_mm, int | float | np.number) or not 1e-6 <= width_mm <= 1e6:
+        raise OptionError(f"the photograph's width must be more than 0 mm (1e-6 to 1e6 mm), got {width_mm!r}.")
     if target.exists() or target.is_symlink():
         raise StoreError(f"{path} already exists; choose another name or remove it.")
     refuse_inside(path)
@@ -256,6 +258,7 @@ def _root_attributes() -> dict[str, object]:
 
 
 def _checked_image(image: np.ndarray, source: str) -> np.ndarray:
+    image = np.asarray(image)
     image = image[..., None] if image.ndim == 2 else image
     if image.dtype not in (np.uint8, np.uint16) or image.ndim != 3 or image.shape[2] not in (1, 3):
         raise InputError(

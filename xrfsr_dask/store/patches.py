@@ -103,8 +103,8 @@ class Patch:
 
     @property
     def step_mm(self) -> float:
-        """Distance between neighbouring spots, mm (geometric mean of both axes)."""
-        return step_of(self.transform)
+        """Distance between neighbouring spots, mm (geometric mean of both axes), in the middle of the patch."""
+        return step_of(self.transform, self.shape)
 
 
 def placement(*, at_mm: tuple[float, float], step_mm: float, rotation_deg: float = 0.0) -> np.ndarray:
@@ -139,9 +139,19 @@ def rises(energy_kev: np.ndarray) -> bool:
     return bool(np.isfinite(energy_kev).all() and (np.diff(energy_kev) > 0).all())
 
 
-def step_of(transform: np.ndarray) -> float:
-    """Distance between neighbouring spots of a transform, mm."""
-    return float(math.sqrt(abs(np.linalg.det(transform[:2, :2]))))
+def step_of(transform: np.ndarray, shape: tuple[int, ...]) -> float:
+    """Distance between neighbouring spots, mm, in the middle of a patch of `shape` (ny, nx, …)."""
+    middle = np.array([[(n - 1) / 2 for n in shape[:2]]])
+    return math.sqrt(float(spot_areas(transform, middle)[0]))
+
+
+def spot_areas(transform: np.ndarray, spots: np.ndarray) -> np.ndarray:
+    """Area of the painting per spot at some spots (n, 2) of (row, column), float64 (n,), mm²: the same for all,
+    but for the perspective of a homography."""
+    depth = np.column_stack([spots, np.ones(len(spots))]) @ transform[2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        upright = transform[:2, :2] - np.outer(transform[:2, 2], transform[2, :2]) / transform[2, 2]
+        return np.asarray(abs(np.linalg.det(upright) * transform[2, 2]) / np.abs(depth) ** 3)
 
 
 def apply_transform(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -165,7 +175,7 @@ def open_patch(store_path: str | Place, name: str) -> Patch:
         if attrs["footprint"] not in FOOTPRINTS or attrs["noise"] not in NOISES:
             raise ValueError(f"footprint {attrs['footprint']!r}, noise {attrs['noise']!r}")
         transform = np.array(attrs["transform"], float).reshape(3, 3)
-        if not np.isfinite(transform).all() or step_of(transform) == 0:
+        if not np.isfinite(transform).all() or not 0 < step_of(transform, counts.shape) < math.inf:
             raise ValueError("transform")
         numbers = [float(attrs[name]) for name in ("gain", "max_counts", "total_counts")]
         if not all(map(math.isfinite, numbers)) or numbers[0] <= 0 or not (attrs["spot_mm"] or 1.0) > 0:

@@ -11,7 +11,8 @@ import numpy as np
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.store.arrays import first_line, open_array, open_group, read_finite, work_area
 from xrfsr_dask.store.journal import read_lines, read_record
-from xrfsr_dask.store.places import Place, folders
+from xrfsr_dask.store.metadata import NAME
+from xrfsr_dask.store.places import Place, files_below, folders
 
 RUN = "run.json"
 """What a run depends on: its fingerprint."""
@@ -21,6 +22,9 @@ LOCK = "lock.json"
 """Who works on a run."""
 RECEIPTS = "receipts.jsonl"
 """Beside a generation: what it is computed from, then a line for every tile that is written."""
+
+
+_PARTIAL = ".partial"  # ends the names of files that Zarr is writing
 
 
 def runs(root: Place) -> list[Place]:
@@ -73,8 +77,14 @@ def broken_receipts(run: Place) -> Iterator[tuple[str, str]]:
                 if what := _lacks(path.parents[1] / name, told["tile"]):
                     yield str((path.parents[1] / name).relative_to(run)), what
     for folder in sorted(run.glob("*/gen-*")):
-        if not (folder / RECEIPTS).exists():
+        written = files_below(folder / "abundance" / "c")
+        if written and not (folder / RECEIPTS).exists():
             yield str((folder / RECEIPTS).relative_to(run)), "the receipts are missing"
+
+
+def in_the_making(folder: Place) -> bool:
+    """Whether a group or array of a run was only just begun when the run was killed: nothing is in it yet."""
+    return not any(file.name == NAME or not file.name.endswith(_PARTIAL) for file in files_below(folder))
 
 
 def _departs(generation: Place, told: dict[str, Any]) -> str | None:

@@ -105,13 +105,13 @@ class ClientExecutor:
     @property
     def slots(self) -> int:
         """Threads of the cluster now."""
-        return max(1, sum(self._client.nthreads().values()))
+        return max(1, sum(self._answer(self._client.nthreads).values()))
 
     @property
     def task_bytes(self) -> int | None:
         """What the smallest worker leaves to a thread before Dask pauses it; a larger task would kill worker
         after worker."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        workers = self._answer(lambda: self._client.scheduler_info(n_workers=-1))["workers"].values()
         limits = [(w["memory_limit"], w["nthreads"]) for w in workers if w["memory_limit"]]
         return min((int((_PAUSED * most - WORKER) / max(1, n)) for most, n in limits), default=None)
 
@@ -172,16 +172,27 @@ class ClientExecutor:
                     if future.status in ("cancelled", "lost"):
                         return i, future
 
+    def _answer(self, ask: Callable[[], Any]) -> Any:
+        """What the scheduler says of itself; a broken connection, of any kind, means that it is gone."""
+        try:
+            return self._guarded(ask)
+        except OSError as error:
+            raise _lost(error) from error
+
     def _guarded(self, call: Callable[[], Any]) -> Any:
         try:
             return call()
         except Exception as error:
             if type(error).__module__.startswith(("distributed", "asyncio", "concurrent")):
-                raise ClusterError(
-                    f"the cluster was lost ({type(error).__name__}); start it again and repeat the same "
-                    "command, the run goes on from its last checkpoint."
-                ) from error
+                raise _lost(error) from error
             raise
+
+
+def _lost(error: Exception) -> ClusterError:
+    return ClusterError(
+        f"the cluster was lost ({type(error).__name__}); start it again and repeat the same command, the run "
+        "goes on from its last checkpoint."
+    )
 
 
 def _leaves(fn: Callable[[T], R], tasks: Sequence[T]) -> dict[Any, Any]:
