@@ -14,9 +14,10 @@ from xrfsr_dask.errors import InputError
 from xrfsr_dask.phantom.instrument import energy_axis
 from xrfsr_dask.phantom.pigments import VISIBLE
 from xrfsr_dask.phantom.spectra import film_spectrum
-from xrfsr_dask.result.fitting import Axis, axis_for, fit_lines, nonnegative, weights_of
+from xrfsr_dask.result.fitting import Axis, axis_for, fit_lines, weights_of
 from xrfsr_dask.result.fitting import _left as left
 from xrfsr_dask.result.fitting import _systems as systems
+from xrfsr_dask.result.pivoting import nonnegative
 
 
 @pytest.mark.parametrize("k", [1, 7, 60])

@@ -15,9 +15,10 @@ from xrfsr_dask.phantom.pigments import HIDDEN, VISIBLE, Paint
 from xrfsr_dask.phantom.spectra import film_spectrum
 from xrfsr_dask.result import from_factors, line_kev
 from xrfsr_dask.result.background import snip
-from xrfsr_dask.result.fitting import axis_for, fit_lines, nonnegative
+from xrfsr_dask.result.fitting import axis_for, fit_lines
 from xrfsr_dask.result.lines import fwhm_kev
 from xrfsr_dask.result.peaks import ELEMENTS, shapes, shells_on
+from xrfsr_dask.result.pivoting import nonnegative
 
 KEV = energy_axis(4096)
 COUNTS = 6000.0  # of an average spot

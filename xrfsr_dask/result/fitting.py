@@ -17,6 +17,7 @@ from xrfsr_dask.errors import InputError
 from xrfsr_dask.result.background import snip, varied
 from xrfsr_dask.result.lines import M6_NOISE_KEV2, fwhm_kev
 from xrfsr_dask.result.peaks import ELEMENTS, Shell, cores, known_by, shapes, shells_on
+from xrfsr_dask.result.pivoting import nonnegative
 
 SHAPE_ERROR = 0.04
 """How far the shape of an element's lines may be off (films and varnish absorb), as a share of its counts: what
@@ -33,7 +34,6 @@ _FLOOR = 1e-3  # variance of a channel, as a share of the highest: what is left 
 _NOISES_KEV2 = (M6_NOISE_KEV2, *(float(v) for v in np.geomspace(2e-4, 8e-3, 6)))
 _STRIP = 64  # channels; 19 of 82 shapes and backgrounds lie in one at most
 _TOGETHER = 64  # spectra whose systems are made together
-_ROUNDS = 10  # in which all change sides at once
 _COARSEST_FWHM = 1.0  # channels wider than that many FWHM (at 6 keV) do not tell lines apart
 
 
@@ -209,33 +209,6 @@ def _solved(system: tuple[np.ndarray, np.ndarray], kept: np.ndarray) -> np.ndarr
     found = np.zeros(len(c))
     found[at] = nonnegative(G[np.ix_(at, at)], c[at])
     return found
-
-
-def nonnegative(G: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """``argmin_{a >= 0} a G a / 2 - a c`` exactly, by principal pivoting (Júdice and Pires 1994).
-
-    All that have the wrong sign change sides at once, some five times as a rule. Where that goes in circles,
-    only the last of them does, which comes to an end (Murty 1974). SciPy's Lawson and Hanson takes twice as
-    long, and a tenth of a second to import.
-
-    Parameters
-    ----------
-    G : float64 array of shape (k, k)
-        A Gram.
-    c : float64 array of shape (k,)
-    """
-    ridge = 1e-10 * max(float(np.diag(G).max()), 1e-30)  # a shell may lie where nothing is weighed
-    G = G + ridge * np.eye(len(G))
-    least = c - 1e-12 * np.abs(c)  # what is neither in nor out, rounding would move for ever
-    used = c > 0
-    for n in range(100 * len(c)):
-        at, a = np.flatnonzero(used), np.zeros(len(c))
-        a[at] = np.linalg.solve(G[np.ix_(at, at)], c[at])
-        wrong = np.flatnonzero(np.where(used, a < 0, G @ a < least))
-        if not len(wrong):
-            break
-        used[wrong if n < _ROUNDS else wrong[-1:]] ^= True
-    return np.maximum(a, 0.0)
 
 
 def _left(spectrum: np.ndarray, axis: Axis) -> float:
