@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from xrfsr_dask.beams import spot_window
 from xrfsr_dask.store import Painting, Patch, PatchSpec, add_patch, create_painting, open_painting, placement
@@ -59,6 +61,14 @@ def small_truth(ny: int = 230, nx: int = 170, n_channel: int = 64) -> tuple[np.n
     D = 40 * rng.random((4, n_channel)) ** 6
     photo = (255 * np.clip(A @ rng.random((4, 3)), 0, 1)).astype("u1")
     return A.astype("f4"), D, photo
+
+
+@contextlib.contextmanager
+def levels_from(side: int) -> Iterator[None]:
+    """Results of more than `side` px have levels, here and in what this process has workers do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xrfsr_dask.store.results._SMALLEST_LEVEL", side)
+        yield
 
 
 def small_painting(path: Path, patches: str = "abc", *, gain: float = 1.0, n_channel: int = 64) -> Painting:

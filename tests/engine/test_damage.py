@@ -13,6 +13,7 @@ from engine.scenes import (
     result_hash,
     run_folder,
 )
+from helpers import levels_from
 
 from xrfsr_dask.cli import main
 from xrfsr_dask.errors import XrfsrError
@@ -41,6 +42,13 @@ def harmed(file, harm):
     bad = HARMS[harm](good)
     file.unlink() if bad is None else file.write_bytes(bad)
     return True
+
+
+@pytest.fixture(scope="module", autouse=True)
+def low_levels():
+    """The result has levels too."""
+    with levels_from(50):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ from engine.scenes import (
     wait_for,
     words,
 )
+from helpers import levels_from
 from moto.server import ThreadedMotoServer
 from PIL import Image
 
@@ -44,6 +45,7 @@ from xrfsr_dask.commands.info import describe
 from xrfsr_dask.errors import InputError, StoreError
 from xrfsr_dask.options import RunOptions
 from xrfsr_dask.result import open_patch, open_result
+from xrfsr_dask.result.levels import Levels
 from xrfsr_dask.solver import solve
 from xrfsr_dask.store import PatchSpec, add_patch, locks, open_painting, placement
 from xrfsr_dask.store.arrays import open_array, open_group, staged, work_area
@@ -130,6 +132,19 @@ def test_a_run_on_s3_has_the_bits_of_one_on_disk_and_leaves_nothing_else(url, on
     assert hash_on_s3(url) == on_disk(method)
     assert all("/results/" in new for new in set(objects(url)) - before)
     assert check_store(url).damage == ()
+
+
+def test_levels_of_a_result_are_written_checked_and_read_on_s3(url, tmp_path):
+    for place in (url, tmp_path / "p.zarr"):
+        narrow_painting(place)
+        with levels_from(50):
+            solve(planned(place, SHORT["paper"], tile=500), LocalExecutor(2))
+    assert hash_on_s3(url) == result_hash(tmp_path / "p.zarr")
+    assert check_store(url).damage == ()
+    rows = slice(0, 130), slice(0, 30)
+    found = [open_result(place) for place in (url, tmp_path / "p.zarr")]
+    one, two = (Levels(ds).mixed(np.ones((ds.sizes["atom"], 1)), 2, rows) for ds in found)
+    np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from engine.scenes import ENVIRONMENT, OPTIONS, narrow_painting, planned, run_folder
+from helpers import levels_from
 from solver.test_memory import MEASURED, PEAK
 
 from xrfsr_dask.cli import main
@@ -104,8 +105,14 @@ class DiskUse(Silent):
 
 
 @pytest.mark.parametrize("method", ["paper", pytest.param("joint", marks=pytest.mark.slow)])
-def test_a_dry_run_says_tiles_tasks_memory_and_bytes_on_disk_as_they_will_be(tmp_path, method):
+@pytest.mark.parametrize("side", [50, 512])  # with levels and without
+def test_a_dry_run_says_tiles_tasks_memory_and_bytes_on_disk_as_they_will_be(tmp_path, method, side):
     path = tmp_path / "p.zarr"
+    with levels_from(side):
+        keeps_to_its_words(path, method)
+
+
+def keeps_to_its_words(path, method) -> None:
     narrow_painting(path)
     options, resources = OPTIONS[method], RunOptions(tile=50, workers=1)
     said = dry_run(path, name="r", options=options, resources=resources)

@@ -1,11 +1,11 @@
-"""One hash for abundances, endmembers, history and fit, whoever does the work, in whatever order and tiles."""
+"""One hash for abundances, levels, endmembers, history and fit, whoever works, in whatever order and tiles."""
 
 import random
 import time
 
 import pytest
 from engine.scenes import OPTIONS, PAPER, add_narrow_patch, narrow_painting, planned, result_hash, solved_hash
-from helpers import small_truth
+from helpers import levels_from, small_truth
 
 from xrfsr_dask.cluster import executor_for
 from xrfsr_dask.options import RunOptions
@@ -47,6 +47,13 @@ class Shuffled:
             done(order[i], value)
 
         return after
+
+
+@pytest.fixture(scope="module", autouse=True)
+def low_levels():
+    """The hash is that of the levels too."""
+    with levels_from(50):
+        yield
 
 
 @pytest.fixture(scope="module")

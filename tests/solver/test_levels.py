@@ -7,9 +7,9 @@ import shutil
 import numpy as np
 import pytest
 import xarray as xr
-from helpers import small_painting
+from helpers import levels_from, small_painting
 
-from xrfsr_dask.errors import DamagedStoreError
+from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.kernels.halving import halved, halved_mixtures
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Silent
@@ -30,8 +30,7 @@ OPTIONS = {"paper": {"atoms": 3, "iterations": 1, "steps": 2}, "joint": {"atoms"
 @pytest.fixture(scope="module", autouse=True)
 def low_levels():
     """Levels for paintings as small as those of the tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xrfsr_dask.store.results._SMALLEST_LEVEL", 50)
+    with levels_from(50):
         yield
 
 
@@ -139,6 +138,10 @@ def test_a_level_that_was_removed_is_named(store, tmp_path):
     shutil.copytree(store[0], path)
     shutil.rmtree(path / "results/r/pyramid/2/abundance")
     assert any("pyramid" in damage.place for damage in check_store(path).damage)
+    shutil.rmtree(path / "results/r/pyramid/2")
+    assert "results/r/pyramid/2" in [damage.place for damage in check_store(path).damage]
+    with pytest.raises(StoreError, match="pyramid/2"):
+        Levels(open_result(path))
 
 
 def maps_of(ds, weights):
@@ -168,6 +171,18 @@ def test_a_window_of_any_size_of_pixel_is_that_of_the_whole_map(store, monkeypat
                     np.testing.assert_array_equal(np.isnan(found), np.isnan(whole[part]))
                     np.testing.assert_allclose(found[known], whole[part][known], rtol=1e-5, atol=1e-6)
             whole = halved(whole)
+
+
+def test_a_layer_and_changed_abundances_are_shown_as_they_are_at_every_size(store):
+    ds = open_result(store[0])
+    for changed in (ds.xrf.hidden, ds.assign(abundance=2 * ds.abundance), ds.isel(atom=[0, 1])):
+        levels = Levels(changed)
+        assert 1 in levels
+        assert 2 not in levels
+        whole = maps_of(changed, np.ones(changed.sizes["atom"]))
+        found = levels.mixed(np.ones((changed.sizes["atom"], 1)), 1, (slice(0, 230), slice(0, 170)))
+        np.testing.assert_allclose(found[..., 0], whole, rtol=1e-5, atol=1e-6)
+    assert 2 in Levels(ds)
 
 
 def halved_share(measured, factor):

@@ -6,27 +6,31 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+import zarr
 
-from xrfsr_dask.result.lowrank import Stored, loaded, product
-from xrfsr_dask.store.arrays import open_array, open_group
+from xrfsr_dask.result.lowrank import Stored, lazy_stored, loaded, product
+from xrfsr_dask.store.arrays import open_array, open_group, place_of
 from xrfsr_dask.store.places import as_place
 from xrfsr_dask.store.results import PYRAMID, level_paths
 
 
 class Levels:
-    """Abundances and where they were measured, by the size of a pixel in px of the painting."""
+    """Abundances and where they were measured, by the size of a pixel in px of the painting.
+
+    Stored levels are those of the abundances in the store: a layer, or other values, have none.
+    """
 
     def __init__(self, ds: xr.Dataset) -> None:
         self._of: dict[int, tuple[Any, Any]] = {1: (ds.abundance.data, ds.coverage.data)}
-        source, name = ds.encoding.get("source"), ds.attrs.get("result")
-        if source is None or name is None:
+        group = stored_group(ds)
+        if group is None:
             return
-        group = open_group(as_place(source) / "results" / name)
+        factors: Any = ()
         if PYRAMID in group:  # small ones, and those of earlier versions, have none
-            factors: Any = open_group(as_place(source) / "results" / name / PYRAMID).attrs["factors"]
-            for factor in factors:
-                abundance, measured = (Stored(open_array(group, path)) for path in level_paths(factor))
-                self._of[factor] = abundance, measured
+            factors = open_group(place_of(group) / PYRAMID).attrs["factors"]
+        for factor in (1, *factors):
+            abundance, measured = (Stored(open_array(group, path)) for path in level_paths(factor))
+            self._of[factor] = abundance, measured
 
     def __contains__(self, factor: int) -> bool:
         return factor in self._of
@@ -47,8 +51,25 @@ class Levels:
         float32 array of shape (ny, nx, n), NaN where nothing was measured
         """
         abundance, measured = self._of[factor]
-        A = loaded(abundance[region])
-        out = product(A.reshape(-1, A.shape[2]), np.ascontiguousarray(weights, np.float32))
-        out = out.reshape(*A.shape[:2], -1)
+        weights = np.ascontiguousarray(weights, np.float32)
+        if isinstance(abundance, Stored):
+            pieces = abundance.pieces(region)
+        else:
+            pieces = iter([((slice(None), slice(None)), loaded(abundance[region]))])
+        out = np.empty((*(part.stop - part.start for part in region), weights.shape[1]), np.float32)
+        for place, A in pieces:
+            out[place] = product(A.reshape(-1, A.shape[2]), weights).reshape(*A.shape[:2], -1)
         out[loaded(measured[region]) <= 0] = np.nan
         return out
+
+
+def stored_group(ds: xr.Dataset) -> zarr.Group | None:
+    """Where a result is stored, if it still has the very arrays that it was opened with."""
+    source, name = ds.encoding.get("source"), ds.attrs.get("result")
+    if source is None or name is None:
+        return None
+    group = open_group(as_place(source) / "results" / name)
+    for part in level_paths(1):
+        if part not in ds or getattr(ds[part].data, "name", None) != lazy_stored(open_array(group, part)).name:
+            return None
+    return group

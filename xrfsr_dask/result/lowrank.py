@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import dask.array as da
@@ -42,6 +43,20 @@ class Stored:
         if self._plain_shards and all(part.step == 1 for part in region):
             return finite(shards.assembled(self.array, region), self.array, region)[rest]
         return read_finite(self.array, region)[rest]
+
+    def pieces(self, region: tuple[slice, slice]) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
+        """Rows and columns (y, x) in pieces: where each lies within the region, and its values, all of the
+        last axis; they are only good until the next is asked for."""
+        if not self._plain_shards:
+            yield (slice(None), slice(None)), self[region]
+            return
+        for place, values in shards.chunks_in(self.array, (*region, slice(0, self.shape[2]))):
+            (y, x), (rows, columns) = region, place[:2]
+            within = (
+                slice(rows.start - y.start, rows.stop - y.start),
+                slice(columns.start - x.start, columns.stop - x.start),
+            )
+            yield within, finite(values, self.array, place)
 
     def __dask_tokenize__(self) -> Any:
         return where(self.array), self.shape, stamp(place_of(self.array) / "zarr.json")

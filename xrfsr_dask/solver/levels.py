@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+import zarr
 
 from xrfsr_dask.kernels.halving import halved_mixtures
 from xrfsr_dask.progress import Progress, ticking
@@ -24,18 +25,23 @@ def write_levels(plan: Plan, place: Place, executor: Executor, progress: Progres
 
 
 def write_level(cell: int, place: Place, factor: int, shard: Rect) -> None:
-    """One shard of a level, cell by cell."""
+    """One shard of a level."""
     group = open_group(place, mode="r+")
     abundance, measured = (open_array(group, path) for path in level_paths(factor))
+    abundance[shard.slices], measured[shard.slices] = _halves(group, cell, factor, shard)
+
+
+def _halves(group: zarr.Group, cell: int, factor: int, shard: Rect) -> tuple[np.ndarray, np.ndarray]:
+    """Mixtures and shares of a shard, cell by cell from the level below."""
     below = [open_array(group, path) for path in level_paths(factor // 2)]
-    A = np.empty((*shard.shape, abundance.shape[2]), np.float32)
+    A = np.empty((*shard.shape, below[0].shape[2]), np.float32)
     share = np.empty(shard.shape, np.float32)
     for part in cells_of(shard, cell):
         region = _twice(part, below[0].shape)
         mixtures, known = (read_finite(array, region) for array in below)
         at = part.within((shard.y0, shard.x0))
         A[at], share[at] = halved_mixtures(mixtures, np.minimum(np.ceil(known), 1) if factor == 2 else known)
-    abundance[shard.slices], measured[shard.slices] = A, share
+    return A, share
 
 
 def _twice(part: Rect, shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -163,7 +163,8 @@ class Plan:
     def task_bytes(self, tile: int) -> int:
         """Bytes the largest task of the run needs with tiles of that side, px."""
         windows = self._windows()
-        shard = 4 * min(shard_of(self.cell, self.atoms), max(self.painting.shape)) ** 2 * self.atoms
+        side = min(shard_of(self.cell, self.atoms), max(self.painting.shape))
+        shard = 4 * side**2 * (self.atoms + 1)  # and where it was measured
         if self.options.method == "joint":
             whole = self._block_bytes() + 4 * self.atoms * tile**2
             return max(whole + bytes_in_hand(4 * self.cell**2 * self.atoms), self._chunk_bytes(), 4 * shard)

@@ -199,6 +199,11 @@ def _missing(root: Place) -> Iterator[Damage]:
             for name in names:
                 if group not in passed and group.is_dir() and not (group / name).is_dir():
                     yield Damage(str((group / name).relative_to(root)), "the array is missing")
+    for pyramid in sorted(root.glob(f"results/*/{PYRAMID}")):
+        with contextlib.suppress(DamagedStoreError):  # told where metadata are read
+            for factor in read_metadata(pyramid / NAME)["attributes"].get("factors", []):
+                if not (pyramid / str(factor)).is_dir():
+                    yield Damage(str((pyramid / str(factor)).relative_to(root)), "the level is missing")
     for kind in KINDS:
         with contextlib.suppress(DamagedStoreError):  # told where metadata are read
             for name in lost(root, kind):

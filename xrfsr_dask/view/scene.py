@@ -119,7 +119,7 @@ class Scene:
     def values(self, element: str, layer: str) -> np.ndarray:
         """The finest map of an element (ny, nx), NaN where nothing was measured."""
         if layer != MEASURED:
-            return self._part(element, layer, 1)
+            return self._maps.whole(element, layer)
         size = self.painting.shape
         return self._spots(element, *(self._centres(self.whole, size, axis) for axis in (0, 1)))
 

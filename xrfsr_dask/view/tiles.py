@@ -60,6 +60,15 @@ class Tiles:
             for element in dict.fromkeys(elements)
         }
 
+    def whole(self, element: str, layer: str) -> np.ndarray:
+        """A map in the painting's own pixels, made tile by tile and not kept."""
+        ny, nx = self.shape(1)
+        out = np.empty((ny, nx), np.float32)
+        for i, j in np.ndindex(-(-ny // SIDE), -(-nx // SIDE)):
+            part = self._made([element], layer, 1, (i, j))[element]
+            out[i * SIDE : i * SIDE + part.shape[0], j * SIDE : j * SIDE + part.shape[1]] = part
+        return out
+
     def _tile(
         self, elements: Sequence[str], layer: str, factor: int, at: tuple[int, int]
     ) -> dict[str, np.ndarray]:
