@@ -25,8 +25,8 @@ def write_large(path: Path) -> None:
     from xrfsr_dask.result.peaks import ELEMENTS, shapes, shells_on
     from xrfsr_dask.solver.levels import write_level
     from xrfsr_dask.store import create_painting
-    from xrfsr_dask.store.arrays import place_of, staged
-    from xrfsr_dask.store.results import level_shapes, new_levels, new_result, shard_of
+    from xrfsr_dask.store.arrays import place_of, staged, write_values
+    from xrfsr_dask.store.results import MEAN, level_shapes, new_levels, new_result, shard_of
     from xrfsr_dask.tiling.executor import LocalExecutor
     from xrfsr_dask.tiling.grid import CELL, blocks
 
@@ -45,6 +45,7 @@ def write_large(path: Path) -> None:
         for part in blocks(shape, side):
             whole[part.slices] = values[: part.shape[0], : part.shape[1]]
             group["coverage"][part.slices] = np.ones(part.shape, np.float32)
+        write_values(group, MEAN, values.mean(axis=(0, 1), dtype=np.float64), ("atom",), units="1")
         new_levels(group, shape=shape, n_atom=ATOMS, cell=CELL)
         for factor, level in level_shapes(shape).items():
             task = partial(write_level, CELL, place_of(group), factor)
@@ -57,24 +58,35 @@ def look(path: str) -> None:
     from xrfsr_dask.store import open_painting
     from xrfsr_dask.view.scene import Channel, Scene
 
-    scene = Scene(xs.open_result(path), open_painting(path))
+    ds = xs.open_result(path)
+    scene = Scene(ds, open_painting(path))
     colours = np.eye(3).tolist()
     channels = [Channel(name, (r, g, b)) for name, (r, g, b) in zip(("Cr", "Pb", "Cu"), colours, strict=True)]
     size = {"px": SIDE**2, "atoms": ATOMS, "elements": len(channels), "screen": list(_SCREEN)}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    began = time.perf_counter()
+    ds.xrf.elements()
+    say("which elements there are, s", time.perf_counter() - began, **size)
     pitch = WIDTH_MM / SIDE
     views = {"the whole": (0.0, WIDTH_MM, 0.0, WIDTH_MM)}
-    for name, px in (("a quarter of its width", SIDE / 4), ("one to one", float(_SCREEN[1]))):
-        w, h = px * pitch, px * pitch * _SCREEN[0] / _SCREEN[1]
-        views |= {name: (1000.0, 1000.0 + h, 800.0, 800.0 + w)}
-        views |= {f"{name}, moved by half of it": (1000.0, 1000.0 + h, 800.0 + w / 2, 800.0 + 1.5 * w)}
-        views |= {f"{name}, moved back": (1000.0, 1000.0 + h, 800.0, 800.0 + w)}
+    for name, px, corner in (
+        ("a quarter of its width", SIDE / 4, 0.2),
+        ("the most px that one level shows", 1.66 * _SCREEN[1], 0.4),
+        ("one to one", float(_SCREEN[1]), 0.7),
+    ):
+        w, h, low = px * pitch, px * pitch * _SCREEN[0] / _SCREEN[1], corner * WIDTH_MM
+        views |= {name: (low, low + h, low, low + w)}
+        views |= {f"{name}, moved by half of it": (low, low + h, low + w / 2, low + 1.5 * w)}
+        views |= {f"{name}, moved back": (low, low + h, low, low + w)}
     for name, window in views.items():
         began = time.perf_counter()
         scene.picture(window, _SCREEN, channels)
         say(f"picture of {name}, s", time.perf_counter() - began, **size)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     say("peak memory of panning beyond imports, GB", peak - before, **size)
+    began = time.perf_counter()
+    scene.values("Cr", "all")
+    say("a whole map to be saved, s", time.perf_counter() - began, **size)
 
 
 def panning(folder: str) -> None:

@@ -14,13 +14,14 @@ from xrfsr_dask.kernels.halving import halved, halved_mixtures
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Silent
 from xrfsr_dask.result import open_result
+from xrfsr_dask.result.factors import Factors
 from xrfsr_dask.result.levels import Levels
 from xrfsr_dask.solver import plan_run, solve
 from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import open_array, open_group
 from xrfsr_dask.store.check import check_store
-from xrfsr_dask.store.results import level_paths, level_shapes
+from xrfsr_dask.store.results import MEAN, level_paths, level_shapes
 from xrfsr_dask.tiling.executor import LocalExecutor
 from xrfsr_dask.view.tiles import Tiles
 
@@ -142,6 +143,16 @@ def test_a_level_that_was_removed_is_named(store, tmp_path):
     assert "results/r/pyramid/2" in [damage.place for damage in check_store(path).damage]
     with pytest.raises(StoreError, match="pyramid/2"):
         Levels(open_result(path))
+
+
+def test_the_mean_of_the_abundances_is_stored_and_told_of_the_result_as_it_was_solved_only(store):
+    ds = open_result(store[0])
+    assert (
+        Factors(ds).share().tolist() == open_array(open_group(store[0] / "results" / "r"), MEAN)[...].tolist()
+    )
+    for part in (ds, ds.xrf.hidden, ds.isel(y=slice(0, 40)), ds.assign(abundance=2 * ds.abundance), ds.load()):
+        mean = part.abundance.values.mean(axis=(0, 1), dtype=np.float64)
+        np.testing.assert_allclose(Factors(part).share(), mean, rtol=1e-6)
 
 
 def maps_of(ds, weights):

@@ -10,11 +10,13 @@ import xarray as xr
 
 from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.result.fitting import LineFit, axis_for, fit_lines
+from xrfsr_dask.result.levels import stored_group
 from xrfsr_dask.result.lowrank import loaded
 from xrfsr_dask.result.peaks import ELEMENTS
 from xrfsr_dask.result.source import Layer, box_of, checked_mask, index_of
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.results import LAYERS
+from xrfsr_dask.store.arrays import open_array, read_finite
+from xrfsr_dask.store.results import LAYERS, MEAN
 
 _BLOCK_PX = 50  # points in the same square of this side are read together
 
@@ -89,10 +91,14 @@ class Factors:
         )
 
     def share(self) -> np.ndarray:
-        """Mean abundances (n_atom,)."""
+        """Mean abundances (n_atom,), float64: those in the store, where a result is as it was solved."""
         if self._means is None:
-            mean: Any = self._ds.abundance.mean(("y", "x"), dtype=np.float64, skipna=False)
-            self._means = np.asarray(mean.values)
+            group = stored_group(self._ds)
+            if group is not None and MEAN in group:
+                self._means = read_finite(open_array(group, MEAN))
+            else:
+                mean: Any = self._ds.abundance.mean(("y", "x"), dtype=np.float64, skipna=False)
+                self._means = np.asarray(mean.values)
         return self._means
 
     def endmember(self, layer: Layer) -> np.ndarray:

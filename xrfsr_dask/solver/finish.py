@@ -29,7 +29,7 @@ from xrfsr_dask.store.arrays import (
     write_values,
 )
 from xrfsr_dask.store.places import Place
-from xrfsr_dask.store.results import new_levels, new_result, shard_of
+from xrfsr_dask.store.results import MEAN, new_levels, new_result, shard_of
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.tiling.grid import Rect
 
@@ -61,19 +61,24 @@ def finish(plan: Plan, state: State, executor: Executor, progress: Progress) -> 
             _new_evidence(group, plan)
         new_levels(group, shape=painting.shape, n_atom=plan.atoms, cell=plan.cell)
         place = place_of(group)
-        executor.map(partial(write_shard, plan, state.generation, place), plan.shards(), ticking(progress))
+        sums = executor.map(
+            partial(write_shard, plan, state.generation, place), plan.shards(), ticking(progress)
+        )
+        write_values(group, MEAN, np.sum(sums, axis=0) / np.prod(painting.shape), ("atom",), units="1")
         write_levels(plan, place, executor, progress)
         executor.map(partial(fit_chunk, plan, state.generation, place), plan.chunks(), ticking(progress))
 
 
-def write_shard(plan: Plan, generation: int, place: Place, shard: Rect) -> None:
-    """One shard of ``abundance`` and of ``coverage``."""
+def write_shard(plan: Plan, generation: int, place: Place, shard: Rect) -> np.ndarray:
+    """One shard of ``abundance`` and of ``coverage``; gives the sums of its abundances, float64 (n_atom,)."""
     group = open_group(place, mode="r+")
-    open_array(group, "abundance")[shard.slices] = read_finite(open_generation(plan, generation), shard.slices)
+    A = read_finite(open_generation(plan, generation), shard.slices)
+    open_array(group, "abundance")[shard.slices] = A
     p = plan.painting
     open_array(group, "coverage")[shard.slices] = coverage(p.patches, shard, p.shape, p.pitch_mm)
     if plan.options.method == "joint":
         open_array(group, "evidence")[shard.slices] = read_finite(open_evidence(plan), shard.slices)
+    return np.asarray(A.sum(axis=(0, 1), dtype=np.float64))
 
 
 def fit_chunk(plan: Plan, generation: int, place: Place, chunk: Chunk) -> None:

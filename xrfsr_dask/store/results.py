@@ -16,6 +16,9 @@ TRUTH = "truth"
 PYRAMID = "pyramid"
 """Group of a result's levels."""
 
+MEAN = "mean_abundance"
+"""Array of a result's mean abundances over all pixels; earlier versions wrote none."""
+
 LAYERS = ("visible", "hidden")
 """Meaning of the integers in ``layer``: 0 visible, 1 hidden."""
 
