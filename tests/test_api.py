@@ -168,9 +168,12 @@ def test_words_of_another_type_are_refused(tmp_path):
     ):
         with pytest.raises(OptionError, match=words):
             xs.create_painting(tmp_path / "p.zarr", photo, **change)
+    with pytest.raises(InputError, match="the photograph holds masked values"):
+        xs.create_painting(tmp_path / "p.zarr", np.ma.masked_less(photo, 1), width_mm=5)
     with pytest.raises(InputError, match=r"a photograph of shape \(1, 2, 1\) and type int64"):
         xs.create_painting(tmp_path / "p.zarr", [[1, 2]], width_mm=5)
     assert not (tmp_path / "p.zarr").exists()
+    assert xs.create_painting(tmp_path / "s.zarr", photo, width_mm=np.float32(9)).pitch_mm == 1.0
     small_painting(tmp_path / "q.zarr", "a")
     for change, words in (({"name": 5}, "must be text, got 5"), ({"client": "tcp://h:1"}, "client must be")):
         with pytest.raises(OptionError, match=words):

@@ -334,7 +334,7 @@ def _aligned(counts: Any, rgb: Any, *, factor: int, energy: Any, noise: Noise, s
         raise InputError(f"energy must hold one value for each of {n_channel} channels, got shape {kev.shape}.")
     require_even("energy", kev)
     return Aligned(
-        counts=storable, image=image, transfer=transfer, energy_kev=kev, noise=noise, step_mm=step_mm
+        counts=storable, image=image, transfer=transfer, energy_kev=kev, noise=noise, step_mm=float(step_mm)
     )
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import math
 import re
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from xrfsr_dask.errors import OptionError
@@ -90,8 +90,9 @@ class SolveOptions:
         require(self.prox in ("paper", "simplex"), f"prox must be 'paper' or 'simplex', got '{self.prox}'.")
         for name in ("smoothness", "sparsity", "tolerance"):
             value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            number = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
             require(number and 0 <= value <= 1e6, f"{name} must be >= 0 and at most 1e6, got {value}.")
+            object.__setattr__(self, name, float(value))
         require(self.gamma > 1, f"gamma must be more than 1, got {self.gamma}.")
         for name in ("iterations", "steps", "dictionary_steps", "start_spots"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}.")

@@ -68,7 +68,8 @@ def test_what_was_assumed_about_the_energies_is_told():
         (np.full((4, 4, 3), 1e300), np.arange(3), r"is 1e\+300; only whole counts from 0 to 4294967295"),
         (np.zeros((4, 4, 3), "u2"), np.arange(3), "all counts are 0"),
         (np.ones((4, 4, 3), "u2"), np.arange(3)[::-1], "energy axis does not rise over its 3 channels"),
-        (np.ones((4, 4, 3), "u2"), np.full(3, np.nan), "energy axis does not rise"),
+        (np.ones((4, 4, 3), "u2"), np.full(3, np.nan), "its channels would lie from nan to nan keV"),
+        (np.ones((4, 4, 3), "u2"), np.arange(3) - 955.5, "its channels would lie from -955.5 to -953.5 keV"),
     ],
 )
 def test_counts_and_axes_that_cannot_be_compared_are_refused(counts, energy, words):

@@ -115,6 +115,12 @@ def test_two_axes_of_one_name_are_asked_about(path, axes, words):
         (["x", ".", "energy"], (1, 0, 2)),
         (["samx", "samy", "energy"], (1, 0, 2)),
         (["nx", "ny", "nE"], (1, 0, 2)),
+        (["xpos", "ypos", "energy"], (1, 0, 2)),
+        (["sampleX", "sampleY", "energy"], (1, 0, 2)),
+        (["tx", "ty", "energy"], (1, 0, 2)),
+        (["z", "y", "energy"], (0, 1, 2)),
+        (["samz", "samy", "energy"], (0, 1, 2)),
+        (["x", "z", "energy"], (1, 0, 2)),
     ],
 )
 def test_names_of_many_kinds_say_which_axis_is_which(path, axes, turned):
@@ -122,8 +128,31 @@ def test_names_of_many_kinds_say_which_axis_is_which(path, axes, turned):
     np.testing.assert_array_equal(whole(open_scan(path)), CUBE)
 
 
-def test_numbers_of_channels_are_no_energies(path):
-    nexus(path, CUBE, ["y", "x", "channel"], channel=(np.arange(9), ""))
+def test_what_spectra_and_units_say_holds_where_names_say_nothing(path):
+    nexus(path, ENERGY_FIRST, ["dim_0", "dim_1", "dim_2"])
+    with h5py.File(path, "r+") as file:
+        file["entry/data/counts"].attrs["interpretation"] = "image"
+    np.testing.assert_array_equal(whole(open_scan(path)), CUBE)
+    nexus(path, ENERGY_FIRST, ["dim_0", "dim_1", "dim_2"], dim_0=(0.02 * np.arange(9), "keV"))
+    scan = open_scan(path)
+    np.testing.assert_array_equal(whole(scan), CUBE)
+    np.testing.assert_allclose(scan.energy_kev, 0.02 * np.arange(9))
+
+
+def test_names_that_are_not_known_are_said(path):
+    nexus(path, CUBE, ["slow", "fast", "energy"])
+    (note,) = open_scan(path).notes
+    assert "its axes 'slow' and 'fast' were taken for y and x" in note
+
+
+def test_energies_beside_numbers_of_channels_are_used(path):
+    nexus(path, CUBE, ["y", "x", "channel"], channel=(np.arange(9), ""), energy=(0.02 * np.arange(9), "keV"))
+    np.testing.assert_allclose(open_scan(path).energy_kev, 0.02 * np.arange(9))
+
+
+@pytest.mark.parametrize("step", [1, 4, 32])
+def test_numbers_of_channels_are_no_energies(path, step):
+    nexus(path, CUBE, ["y", "x", "channel"], channel=(step * np.arange(9), ""))
     scan = open_scan(path)
     assert scan.energy_kev is None
     assert scan.calibration == "what lies beside the cube counts the channels"

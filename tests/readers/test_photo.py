@@ -202,13 +202,19 @@ def test_a_small_copy_before_the_photograph_is_passed_over(tmp_path):
         file.write(RGB[::2, ::2], photometric="rgb", subfiletype=1)
         file.write(RGB, photometric="rgb")
     check(tmp_path / "p.tif", RGB)
+    small, whole = Image.fromarray(RGB[::2, ::2]), Image.fromarray(RGB)
+    small.encoderinfo = {"compression": "tiff_lzw", "tiffinfo": {254: 1}}
+    small.save(
+        tmp_path / "q.tif", save_all=True, append_images=[whole], compression="tiff_lzw", tiffinfo={254: 1}
+    )
+    assert read_photograph(tmp_path / "q.tif").image.shape == RGB.shape
 
 
 def test_several_images_and_a_fourth_band_are_said(tmp_path):
     with tifffile.TiffWriter(tmp_path / "p.tif") as file:
         file.write(RGB, photometric="rgb")
         file.write(RGB[:4], photometric="rgb")
-    check(tmp_path / "p.tif", RGB, "p.tif holds 2 images; the first was taken.")
+    check(tmp_path / "p.tif", RGB, "p.tif holds 2 images; the largest was taken.")
     four = np.concatenate([RGB, RGB[..., :1]], axis=2)
     tifffile.imwrite(tmp_path / "q.tif", four, photometric="rgb", extrasamples=["unspecified"])
     check(tmp_path / "q.tif", RGB, "q.tif: of its four bands, the last, of no known meaning, was dropped.")

@@ -34,6 +34,15 @@ def test_the_header_that_numpy_writes_is_passed_over(tmp_path):
     check(read_transform(tmp_path / "t.txt"), XY)
 
 
+def test_a_matrix_on_its_side_is_refused(tmp_path):
+    np.save(tmp_path / "t.npy", XY[:2].T)
+    (tmp_path / "t.json").write_text(json.dumps(XY[:2].T.tolist()))
+    np.savetxt(tmp_path / "t.txt", XY[:2].T)
+    for suffix in ("npy", "json", "txt"):
+        with pytest.raises(InputError, match="3x2 matrix; transpose it to 2x3"):
+            read_transform(tmp_path / f"t.{suffix}")
+
+
 def test_complex_numbers_are_no_place(tmp_path):
     np.save(tmp_path / "t.npy", XY + 1j)
     with pytest.raises(InputError, match="values are of type complex128"):

@@ -14,6 +14,7 @@ from xrfsr_dask.store.patches import rises
 
 _WIDEST_KEV = 0.5  # per channel; more than any detector has, so a value above it was meant in eV
 _NARROWEST_KEV = 1e-6
+_LOWEST_KEV, _HIGHEST_KEV = -50.0, 2000.0
 _UNEVEN = 0.01  # of a channel's width
 
 
@@ -52,14 +53,24 @@ def energy_axis(scan: Scan, given: tuple[float, float] | None) -> np.ndarray:
         Neither says it.
     """
     if given is not None:
-        return linear_axis(*given, scan.shape[2])
+        return _possible(scan, linear_axis(*given, scan.shape[2]))
     if scan.energy_kev is None:
         why = f" ({scan.calibration})" if scan.calibration else ""
         raise OptionError(
             f"{scan.source} holds no energy calibration{why}; give --calibration OFFSET,GAIN in keV or an .spx "
             "file."
         )
-    return np.asarray(scan.energy_kev, float)
+    return _possible(scan, np.asarray(scan.energy_kev, float))
+
+
+def _possible(scan: Scan, energy_kev: np.ndarray) -> np.ndarray:
+    """The axis, if energies of X-rays can be meant."""
+    if len(energy_kev) and not (energy_kev.min() >= _LOWEST_KEV and energy_kev.max() <= _HIGHEST_KEV):
+        raise InputError(
+            f"{scan.source}: its channels would lie from {energy_kev[0]:g} to {energy_kev[-1]:g} keV; give "
+            "--calibration OFFSET,GAIN, both in keV."
+        )
+    return energy_kev
 
 
 def require_even(source: str, energy_kev: np.ndarray) -> None:

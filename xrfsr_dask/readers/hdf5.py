@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.readers.protocol import Scan, axis_of, falling, kev_per_unit, step_in_mm
+from xrfsr_dask.readers.protocol import Scan, axis_of, falling, kev_per_unit, step_in_mm, turned
 
 if TYPE_CHECKING:
     import h5py
@@ -44,7 +44,9 @@ def _scan(path: Path, cube: h5py.Dataset, named: list[str] | None) -> Scan:
     names = named or _names(cube)
     axes = _axes(path, cube, names)
     found = _coordinate(cube, axes[2], names[axes[2]] or "energy")
-    energy, why = (None, "") if found is None else _kev(*found)
+    energy, why = (None, "") if found is None else _kev(*found, names[axes[2]])
+    if energy is None and (other := _coordinate(cube, axes[2], "energy")) is not None:
+        energy, why = _kev(*other, "energy")
     along = [(name, _step(cube, axis, names[axis])) for name, axis in zip("yx", axes, strict=False)]
     steps = [(name, *step) for name, step in along if step is not None]
     ny, nx, n_channel = (cube.shape[axis] for axis in axes)
@@ -59,6 +61,7 @@ def _scan(path: Path, cube: h5py.Dataset, named: list[str] | None) -> Scan:
         notes=(
             *_missing(path, cube),
             *_scaled(path, cube),
+            *_guessed(path, names, axes),
             *falling(path.name, [(name, step) for name, step, _ in steps]),
         ),
     )
@@ -83,6 +86,17 @@ def _missing(path: Path, cube: h5py.Dataset) -> tuple[str, ...]:
     if written == whole:
         return ()
     return (f"{whole - written} of {whole} blocks of {cube.name} were never written; they count as zeros",)
+
+
+def _guessed(path: Path, names: list[str], axes: Axes) -> tuple[str, ...]:
+    """A note where the file names the axes of the map, but not so that they are known to be y and x."""
+    pair = [names[axis] for axis in axes[:2]]
+    if any(axis_of(name) for name in pair) or not all(re.search("[a-z]", n) for n in pair):
+        return ()
+    return (
+        f"{path.name}: its axes '{pair[0]}' and '{pair[1]}' were taken for y and x in this order; if the map "
+        "comes out turned over its diagonal, say --inside 'PATH[x,y,energy]'.",
+    )
 
 
 def _scaled(path: Path, cube: h5py.Dataset) -> tuple[str, ...]:
@@ -141,12 +155,12 @@ def _names(cube: h5py.Dataset) -> list[str]:
     listed = cube.parent.attrs.get("axes", cube.attrs.get("axes", ()))
     if isinstance(listed, (str, bytes)):
         listed = re.split("[:,]", _text(listed).strip("[]"))
-    names = [_text(name).strip().lower() for name in np.atleast_1d(listed)]
-    if len(names) == 3:
+    names = [_text(name).strip(" \"'").lower() for name in np.atleast_1d(listed)]
+    if len(names) == 3 and any(axis_of(name) for name in names):
         return names
-    labels = [dimension.label.lower() for dimension in cube.dims]
+    labels = names if len(names) == 3 else [dimension.label.lower() for dimension in cube.dims]
     interpretation = _text(cube.attrs.get("interpretation", ""))
-    if not any(labels) and interpretation in ("spectrum", "image"):
+    if not any(axis_of(label) for label in labels) and interpretation in ("spectrum", "image"):
         labels[2 if interpretation == "spectrum" else 0] = "energy"
     return labels
 
@@ -154,26 +168,31 @@ def _names(cube: h5py.Dataset) -> list[str]:
 def _axes(path: Path, cube: h5py.Dataset, names: list[str]) -> Axes:
     """Indices of y, x and energy."""
     said = [axis_of(name) for name in names]
-    for word in ("energy", "y", "x"):
+    for word in ("energy", "y", "x", "z"):
         if said.count(word) > 1:
             raise InputError(
                 f"{path}:{cube.name} calls its axes {', '.join(names)}, so that more than one would be {word}; "
                 f"say which is which by --inside '{cube.name}[y,x,energy]' or in another order."
             )
-    energy = _energy_axis(path, cube, said)
+    energy = _energy_axis(path, cube, names)
     first, second = (axis for axis in range(3) if axis != energy)
-    if said[first] == "x" or said[second] == "y":
+    if turned(said[first], said[second]):
         first, second = second, first
     return first, second, energy
 
 
-def _energy_axis(path: Path, cube: h5py.Dataset, said: list[str]) -> int:
+def _energy_axis(path: Path, cube: h5py.Dataset, names: list[str]) -> int:
+    said = [axis_of(name) for name in names]
+    units = [
+        (_coordinate(cube, axis, names[axis]) or (None, ""))[1] if names[axis] else "" for axis in range(3)
+    ]
     by_name = [axis for axis in range(3) if said[axis] == "energy"]
+    by_unit = [axis for axis in range(3) if units[axis] and kev_per_unit(units[axis]) is not None]
     by_rest = [axis for axis in range(3) if not said[axis]] if {"y", "x"} <= set(said) else []
     by_length = [axis for axis in range(3) if not said[axis] and _coordinate(cube, axis, "energy") is not None]
-    for found in (by_name, by_rest, by_length):
-        if len(found) == 1:
-            return found[0]
+    for those in (by_name, by_unit, by_rest, by_length):
+        if len(those) == 1:
+            return those[0]
     if cube.shape[0] == max(cube.shape) >= _MAYBE_SPECTRUM and cube.shape[0] > cube.shape[2]:
         raise InputError(
             f"{path}:{cube.name} of shape {cube.shape} does not say which axis is the energy, and its first is "
@@ -192,11 +211,13 @@ def _coordinate(cube: h5py.Dataset, axis: int, name: str) -> tuple[np.ndarray, s
     return None
 
 
-def _kev(values: np.ndarray, unit: str) -> tuple[np.ndarray | None, str]:
+def _kev(values: np.ndarray, unit: str, name: str) -> tuple[np.ndarray | None, str]:
     """Energies in keV, or None and why they are none."""
-    if not unit and np.array_equal(values, np.arange(len(values)) + values[0]):
+    counts = re.search("channel|bin|mca", name) or np.array_equal(values, np.arange(len(values)) + values[0])
+    if not unit and counts:
         return None, "what lies beside the cube counts the channels"
-    kev = kev_per_unit(unit, last=float(values[-1]))
+    step = float(np.median(np.diff(values))) if len(values) > 1 else 0.0
+    kev = kev_per_unit(unit, step=step, last=float(values[-1]))
     return (None, f"its unit '{unit}' is none of energy") if kev is None else (values * kev, "")
 
 

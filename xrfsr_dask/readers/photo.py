@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,19 +77,19 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
     try:
         with tifffile.TiffFile(path) as file:
             whole = [series for series in file.series if not series.keyframe.is_reduced] or file.series
-            series = whole[0]
+            series = max(whole, key=lambda one: math.prod(one.shape))
             page: Any = series.keyframe
+            if len(whole) > 1:
+                notes.append(f"{path.name} holds {len(whole)} images; the largest was taken.")
             _check_tiff(path, series.axes, page)
             if page.photometric.name == "YCBCR":
-                return _without_codec(path, page)
-            if len(whole) > 1:
-                notes.append(f"{path.name} holds {len(whole)} images; the first was taken.")
+                return _without_codec(path, page, notes)
             image = _expanded(series.asarray(), page)
     except InputError:
         raise
     except Exception as error:  # tifffile raises what the damage makes it raise
         if "imagecodecs" in str(error):
-            return _without_codec(path, page)
+            return _without_codec(path, page, notes)
         raise _unreadable(path, error) from error
     image = np.moveaxis(image, 0, -1) if series.axes == "SYX" else image
     if image.ndim == 3 and image.shape[2] == 4 and page.extrasamples[-1].name == "UNSPECIFIED":
@@ -105,6 +106,8 @@ def _check_tiff(path: Path, axes: str, page: Any) -> None:
             f"photograph {path} is a stack of images (axes {axes}); save the one to be used alone."
         )
     kind, bits = page.photometric.name, page.bitspersample
+    if kind.startswith("MINIS") and page.samplesperpixel > 2:
+        raise InputError(f"photograph {path} has a grey band and {page.samplesperpixel - 1} others; save one.")
     if kind not in ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE", "YCBCR"):
         raise InputError(f"photograph {path} is in {kind} colours; save it as RGB or grey.")
     if bits not in (1, 8, 16) or page.dtype.kind not in "ub":
@@ -122,11 +125,12 @@ def _expanded(image: np.ndarray, page: Any) -> np.ndarray:
     return np.iinfo(image.dtype).max - image if page.photometric.name == "MINISWHITE" else image
 
 
-def _without_codec(path: Path, page: Any) -> tuple[np.ndarray, list[str]]:
+def _without_codec(path: Path, page: Any, notes: list[str]) -> tuple[np.ndarray, list[str]]:
     """A compression tifffile has no codec for (LZW, JPEG): pillow reads it where it keeps every bit."""
     if page.bitspersample <= 8 and page.samplesperpixel in (1, 3, 4):
         with _libtiff_silent():
-            return _read_pillow(path)
+            image, more = _read_pillow(path, frame=page.index)
+        return image, notes + more
     raise InputError(
         f"photograph {path} has {page.bitspersample}-bit values compressed by {page.compression.name}; "
         "`pip install imagecodecs`, or save it uncompressed or with ZIP compression."
@@ -164,13 +168,15 @@ def _turned(path: Path, orientation: int) -> str:
     return f"{path.name} was turned upright as its orientation mark ({orientation}) says."
 
 
-def _read_pillow(path: Path) -> tuple[np.ndarray, list[str]]:
+def _read_pillow(path: Path, frame: Any = None) -> tuple[np.ndarray, list[str]]:
     from PIL import ImageOps
 
     try:
         with _pillow_image(path) as image:
             notes = _png_notes(path, image)
-            if (n_image := getattr(image, "n_frames", 1)) > 1:
+            if frame is not None:
+                image.seek(frame)
+            elif (n_image := getattr(image, "n_frames", 1)) > 1:
                 notes.append(f"{path.name} holds {n_image} images; the first was taken.")
             mark = image.getexif().get(_TIFF_ORIENTATION, 1)
             image.load()

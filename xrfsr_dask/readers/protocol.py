@@ -25,10 +25,15 @@ PIECE_BYTES = 64 * 2**20
 
 _KEV = {"kev": 1.0, "ev": 1e-3}
 _MM = {"m": 1e3, "cm": 10.0, "mm": 1.0, "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "nm": 1e-6}
+_MOTOR = (
+    "^?(pos|coord|axis|motor|stage|index)|"
+    "^(sam|samp|sample|scan|pos|position|stage|motor|axis|coord|map|[nptm])?$"
+)
 _AXIS = {
     "energy": r"energ|channel|spectr|mca|kev|^n?e$|^ev$|^bins?$",
-    "y": r"(^|[^a-z])(y|rows?|height)([^a-z]|$)|^(sam|scan|pos|stage|motor|n)y$",
-    "x": r"(^|[^a-z])(x|columns?|cols?|width)([^a-z]|$)|^(sam|scan|pos|stage|motor|n)x$",
+    "y": r"(^|[^a-z])(y|rows?|height)([^a-z]|$)|" + _MOTOR.replace("?", "y"),
+    "x": r"(^|[^a-z])(x|columns?|cols?|width)([^a-z]|$)|" + _MOTOR.replace("?", "x"),
+    "z": r"(^|[^a-z])z([^a-z]|$)|" + _MOTOR.replace("?", "z"),
 }
 _PER_CHANNEL_EV = 0.5  # a step at least this long cannot be in keV: no detector has channels of 500 eV
 _LARGEST_KEV = 1000.0  # an axis that ends above this is in eV: no tube reaches 1 MeV
@@ -167,12 +172,22 @@ def falling(source: str, steps: Sequence[tuple[str, float]]) -> tuple[str, ...]:
 
 
 def axis_of(name: object) -> str:
-    """``"y"``, ``"x"`` or ``"energy"`` by the name that a file gives an axis; empty where it says neither."""
+    """``"y"``, ``"x"``, ``"z"`` or ``"energy"`` by the name that a file gives an axis; else empty."""
     text = str(name or "").strip().lower()
     for axis, pattern in _AXIS.items():
         if re.search(pattern, text):
             return axis
     return ""
+
+
+def turned(first: str, second: str) -> bool:
+    """Whether the first of two axes of a map, as `axis_of` names them, runs along its rows, and is x.
+
+    Of z and another, z is upright (the beam runs along x or y). One name without the other says enough.
+    """
+    if "z" in (first, second):
+        return second == "z" and first in ("y", "x")
+    return first == "x" or (second == "y" and not first)
 
 
 def _word(unit: str | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.readers.protocol import Scan, axis_of, falling, kev_per_unit, linear_axis, step_in_mm
+from xrfsr_dask.readers.protocol import Scan, axis_of, falling, kev_per_unit, linear_axis, step_in_mm, turned
 
 Region = tuple[slice, ...]
 
@@ -36,7 +36,7 @@ def scan_of(path: Path, signals: list[Signal], inside: str | None) -> Scan:
     cube = _map(path, signals, inside)
     last = _energy_axis(path, cube.axes)
     first, second = (axis for axis in range(3) if axis != last)
-    if axis_of(cube.axes[first].get("name")) == "x" and axis_of(cube.axes[second].get("name")) == "y":
+    if turned(*(axis_of(cube.axes[axis].get("name")) for axis in (first, second))):
         first, second = second, first
     ny, nx, n_channel = (cube.shape[axis] for axis in (first, second, last))
     energy = _energy_kev(path, cube.axes[last], n_channel)

@@ -37,10 +37,12 @@ def read_transform(path: str | Path) -> np.ndarray:
         values = _values(path)
     except (ValueError, TypeError, KeyError, EOFError, OSError) as error:
         raise InputError(f"transform file {path} cannot be read as numbers ({_reason(error)}).") from error
+    if values.shape == (3, 2):
+        raise InputError(f"transform file {path} holds a 3x2 matrix; transpose it to 2x3.")
     if values.size not in (6, 9):
         raise InputError(f"transform file {path} holds {values.size} numbers; a 3x3 or 2x3 matrix is needed.")
     if values.size == 6:
-        values = np.append(values, [0.0, 0.0, 1.0])
+        values = np.append(values.ravel(), [0.0, 0.0, 1.0])
     matrix = values.reshape(3, 3)
     if not np.isfinite(matrix).all() or matrix[2, 2] == 0 or abs(np.linalg.det(matrix)) == 0:
         raise InputError(f"transform file {path}: its matrix is not finite and invertible.")
@@ -52,13 +54,16 @@ def _values(path: Path) -> np.ndarray:
         found = np.asarray(np.load(path, allow_pickle=False))
         if found.dtype.kind not in "uif":
             raise TypeError(f"its values are of type {found.dtype}")
-        return found.astype(float).ravel()
+        return found.astype(float)
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix.lower() != ".json":
         text = re.sub(r"#.*", "", text)  # the header that NumPy may write
-        return np.array(text.replace(",", " ").replace(";", " ").split(), float)
+        lines = [line.split() for line in re.sub("[,;]", " ", text).splitlines()]
+        rows = [line for line in lines if line]
+        even = len({len(row) for row in rows}) == 1
+        return np.array(rows if even else [number for row in rows for number in row], float)
     found = json.loads(text)
-    return np.asarray(found["transform"] if isinstance(found, dict) else found, float).ravel()
+    return np.asarray(found["transform"] if isinstance(found, dict) else found, float)
 
 
 def _reason(error: Exception) -> str:

@@ -135,6 +135,7 @@ def create_painting(
         raise OptionError(f"transfer must be one of {', '.join(TRANSFERS)}, got {transfer!r}.")
     if not isinstance(width_mm, int | float | np.number) or not 1e-6 <= width_mm <= 1e6:
         raise OptionError(f"the photograph's width must be more than 0 mm (1e-6 to 1e6 mm), got {width_mm!r}.")
+    width_mm = float(width_mm)
     if target.exists() or target.is_symlink():
         raise StoreError(f"{path} already exists; choose another name or remove it.")
     refuse_inside(path)
@@ -258,6 +259,8 @@ def _root_attributes() -> dict[str, object]:
 
 
 def _checked_image(image: np.ndarray, source: str) -> np.ndarray:
+    if np.ma.is_masked(image):
+        raise InputError(f"{source}: the photograph holds masked values; fill them.")
     image = np.asarray(image)
     image = image[..., None] if image.ndim == 2 else image
     if image.dtype not in (np.uint8, np.uint16) or image.ndim != 3 or image.shape[2] not in (1, 3):
