@@ -63,6 +63,15 @@ def small_truth(ny: int = 230, nx: int = 170, n_channel: int = 64) -> tuple[np.n
     return A.astype("f4"), D, photo
 
 
+def overpainted(A: np.ndarray, D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A truth with one more endmember, of one peak, in a shape that the photograph does not show."""
+    y, x = np.ogrid[: A.shape[0], : A.shape[1]]
+    beneath = ((abs(y - 110) < 25) & (abs(x - 70) < 20)) | (abs(x - 0.7 * A.shape[1]) < 8)
+    channel = np.arange(D.shape[1])
+    peak = 60 * np.exp(-((channel - 0.6 * len(channel)) ** 2) / 4)
+    return np.concatenate([A, beneath[..., None].astype("f4")], -1), np.concatenate([D, peak[None]])
+
+
 @contextlib.contextmanager
 def levels_from(side: int) -> Iterator[None]:
     """Results of more than `side` px have levels, here and in what this process has workers do."""

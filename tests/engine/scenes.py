@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from helpers import painted_patch, small_truth
+from helpers import overpainted, painted_patch, small_truth
 from solver.test_solve import InterruptAfter, result_hash
 
 from xrfsr_dask.options import RunOptions, SolveOptions
@@ -46,7 +46,7 @@ def narrow_painting(path: Path, patches: str = "ab", *, gain: float = 1.0) -> Pa
 
 def add_narrow_patch(path: Path, name: str, *, gain: float = 1.0) -> None:
     """One patch of `PLACES`, the same counts whatever else is in the store."""
-    A, D, _ = small_truth(*SHAPE, n_channel=N_CHANNEL)
+    A, D = overpainted(*small_truth(*SHAPE, n_channel=N_CHANNEL)[:2])
     transform, spots, footprint, spot_mm = PLACES[name]
     spec = PatchSpec(
         shape=(*spots, N_CHANNEL),

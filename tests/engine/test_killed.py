@@ -1,5 +1,6 @@
 """kill -9 of driver, workers and scheduler, and Ctrl-C: the same hash, soon, and little done twice."""
 
+import contextlib
 import os
 import random
 import re
@@ -22,6 +23,7 @@ from engine.scenes import (
     planned,
     result_hash,
     run_folder,
+    solved_hash,
     started,
     wait_for,
     words,
@@ -31,6 +33,7 @@ from xrfsr_dask.cluster import executor_for
 from xrfsr_dask.options import RunOptions
 from xrfsr_dask.progress import Silent
 from xrfsr_dask.solver import solve
+from xrfsr_dask.solver import state as states
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.journal import read_lines
 from xrfsr_dask.tiling.executor import LocalExecutor
@@ -286,3 +289,23 @@ def test_an_interrupt_in_this_process_leaves_a_run_that_checks_out(tmp_path):
         solve(planned(path), LocalExecutor(2), progress=InterruptAfter(50))
     assert check_store(path).damage == ()
     assert go_on(path, "paper") == set()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_that_loses_every_checkpoint_once_has_the_same_bits(tmp_path, monkeypatch, method):
+    """Killed at the last moment of each stage: what the stage wrote is there, and it is done again."""
+    right = solved_hash(narrow_painting(tmp_path / "right.zarr").place, LocalExecutor(2), OPTIONS[method])
+    path, save, lost = narrow_painting(tmp_path / "p.zarr").place, states.save, []
+
+    def losing(plan, state):
+        if state not in lost:
+            lost.append(state)
+            raise KeyboardInterrupt
+        return save(plan, state)
+
+    monkeypatch.setattr(states, "save", losing)
+    while not (path / "results" / "r").exists():
+        with contextlib.suppress(KeyboardInterrupt):
+            solve(planned(path, OPTIONS[method]), LocalExecutor(2))
+    assert len(lost) > 6
+    assert result_hash(path) == right

@@ -88,46 +88,6 @@ def test_counts_are_explained_up_to_their_noise(solved):
         assert 0.7 < np.median(chi) < 1.3
 
 
-@pytest.mark.parametrize("stage", [3, pytest.param(5, marks=pytest.mark.slow)])
-def test_a_run_that_stops_after_a_stage_goes_on_with_the_same_bits(solved, tmp_path, monkeypatch, stage):
-    path = tmp_path / "p.zarr"
-    small_painting(path)
-    save, count = stages.states.save, 0
-
-    def stopping(*args):
-        nonlocal count
-        state = save(*args)
-        count += 1
-        if count == stage:
-            raise KeyboardInterrupt
-        return state
-
-    monkeypatch.setattr(stages.states, "save", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        solve(joint_plan(path, tile=100), LocalExecutor(2))
-    monkeypatch.setattr(stages.states, "save", save)
-    solve(joint_plan(path, tile=100), LocalExecutor(2), resume=True)
-    assert result_hash(path) == result_hash(solved[0])
-
-
-def test_a_run_stopped_between_dictionary_steps_goes_on_with_the_same_bits(solved, tmp_path, monkeypatch):
-    path = tmp_path / "p.zarr"
-    small_painting(path)
-    improve = stages.improve_endmembers
-
-    def stopping(plan, state, *rest):
-        if state.iteration == 2:
-            raise KeyboardInterrupt
-        return improve(plan, state, *rest)
-
-    monkeypatch.setattr(stages, "improve_endmembers", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        solve(joint_plan(path), LocalExecutor(2))
-    monkeypatch.undo()
-    solve(joint_plan(path), LocalExecutor(2), resume=True)
-    assert result_hash(path) == result_hash(solved[0])
-
-
 def test_the_bar_is_told_of_exactly_as_many_tasks_as_there_are(tmp_path):
     class Counting(Silent):
         expected = done = 0
@@ -195,7 +155,7 @@ def test_the_model_is_kept_as_it_was(tmp_path):
     state, executor = stages.State(), LocalExecutor(2)
     for stage in (stages.find_basis, stages.describe, stages.learn_field):
         state = stage(p, state, executor, Silent())
-    spectra, field = model.load_spectra(p), model.load_field(p)
+    spectra, field = model.load_spectra(p), model.load_field(p, model.LEARNED)
     r = spectra.basis.shape[1]
     np.testing.assert_allclose(spectra.basis.T @ spectra.basis, np.eye(r), atol=1e-9)
     assert field.map.shape == (model.load_colours(p).n + 1, r)

@@ -1,4 +1,10 @@
+import functools
+import time
+
+import numpy as np
 import pytest
+import scipy.linalg
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.tiling.executor import ClientExecutor, LocalExecutor
@@ -46,3 +52,44 @@ def test_a_client_maps_and_reduces_alike():
             executor.map(square, range(20), lambda *_: None)
         with pytest.raises(InputError, match="thirteen"):
             executor.reduce(square, range(20), sum, lambda *_: None)
+
+
+def blas_threads(_: int = 0) -> set[int]:
+    time.sleep(0.02)  # so that tasks come and go beside one another
+    np.linalg.norm(scipy.linalg.solve(np.eye(3), np.eye(3)))
+    return {found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"}
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("where", ["synchronous", "threads", "client"])
+def test_a_task_has_one_thread_of_blas_whatever_its_process_was_told(where):
+    from distributed import Client
+
+    with threadpool_limits(3):
+        if where == "client":
+            with Client(processes=False, n_workers=2, threads_per_worker=2, dashboard_address=None) as client:
+                found = ClientExecutor(client).map(blas_threads, range(20), lambda *_: None)
+        else:
+            executor = LocalExecutor(1 if where == "synchronous" else 3)
+            found = executor.map(blas_threads, range(20), lambda *_: None)
+        assert set.union(*found) == {1}
+        assert blas_threads() == {3}
+
+
+def number_in(path, task: int) -> int:
+    """A task whose answer depends on what was written since."""
+    return int(path.read_text()) + task
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_client_never_answers_with_what_an_earlier_pass_found(tmp_path, monkeypatch):
+    from distributed import Client
+
+    task, found = functools.partial(number_in, tmp_path / "n"), []
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        submit, held = client.submit, []  # the scheduler keeps what somebody holds
+        monkeypatch.setattr(client, "submit", lambda *a, **k: held.append(submit(*a, **k)) or held[-1])
+        for n in (0, 10):
+            (tmp_path / "n").write_text(str(n))
+            found += ClientExecutor(client).map(task, range(3), lambda *_: None)
+    assert found == [0, 1, 2, 10, 11, 12]

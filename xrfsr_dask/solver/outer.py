@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from functools import partial
 
-from threadpoolctl import threadpool_limits
-
 from xrfsr_dask.errors import ResumeError
 from xrfsr_dask.kernels import dictionary as palm
 from xrfsr_dask.kernels.dictionary import Statistics
@@ -19,6 +17,7 @@ from xrfsr_dask.solver.run import Plan
 from xrfsr_dask.solver.start import start
 from xrfsr_dask.solver.state import State
 from xrfsr_dask.solver.visit import visit
+from xrfsr_dask.tiling.blas import one_thread
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.tiling.sums import merge
 
@@ -52,8 +51,7 @@ def solve(
         The unfinished run had other inputs or options, or there is none although `resume` is set.
     """
     report = progress or Silent()
-    # One thread per product: tasks run side by side, and bits must not depend on the number of cores.
-    with states.locked(plan, restart=restart), threadpool_limits(1):
+    with states.locked(plan, restart=restart), one_thread():
         fingerprint = plan.fingerprint()
         state = states.load(plan, fingerprint)
         if state is None and resume:

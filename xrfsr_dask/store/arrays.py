@@ -313,16 +313,6 @@ def partial_of(target: P) -> Iterator[P]:
         raise
 
 
-def replace_folder(partial: P, target: P) -> None:
-    """Put a folder in the place of the one there was; two renames, so that a kill hardly falls between."""
-    old = target.with_name(f"{target.name}.old")
-    rmtree(old)
-    if target.exists():
-        target.rename(old)
-    partial.rename(target)
-    rmtree(old)
-
-
 def remove_tree(path: Place) -> None:
     """Remove a folder for good: Zarr's own threads may still be writing into it after an error."""
     deadline = time.monotonic() + _LINGER_S

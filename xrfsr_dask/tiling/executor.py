@@ -9,15 +9,16 @@ from __future__ import annotations
 import functools
 import queue
 import threading
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import dask
 import dask.threaded
-from dask.base import tokenize
 from dask.callbacks import Callback
 
 from xrfsr_dask.errors import ClusterError
+from xrfsr_dask.tiling.blas import one_thread
 from xrfsr_dask.tiling.budget import WORKER
 
 T = TypeVar("T")
@@ -144,11 +145,12 @@ class ClientExecutor:
         finished: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         running: dict[int, Any] = {}
         waiting = iter(enumerate(tasks))
-        name = getattr(fn, "func", fn).__name__
+        # No key is used twice: what a task reads from the store may have changed since it was last asked for.
+        name = f"{_name(fn)}-{uuid.uuid4().hex}"
 
         def submit(n: int) -> None:
             for _, (i, task) in zip(range(n), waiting, strict=False):
-                future = self._client.submit(fn, task, key=f"{name}-{tokenize(fn, task)}", pure=True)
+                future = self._client.submit(_alone, fn, task, key=f"{name}-{i}")
                 running[i] = future
                 future.add_done_callback(functools.partial(lambda i, f: finished.put((i, f)), i))
 
@@ -196,5 +198,13 @@ def _lost(error: Exception) -> ClusterError:
 
 
 def _leaves(fn: Callable[[T], R], tasks: Sequence[T]) -> dict[Any, Any]:
-    name = f"{getattr(fn, 'func', fn).__name__}"
-    return {(name, i): (functools.partial(fn, task),) for i, task in enumerate(tasks)}
+    return {(_name(fn), i): (functools.partial(_alone, fn, task),) for i, task in enumerate(tasks)}
+
+
+def _name(fn: Callable[[T], R]) -> str:
+    return str(getattr(fn, "func", fn).__name__)
+
+
+def _alone(fn: Callable[[T], R], task: T) -> R:
+    with one_thread():
+        return fn(task)

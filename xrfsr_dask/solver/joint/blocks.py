@@ -109,8 +109,8 @@ def held_out(plan: Plan, fields: tuple[str, ...], block: Rect) -> np.ndarray:
 
 
 def sampled_pixels(plan: Plan, block: Rect) -> Picture | None:
-    """Scores of pixels spread over one block; None where no spot is near."""
-    scan, field = Scan(plan), model.load_field(plan)
+    """Scores of pixels spread over one block, by the field as learned; None where no spot is near."""
+    scan, field = Scan(plan), model.load_field(plan, model.LEARNED)
     near = scan.gathered(block, MARGINS, NEAR_SPOTS)
     if not near:
         return None

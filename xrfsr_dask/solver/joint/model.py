@@ -19,17 +19,20 @@ from xrfsr_dask.store.arrays import (
     open_group,
     place_of,
     read_finite,
-    replace_folder,
     write_values,
 )
-from xrfsr_dask.store.metadata import NAME, seal, set_attributes
+from xrfsr_dask.store.metadata import NAME, set_attributes
 from xrfsr_dask.store.places import Place, rmtree
 
 SPOT_ARRAYS = ("scores", "variance", "features", "seen")
 """Per spot: scores in the basis, variance of their noise, S phi, and S A of the finished abundances."""
 
+LEARNED = "learned"
+"""Name of the field that was chosen, its middle not yet known."""
+
 FIELD = "field"
-"""Name of the field that was chosen."""
+"""Name of the field that was chosen, with its middle. A stage reads only what earlier ones wrote, and writes
+other names: one that was killed can be done again."""
 
 _FOLDER = "joint"
 
@@ -118,18 +121,14 @@ def load_candidates(plan: Plan) -> np.ndarray:
 
 def save_field(plan: Plan, name: str, field: Field) -> None:
     """Keep map and prior of a field under a name."""
-    target = plan.work / _FOLDER / name
-    partial = target.with_name(f"{name}.partial")
-    group = new_group(partial, overwrite=True)
+    prior = {"drift": list(field.prior.drift), "hidden": list(map(list, field.prior.hidden))}
+    attributes = {"sharp": field.sharp} | prior
+    group = new_group(plan.work / _FOLDER / name, overwrite=True, attributes=attributes)
     _put(group, "map", field.map, ("feature_or_one", "score"))
     _put(group, "middle", field.middle, ("score",))
     _put(group, "share", field.prior.share, ("score",))
     _put(group, "scale", field.prior.scale, ("score",))
     _put(group, "directions", field.directions, ("score", "direction"))
-    prior = {"drift": list(field.prior.drift), "hidden": list(map(list, field.prior.hidden))}
-    set_attributes(partial, {"sharp": field.sharp} | prior)
-    seal(partial)
-    replace_folder(partial, target)
 
 
 def load_field(plan: Plan, name: str = FIELD) -> Field:

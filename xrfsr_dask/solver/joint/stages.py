@@ -168,13 +168,13 @@ def learn_field(plan: Plan, state: State, executor: Executor, progress: Progress
         model.save_field(plan, name, field)
     told = executor.map(partial(held_out, plan, ("drifting", "sharp")), sampled, ticking(progress))
     smooth_error, sharp_error = np.sum(told, axis=0)
-    model.save_field(plan, model.FIELD, sharp if sharp_error < _CLEARLY * smooth_error else drifting)
+    model.save_field(plan, model.LEARNED, sharp if sharp_error < _CLEARLY * smooth_error else drifting)
     return state
 
 
 def find_endmembers(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
     """Non-negative endmembers of both layers among the spectra of sampled pixels."""
-    spectra, field = model.load_spectra(plan), model.load_field(plan)
+    spectra, field = model.load_spectra(plan), model.load_field(plan, model.LEARNED)
     sampled = _sampled_blocks(plan, _PIXEL_BLOCKS)
     pictures = [
         p for p in executor.map(partial(sampled_pixels, plan), sampled, ticking(progress)) if p is not None
