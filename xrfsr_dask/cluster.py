@@ -10,12 +10,14 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from typing import Any
 from urllib.parse import urlsplit
 
 from dask.system import CPU_COUNT
 
 from xrfsr_dask.errors import ClusterError, OptionError
+from xrfsr_dask.interrupts import delayed
 from xrfsr_dask.options import RunOptions
 from xrfsr_dask.tiling.budget import HEAP_VARIABLES, WORKER, one_heap
 from xrfsr_dask.tiling.executor import ClientExecutor, Executor, LocalExecutor
@@ -115,30 +117,33 @@ def _local_cluster(workers: int, memory: int) -> Iterator[Any]:
         "distributed.worker.memory.terminate": False,
         "distributed.nanny.pre-spawn-environ": environment,
     }
-    with dask.config.set(settings), _quiet():
-        with _deaf_to_interrupts():
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                memory_limit=limit,
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,
+    with dask.config.set(settings), _quiet(), contextlib.ExitStack() as stack:
+        with delayed(), _alone_with_interrupts():
+            cluster = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    memory_limit=limit,
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL,
+                )
             )
-        with cluster, Client(cluster, set_as_default=False) as client:
-            yield client
+        yield stack.enter_context(Client(cluster, set_as_default=False))
 
 
 @contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes started meanwhile ignore Ctrl-C; this one hears it, and stops them."""
-    if threading.current_thread() is not threading.main_thread():
+def _alone_with_interrupts() -> Iterator[None]:
+    """Threads started meanwhile, and processes that they start then or later, never hear Ctrl-C; this process
+    does, and stops them."""
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource_tracker.ensure_running()  # started later, it would have the thread that starts it hear again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

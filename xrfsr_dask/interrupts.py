@@ -1,4 +1,4 @@
-"""SIGINT (Ctrl-C) and SIGTERM: both end a command alike, and neither disturbs what must be put away."""
+"""SIGINT (Ctrl-C) and SIGTERM: both end a command alike, and wait for what must not be left half done."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -31,17 +32,24 @@ def ignore() -> None:
 
 
 @contextlib.contextmanager
-def unheard() -> Iterator[None]:
-    """Neither signal is heard in the block; for what is short and must not be left half done."""
+def delayed() -> Iterator[None]:
+    """Neither signal disturbs the block, which must not be left half done; it is heard at the end of it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = [signal.signal(number, signal.SIG_IGN) for number in _SIGNALS]
+    before: dict[signal.Signals, Any] = {}
+    came: list[int] = []
     try:
+        for number in _SIGNALS:
+            if (handler := signal.getsignal(number)) is not signal.SIG_IGN:
+                before[number] = signal.SIG_DFL if handler is None else handler
+                signal.signal(number, lambda heard, _: came.append(heard))
         yield
     finally:
-        for number, handler in zip(_SIGNALS, before, strict=True):
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for kept, handler in before.items():
+            signal.signal(kept, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _raise(number: int, _: FrameType | None) -> None:

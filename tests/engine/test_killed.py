@@ -282,6 +282,30 @@ def test_ctrl_c_ends_soon_leaves_no_process_and_says_how_to_go_on(undisturbed, t
     assert result_hash(path) == right
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_workers_are_starting_is_heard_and_leaves_none(tmp_path, number):
+    path = tmp_path / "p.zarr"
+    narrow_painting(path)
+    run = started(
+        words(path, "paper", "--processes", "--workers", 2),
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    family = []
+
+    def starting() -> bool:
+        family[:] = psutil.Process(run.pid).children(recursive=True)
+        return any("spawn_main" in " ".join(child.cmdline()) for child in family)
+
+    wait_for(starting, run)
+    os.killpg(run.pid, number) if number == signal.SIGINT else run.terminate()
+    err, seconds = ending(run, "the signal")
+    assert err.startswith("xrfsr: interrupted")
+    assert seconds < 5
+    assert psutil.wait_procs(family, timeout=3)[1] == []
+    assert not run_folder(path).exists()
+
+
 def test_an_interrupt_in_this_process_leaves_a_run_that_checks_out(tmp_path):
     path = tmp_path / "p.zarr"
     narrow_painting(path)

@@ -17,7 +17,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.array_spec import ArrayConfigParams
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError
-from xrfsr_dask.interrupts import unheard
+from xrfsr_dask.interrupts import delayed
 from xrfsr_dask.store.contents import recording
 from xrfsr_dask.store.locks import is_of_the_dead, signature
 from xrfsr_dask.store.metadata import NAME, check_array, metadata_at, seal
@@ -316,7 +316,7 @@ def partial_of(target: P) -> Iterator[P]:
 def remove_tree(path: Place) -> None:
     """Remove a folder for good: Zarr's own threads may still be writing into it after an error."""
     deadline = time.monotonic() + _LINGER_S
-    with unheard():  # a second Ctrl-C must not leave half of it
+    with delayed():  # a second Ctrl-C must not leave half of it
         while path.exists() and time.monotonic() < deadline:
             rmtree(path)
             if not path.exists():

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
 from xrfsr_dask.errors import OptionError
-from xrfsr_dask.interrupts import unheard
+from xrfsr_dask.interrupts import delayed
 from xrfsr_dask.store.bucket import SCHEME, asking, client
 
 T = TypeVar("T")
@@ -238,7 +238,7 @@ class S3Path:
             together(lambda name: (self / name)._copy(target / name), rest)
             (self / _LAST)._copy(target / _LAST)
         except BaseException:
-            with unheard():
+            with delayed():
                 target.remove_tree()
             raise
         (target / _MOVING).unlink(missing_ok=True)
