@@ -16,11 +16,17 @@ from engine.scenes import (
 from helpers import levels_from
 
 from xrfsr_dask.cli import main
-from xrfsr_dask.errors import XrfsrError
+from xrfsr_dask.commands.info import describe
+from xrfsr_dask.commands.report import _trust
+from xrfsr_dask.errors import StoreError, XrfsrError
+from xrfsr_dask.result import open_result
+from xrfsr_dask.result.levels import Levels
 from xrfsr_dask.solver import solve
 from xrfsr_dask.solver.outer import task_count
+from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import work_area
 from xrfsr_dask.store.check import check_store
+from xrfsr_dask.store.metadata import set_attributes
 from xrfsr_dask.tiling.executor import LocalExecutor
 
 HARMS = {
@@ -193,8 +199,6 @@ def named_in(message: str, file) -> bool:
 @pytest.mark.parametrize("harm", HARMS)
 @pytest.mark.parametrize("name", ["abundance", "endmember", "layer", "coverage", "y", "energy"])
 def test_a_harmed_result_is_an_error_with_array_and_place_and_never_a_number(unfinished, tmp_path, harm, name):
-    from xrfsr_dask.result import open_result
-
     path = tmp_path / "p.zarr"
     shutil.copytree(unfinished, path)
     folder = path / "results" / "done" / name
@@ -205,6 +209,66 @@ def test_a_harmed_result_is_an_error_with_array_and_place_and_never_a_number(unf
             open_result(path, "done").load()
         file.write_bytes(good)
     open_result(path, "done").load()
+
+
+@pytest.mark.parametrize(
+    "harm", [pytest.param(harm, marks=[pytest.mark.slow] * (harm != "empty")) for harm in (*HARMS, "list")]
+)
+def test_harm_to_any_metadata_of_a_result_is_one_error_whatever_is_asked(unfinished, tmp_path, harm):
+    path = tmp_path / "p.zarr"
+    shutil.copytree(unfinished, path)
+    told = [bool(error_of(look, path)) for look in LOOKS]
+    assert told == [False] * len(LOOKS)
+    for file in [f for f in files(path / "results") if f.name == "zarr.json"]:
+        good = file.read_bytes()
+        file.write_bytes(b"[1]") if harm == "list" else harmed(file, harm)
+        for look in LOOKS:
+            error_of(look, path)
+        assert check_store(path).damage
+        file.write_bytes(good)
+
+
+def error_of(look, path) -> str:
+    """The error of this package that a look ends with, if it does; any other comes through."""
+    try:
+        look(path)
+    except XrfsrError as error:
+        return str(error)
+    return ""
+
+
+LOOKS = (
+    describe,
+    lambda path: open_result(path, "done").xrf.mean_spectrum(),
+    lambda path: Levels(open_result(path, "done")),
+    lambda path: _trust(open_painting(path), open_result(path, "done")),
+)
+"""What `xrfsr info`, the maps, the explorer and the report begin with."""
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [5, None, [2, 2], ["../../x"], [2, 5], [True], [2, 4, 8, 16], {"2": 2}, [2, None]],
+    ids=repr,
+)
+def test_forged_levels_are_an_error_and_damage(unfinished, tmp_path, factors):
+    path = tmp_path / "p.zarr"
+    shutil.copytree(unfinished, path)
+    set_attributes(path / "results" / "done" / "pyramid", {"factors": factors})
+    with pytest.raises(StoreError, match="results/done"):
+        Levels(open_result(path, "done"))
+    assert any("pyramid" in found.place for found in check_store(path).damage)
+
+
+def test_a_level_of_another_size_is_an_error_and_damage(unfinished, tmp_path):
+    path = tmp_path / "p.zarr"
+    shutil.copytree(unfinished, path)
+    pyramid = path / "results" / "done" / "pyramid"
+    shutil.rmtree(pyramid / "4")
+    shutil.copytree(pyramid / "2", pyramid / "4")
+    with pytest.raises(StoreError, match="pyramid/4 is damaged"):
+        Levels(open_result(path, "done"))
+    assert "results/done/pyramid" in {found.place for found in check_store(path).damage}
 
 
 def test_a_damaged_checkpoint_is_refused_and_its_state_kept(unfinished, tmp_path):

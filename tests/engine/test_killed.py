@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,12 +31,15 @@ from engine.scenes import (
 )
 
 from xrfsr_dask.cluster import executor_for
+from xrfsr_dask.commands.solve import solve_painting
+from xrfsr_dask.errors import ResumeError
 from xrfsr_dask.options import RunOptions
 from xrfsr_dask.progress import Silent
 from xrfsr_dask.solver import solve
 from xrfsr_dask.solver import state as states
 from xrfsr_dask.store.check import check_store
-from xrfsr_dask.store.journal import read_lines
+from xrfsr_dask.store.journal import read_lines, write_record
+from xrfsr_dask.store.places import files_below
 from xrfsr_dask.tiling.executor import LocalExecutor
 
 METHODS = ["paper", "joint"]
@@ -333,3 +337,53 @@ def test_a_run_that_loses_every_checkpoint_once_has_the_same_bits(tmp_path, monk
             solve(planned(path, OPTIONS[method]), LocalExecutor(2))
     assert len(lost) > 6
     assert result_hash(path) == right
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_kill_while_state_is_put_away_is_no_damage_and_costs_nothing(tmp_path, monkeypatch, method):
+    """As the store is when half of what is removed is gone: of old generations, and of a run that is over."""
+    path, left = narrow_painting(tmp_path / "p.zarr").place, []
+
+    def leaving(folder, *args, **kwargs):
+        files = files_below(folder)
+        for file in files[: len(files) // 2]:
+            file.unlink()
+        if files:
+            left.append(tmp_path / f"{len(left)}.zarr")
+            shutil.copytree(path, left[-1])
+        rmtree(folder, *args, **kwargs)
+
+    rmtree = shutil.rmtree
+    with monkeypatch.context() as patch:
+        patch.setattr("xrfsr_dask.store.places.shutil.rmtree", leaving)
+        right = solved_hash(path, LocalExecutor(2), OPTIONS[method])
+    assert len(left) > 5
+    assert [check_store(one).damage for one in left] == [()] * len(left)
+    over = [one for one in left if (one / "results" / "r").exists()]
+    assert over
+    for one in over:
+        done = solve_painting(one, name="r", options=OPTIONS[method], resources=RunOptions(), resume=True)
+        assert done["result"] == "r"
+    begun = [one for one in left if one not in over and (run_folder(one) / "checkpoint.json").exists()]
+    solve(planned(begun[-1], OPTIONS[method]), LocalExecutor(2), resume=True)
+    for one in (*over, begun[-1]):
+        assert result_hash(one) == right
+        assert not run_folder(one).exists()
+
+
+@pytest.mark.parametrize("gone", ["checkpoint.json", "work", "run.json"])
+def test_what_is_left_of_a_run_that_is_over_is_no_damage(tmp_path, gone):
+    """As a kill leaves it between the steps in which the state of a finished run is removed."""
+    path = narrow_painting(tmp_path / "p.zarr").place
+    with pytest.raises(KeyboardInterrupt):
+        solve(planned(path), LocalExecutor(2), progress=InterruptAfter(50))
+    base = run_folder(path)
+    steps = ("checkpoint.json", "work", "run.json")
+    write_record(base / "run.json", {"over": True})
+    for name in steps[: steps.index(gone) + 1]:
+        for found in base.glob(name if name.endswith("json") else "*/"):
+            shutil.rmtree(found) if found.is_dir() else found.unlink()
+    assert check_store(path).damage == ()
+    with pytest.raises(ResumeError, match="no unfinished run 'r'"):
+        solve(planned(path), LocalExecutor(1), resume=True)
+    assert not base.exists()

@@ -27,12 +27,13 @@ from engine.scenes import (
 from helpers import tree_bytes
 
 from xrfsr_dask.cli import main
-from xrfsr_dask.errors import ResumeError, StoreError
+from xrfsr_dask.errors import OptionError, ResumeError, StoreError
 from xrfsr_dask.progress import Silent
 from xrfsr_dask.solver import passes, solve
 from xrfsr_dask.solver import state as states
 from xrfsr_dask.store import locks
 from xrfsr_dask.store.arrays import open_array, open_group, work_area, write
+from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.journal import read_record, write_record
 from xrfsr_dask.tiling.executor import LocalExecutor
 
@@ -305,3 +306,35 @@ def test_a_run_killed_just_after_its_result_was_whole_is_found_finished(tmp_path
     assert main([*words(path, "paper", "--resume")[3:], "--quiet"]) == 0
     assert not run_folder(path).exists()
     assert main(["check", str(path)]) == 0
+
+
+def test_a_result_that_another_process_made_meanwhile_is_never_worked_on_again(tmp_path):
+    path = tmp_path / "p.zarr"
+    narrow_painting(path)
+    late = planned(path)
+    solve(planned(path), LocalExecutor(2))
+    before = tree_bytes(path)
+    with pytest.raises(StoreError, match="already holds a result 'r'"):
+        solve(late, LocalExecutor(2))
+    assert tree_bytes(path) == before
+
+
+def test_a_run_may_not_be_named_like_what_is_being_put_together(tmp_path):
+    path = tmp_path / "p.zarr"
+    narrow_painting(path)
+    with pytest.raises(OptionError, match=r"\.partial-"):
+        planned(path, name="x.partial-1")
+
+
+@pytest.mark.slow
+def test_a_check_beside_a_run_finds_no_damage(tmp_path):
+    path = tmp_path / "p.zarr"
+    narrow_painting(path)
+    options = dataclasses.replace(PAPER, iterations=12)
+    run = threading.Thread(target=solve, args=(planned(path, options), LocalExecutor(1)))
+    run.start()
+    found = []
+    while run.is_alive():
+        found.append(check_store(path).damage)
+    assert len(found) > 10
+    assert set(found) == {()}

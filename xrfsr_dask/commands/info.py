@@ -7,6 +7,7 @@ from typing import Any
 
 from xrfsr_dask.store import Painting, Patch, open_painting
 from xrfsr_dask.store.arrays import open_array, open_group, work_area
+from xrfsr_dask.store.painting import names_of
 from xrfsr_dask.store.places import stands
 
 
@@ -23,7 +24,7 @@ def describe(path: str | Path) -> dict[str, Any]:
             "pitch_mm": painting.pitch_mm,
         },
         "patches": [patch_figures(patch) for patch in painting.patches],
-        "results": [_result(painting, name) for name in _names(painting, "results")],
+        "results": [_result(painting, name) for name in names_of(painting.place / "results")],
         "unfinished_runs": [
             run.parent.name
             for run in sorted(work_area(painting.path).glob("*/checkpoint.json"))
@@ -72,7 +73,3 @@ def _result(painting: Painting, name: str) -> dict[str, Any]:
     group = open_group(folder)
     atoms = open_array(group, "abundance").shape[2]
     return {"name": name, "atoms": atoms, "method": str(group.attrs.get("method", "known truth"))}
-
-
-def _names(painting: Painting, kind: str) -> list[str]:
-    return sorted(name for name, _ in open_group(painting.place / kind).groups())

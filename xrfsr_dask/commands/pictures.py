@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 
 from xrfsr_dask.store import Painting
-from xrfsr_dask.store.arrays import open_group, read
+from xrfsr_dask.store.arrays import open_array, open_group, read, read_finite
 from xrfsr_dask.view.panels import Panel
 
 PREVIEW_PX = 1200
@@ -28,12 +26,10 @@ def map_panel(values: xr.DataArray, title: str, step: int) -> Panel:
 
 def photograph_panel(painting: Painting) -> Panel:
     """The photograph, from the level of its pyramid that is just large enough."""
-    level, tree = 0, painting.place / "rgb"
-    while max(open_group(tree / str(level))["image"].shape[:2]) > 2 * PREVIEW_PX:  # type: ignore[union-attr]
+    level, tree = 0, open_group(painting.place / "rgb")
+    while max((image := open_array(tree, f"{level}/image")).shape[:2]) > 2 * PREVIEW_PX:
         level += 1
-    group = open_group(tree / str(level))
-    image: Any = group["image"]
-    y, x = (np.asarray(group[name][:]) for name in "yx")  # type: ignore[index]
+    y, x = (read_finite(open_array(tree, f"{level}/{name}")) for name in "yx")
     values = read(image) / np.iinfo(image.dtype).max
     values = np.broadcast_to(values, (*values.shape[:2], 3)) if values.shape[2] == 1 else values
     return Panel(values=values, y_mm=y, x_mm=x, title="photograph")

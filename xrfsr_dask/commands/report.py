@@ -16,8 +16,9 @@ from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import line_kev, open_patch, open_result
 from xrfsr_dask.result.lines import usual_line
 from xrfsr_dask.store import Painting, Patch, open_painting
-from xrfsr_dask.store.arrays import open_array, open_group, read_finite
+from xrfsr_dask.store.arrays import holds, open_array, open_group, place_of, read_finite
 from xrfsr_dask.store.patches import apply_transform
+from xrfsr_dask.store.places import folders
 from xrfsr_dask.view.page import Section, as_html
 from xrfsr_dask.view.panels import Panel, Spot, colour_limits, greek, turned_corners
 from xrfsr_dask.view.sheets import Column, beside, curves, spectra
@@ -166,18 +167,19 @@ def _trust(painting: Painting, ds: xr.Dataset) -> list[Section]:
     """Convergence, chi-square and evidence, as far as the method left them."""
     group = open_group(painting.place / "results" / str(ds.attrs["result"]))
     out = []
-    if "history" in group:
-        history = open_group(painting.place / "results" / str(ds.attrs["result"]) / "history")
-        series = {key: read_finite(open_array(history, key)) for key in sorted(history.array_keys())}
+    if holds(group, "history"):
+        history = open_group(place_of(group) / "history")
+        names = [folder.name for folder in folders(place_of(history))]
+        series = {name: read_finite(open_array(history, name)) for name in names}
         series = {key: values for key, values in series.items() if len(values)}
         if series:
             drawn = curves(series, xlabel="iteration", ylabel="objective and its parts")
             out.append(Section("Convergence", figures=[("objective by iteration", drawn)]))
     columns, rows, view = [], [], photograph_panel(painting)
-    if "fit" in group:
+    if holds(group, "fit"):
         panels = []
         for patch in painting.patches:
-            if f"fit/{patch.name}/chi_square" not in group:
+            if not holds(group, f"fit/{patch.name}"):
                 continue
             values = read_finite(open_array(group, f"fit/{patch.name}/chi_square"))
             y, x = turned_corners(patch.transform, patch.shape[:2])

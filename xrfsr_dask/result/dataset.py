@@ -13,8 +13,9 @@ import zarr
 from xrfsr_dask.errors import DamagedStoreError, InputError, StoreError
 from xrfsr_dask.result.lowrank import Stored, cube_variable, lazy_stored
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.arrays import open_array, open_group, read, read_finite
+from xrfsr_dask.store.arrays import holds, open_array, open_group, read, read_finite
 from xrfsr_dask.store.metadata import CHECKSUM
+from xrfsr_dask.store.painting import names_of
 from xrfsr_dask.store.places import Place
 from xrfsr_dask.store.results import LAYERS, TRUTH
 
@@ -74,7 +75,7 @@ def open_result(path: str | Path, name: str | None = None) -> xr.Dataset:
         attrs={"result": name} | {key: value for key, value in group.attrs.items() if key != CHECKSUM},
     )
     for extra in ("region", "evidence"):
-        if extra in group:
+        if holds(group, extra):
             found = open_array(group, extra)
             ds[extra] = ("y", "x"), lazy_stored(found), {k: v for k, v in found.attrs.items() if k != CHECKSUM}
     ds.encoding["source"] = painting.path
@@ -154,7 +155,7 @@ def _assembled(
 
 def _chosen(path: str | Path, folder: Place, name: str | None) -> str:
     """`name` if there is such a result, else the newest that is not the truth."""
-    known = sorted(found for found, _ in open_group(folder).groups())
+    known = names_of(folder)
     listed = ", ".join(known) or "none; make one with `xrfsr solve`"
     if name is not None and name not in known:
         raise StoreError(f"{path} holds no result '{name}'; it holds: {listed}.")

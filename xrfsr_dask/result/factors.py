@@ -15,7 +15,7 @@ from xrfsr_dask.result.lowrank import loaded
 from xrfsr_dask.result.peaks import ELEMENTS
 from xrfsr_dask.result.source import Layer, box_of, checked_mask, index_of
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.arrays import open_array, read_finite
+from xrfsr_dask.store.arrays import holds, open_array, read_finite
 from xrfsr_dask.store.results import LAYERS, MEAN
 
 _BLOCK_PX = 50  # points in the same square of this side are read together
@@ -94,7 +94,7 @@ class Factors:
         """Mean abundances (n_atom,), float64: those in the store, where a result is as it was solved."""
         if self._means is None:
             group = stored_group(self._ds)
-            if group is not None and MEAN in group:
+            if group is not None and holds(group, MEAN):
                 self._means = read_finite(open_array(group, MEAN))
             else:
                 mean: Any = self._ds.abundance.mean(("y", "x"), dtype=np.float64, skipna=False)

@@ -9,9 +9,9 @@ import xarray as xr
 import zarr
 
 from xrfsr_dask.result.lowrank import Stored, lazy_stored, loaded, product
-from xrfsr_dask.store.arrays import open_array, open_group, place_of
+from xrfsr_dask.store.arrays import open_array, open_group
 from xrfsr_dask.store.places import as_place
-from xrfsr_dask.store.results import PYRAMID, level_paths
+from xrfsr_dask.store.results import level_paths, stored_levels
 
 
 class Levels:
@@ -25,12 +25,9 @@ class Levels:
         group = stored_group(ds)
         if group is None:
             return
-        factors: Any = ()
-        if PYRAMID in group:  # small ones, and those of earlier versions, have none
-            factors = open_group(place_of(group) / PYRAMID).attrs["factors"]
-        for factor in (1, *factors):
-            abundance, measured = (Stored(open_array(group, path)) for path in level_paths(factor))
-            self._of[factor] = abundance, measured
+        whole = tuple(open_array(group, path) for path in level_paths(1))
+        for factor, (abundance, measured) in {1: whole, **stored_levels(group)}.items():
+            self._of[factor] = Stored(abundance), Stored(measured)
 
     def __contains__(self, factor: int) -> bool:
         return factor in self._of

@@ -13,7 +13,7 @@ from xrfsr_dask.solver import joint
 from xrfsr_dask.solver import state as states
 from xrfsr_dask.solver.finish import finish
 from xrfsr_dask.solver.passes import advance_tile, project_counts, sum_spots, sum_tile
-from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.solver.run import Plan, require_free
 from xrfsr_dask.solver.start import start
 from xrfsr_dask.solver.state import State
 from xrfsr_dask.solver.visit import visit
@@ -52,6 +52,7 @@ def solve(
     """
     report = progress or Silent()
     with states.locked(plan, restart=restart), one_thread():
+        require_free(plan.painting, plan.name)  # another process may have made it since this run was planned
         fingerprint = plan.fingerprint()
         state = states.load(plan, fingerprint)
         if state is None and resume:

@@ -328,11 +328,7 @@ def plan_run(
     if not painting.patches:
         raise StoreError(f"{painting.path} holds no patch yet; add one with `xrfsr add`.")
     _ = painting.energy_kev  # refuses a store without it before any work
-    if stands(painting.place / "results" / name):
-        raise StoreError(
-            f"{painting.path} already holds a result '{name}', and none is ever replaced; choose another "
-            "--name."
-        )
+    require_free(painting, name)
     cell = _cell_of(painting)
     plan = Plan(painting=painting, name=name, options=options, cell=cell, tile=resources.tile or cell)
     plan.tiles()  # refuses a tile that is not a whole number of cells
@@ -353,6 +349,15 @@ def plan_run(
         each=task_bytes,
     )
     return dataclasses.replace(plan, tile=tile, identity=identity_of(plan.fingerprint()))
+
+
+def require_free(painting: Painting, name: str) -> None:
+    """Refuse the name of a result that is there; raises `StoreError`."""
+    if stands(painting.place / "results" / name):
+        raise StoreError(
+            f"{painting.path} already holds a result '{name}', and none is ever replaced; choose another "
+            "--name."
+        )
 
 
 def edge_margin_px(step_px: float) -> int:

@@ -23,7 +23,6 @@ from xrfsr_dask.store.arrays import (
     open_array,
     open_group,
     read_finite,
-    remove_tree,
     work_area,
     write_values,
 )
@@ -31,7 +30,7 @@ from xrfsr_dask.store.journal import add_line, cut_off_rest, read_lines, read_re
 from xrfsr_dask.store.locks import held, is_mine, require_mine
 from xrfsr_dask.store.metadata import n_stored, seal
 from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
-from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, RECEIPTS, RUN, has_started
+from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, RECEIPTS, RUN, has_started, superseded, wipe
 
 _VERSION = 3
 
@@ -207,8 +206,7 @@ def _dictionary_path(plan: Plan, number: int) -> Place:
 
 def begin(plan: Plan, fingerprint: dict[str, Any]) -> None:
     """Write down what a new run depends on; what an earlier one left is removed."""
-    for old in folders(plan.base):
-        remove_tree(old)
+    wipe(plan.base)
     plan.work.mkdir()
     write_record(plan.base / RUN, {"version": _VERSION, "fingerprint": fingerprint})
 
@@ -220,8 +218,8 @@ def save(plan: Plan, state: State) -> State:
     """
     require_mine(plan.base / LOCK, f"run '{plan.name}'")
     sealed = seal(plan.work)
-    keep = {_generation_path(plan, state.generation), _dictionary_path(plan, state.dictionary)}
-    old = {*plan.work.glob("gen-*"), *plan.work.glob("dictionary-*"), plan.work / "start"} - keep
+    named = {"generation": state.generation, "dictionary": state.dictionary}
+    old = {folder for folder in folders(plan.work) if superseded(folder.name, **named)}
     arrays = {at: found for at, found in sealed.items() if found["node_type"] == "array"}
     whole = [at for at, found in arrays.items() if not old & set(at.parents) and _is_whole(at, found)]
     record = {
@@ -284,17 +282,19 @@ def require_unchanged(plan: Plan) -> None:
 
 
 def discard(plan: Plan) -> None:
-    """Remove all state of a run."""
-    remove_tree(plan.base)
+    """Remove all state of a run but its lock."""
+    wipe(plan.base)
 
 
 def discard_finished(painting: Painting, name: str) -> bool:
     """Remove what a run that was killed just after its result was whole left behind; whether there was any."""
     base = work_area(painting.path) / name
-    if not stands(painting.place / "results" / name) or not (base / CHECKPOINT).exists():
+    if not stands(painting.place / "results" / name) or not base.is_dir():
         return False
     with held(base / LOCK, f"{painting.path}: run '{name}'"):
-        remove_tree(base)
+        wipe(base)
+    with contextlib.suppress(OSError):
+        base.rmdir()
     return True
 
 
@@ -308,8 +308,7 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
     try:
         with held(plan.base / LOCK, f"{plan.painting.path}: run '{plan.name}'"):
             if restart:
-                for found in (CHECKPOINT, RUN):
-                    (plan.base / found).unlink(missing_ok=True)
+                wipe(plan.base)
             plan.work.mkdir(exist_ok=True)
             try:
                 yield

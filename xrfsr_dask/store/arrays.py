@@ -25,6 +25,9 @@ from xrfsr_dask.store.places import P, Place, as_place, ends, files_below, node,
 
 Region = tuple[slice, ...]
 
+PARTIAL = ".partial-"
+"""In the name of what is being put together, before who does it; in no name that a user gives."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of an `OSError` that mean a full disk, or a user's share of it."""
 
@@ -120,6 +123,11 @@ def open_group(path: str | Place, mode: Any = "r") -> zarr.Group:
         )
     except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{path}: there is no readable Zarr group here ({first_line(error)}).") from error
+
+
+def holds(group: zarr.Group, name: str) -> bool:
+    """Whether a group has something of that name, whole or not; opening it tells which."""
+    return (place_of(group) / name).is_dir()
 
 
 def open_array(group: zarr.Group, name: str) -> zarr.Array:
@@ -300,7 +308,7 @@ def partial_of(target: P) -> Iterator[P]:
 
     Each process has its own place. What a killed process left at its place is removed.
     """
-    begins = f"{target.name}.partial-"
+    begins = f"{target.name}{PARTIAL}"
     for old in target.parent.glob(f"{begins}*"):
         if is_of_the_dead(old.name.removeprefix(begins)):
             remove_tree(old)

@@ -15,17 +15,19 @@ import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.progress import Progress, Silent
-from xrfsr_dask.store.arrays import first_line, open_array, open_group, read
+from xrfsr_dask.store.arrays import first_line, open_array, open_group, read, work_area
 from xrfsr_dask.store.contents import KINDS, half_moved, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
 from xrfsr_dask.store.places import Place, folders
-from xrfsr_dask.store.results import PYRAMID
+from xrfsr_dask.store.results import PYRAMID, stored_levels
 from xrfsr_dask.store.unfinished import (
     broken_receipts,
     faulty_records,
     in_the_making,
+    is_void,
     runs,
+    state_of,
     whole_arrays,
 )
 
@@ -84,6 +86,7 @@ def check_store(path: str | Path, progress: Progress | None = None) -> CheckRepo
     report.expect(sum(_n_stored(array) for _, array in arrays))
     for folder, array in arrays:
         damage.extend(_damaged_chunks(root, folder, array, report, partly=folder in unfinished))
+    damage = [found for found in damage if _stands(root, found)]
     damage = damage or not_opened  # what was found piece by piece says more
     return CheckReport(len(arrays), sum(_n_stored(array) for _, array in arrays), tuple(damage))
 
@@ -123,15 +126,24 @@ def _unfinished(root: Place, arrays: list[tuple[Place, zarr.Array]], damage: lis
             for name in whole
             if not (run / name / NAME).is_file()
         )
-        for state in folders(run):
-            for folder in _below(state):
-                if folder == state or (in_the_making(folder) and not _of(folder, run, whole)):
-                    continue
-                found = list(_faulty_metadata(root, folder, arrays))
-                damage.extend(d for d in found if "no checksum" not in d.what or _of(folder, run, whole))
-                if not _of(folder, run, whole):
-                    partly.add(folder)
+        for folder in _below(*state_of(run)):
+            if in_the_making(folder) and not _of(folder, run, whole):
+                continue
+            found = list(_faulty_metadata(root, folder, arrays))
+            damage.extend(d for d in found if "no checksum" not in d.what or _of(folder, run, whole))
+            if not _of(folder, run, whole):
+                partly.add(folder)
     return partly
+
+
+def _stands(root: Place, damage: Damage) -> bool:
+    """Whether what was found of a run in progress still counts: it may have gone on meanwhile, or be over."""
+    area = str(work_area(root).relative_to(root))
+    if not damage.place.startswith(f"{area}/"):
+        return True
+    name, _, inside = damage.place.removeprefix(f"{area}/").partition("/")
+    run = work_area(root) / name
+    return not is_void(run, inside) if "/" in inside else inside in dict(faulty_records(run))
 
 
 def _of(folder: Place, run: Place, whole: list[str]) -> bool:
@@ -200,10 +212,10 @@ def _missing(root: Place) -> Iterator[Damage]:
                 if group not in passed and group.is_dir() and not (group / name).is_dir():
                     yield Damage(str((group / name).relative_to(root)), "the array is missing")
     for pyramid in sorted(root.glob(f"results/*/{PYRAMID}")):
-        with contextlib.suppress(DamagedStoreError):  # told where metadata are read
-            for factor in read_metadata(pyramid / NAME)["attributes"].get("factors", []):
-                if not (pyramid / str(factor)).is_dir():
-                    yield Damage(str((pyramid / str(factor)).relative_to(root)), "the level is missing")
+        try:
+            stored_levels(open_group(pyramid.parent))
+        except StoreError as error:
+            yield Damage(str(pyramid.relative_to(root)), first_line(error))
     for kind in KINDS:
         with contextlib.suppress(DamagedStoreError):  # told where metadata are read
             for name in lost(root, kind):

@@ -209,7 +209,7 @@ def open_painting(path: str | Place) -> Painting:
             f"{path} is damaged: the folder of patch '{gone[0]}' is gone; put patches/{gone[0]} back, or, "
             f"if it was removed on purpose, take its name and '{CHECKSUM}' out of patches/zarr.json."
         )
-    names = _groups(target, "patches")
+    names = names_of(target / "patches")
     return Painting(
         path=str(target),
         shape=(ny, nx),
@@ -232,13 +232,14 @@ def absolute(path: str | Place) -> Place:
     return found
 
 
-def _groups(root: Place, kind: str) -> list[str]:
-    """Names of the groups of a folder; one that lost its metadata is an error, never passed over."""
-    folder, passed = root / kind, half_moved(root, kind)
+def names_of(folder: Place) -> list[str]:
+    """Names of the patches or results in their folder; one that lost its metadata is an error, never passed
+    over."""
+    passed = half_moved(folder.parent, folder.name)
     found = [path for path in folders(folder) if not path.name.startswith(".") and path.name not in passed]
     for path in found:
         if leads_out(path):
-            raise StoreError(f"{path} is a link that leads out of the store; put the patch itself there.")
+            raise StoreError(f"{path} is a link that leads out of the store; put the folder itself there.")
         if not (path / "zarr.json").is_file():
             raise DamagedStoreError(f"{path} is damaged: its zarr.json is missing; `xrfsr check` tells more.")
     return [path.name for path in found]

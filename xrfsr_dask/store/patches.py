@@ -11,7 +11,7 @@ import numpy as np
 import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, OptionError, StoreError
-from xrfsr_dask.store.arrays import open_array, open_group, require_last_chunk
+from xrfsr_dask.store.arrays import PARTIAL, open_array, open_group, require_last_chunk
 from xrfsr_dask.store.places import Place, as_place
 
 CHUNK_SPOTS = 32
@@ -198,8 +198,8 @@ def open_patch(store_path: str | Place, name: str) -> Patch:
 
 def check_name(name: str, what: str) -> None:
     """Refuse a name that could leave its folder or that a file system may not take."""
-    if not _NAME.fullmatch(name) or name.lower() == _METADATA:
+    if not _NAME.fullmatch(name) or name.lower() == _METADATA or PARTIAL in name:
         raise OptionError(
             f"{name!r} cannot be the name of a {what}; use up to 64 letters, digits, '.', '_' or '-', "
-            f"beginning with a letter or digit, but not '{_METADATA}'."
+            f"beginning with a letter or digit, but not '{_METADATA}' or with '{PARTIAL}' in it."
         )

@@ -6,6 +6,7 @@ object store do in different ways stands here, and in `locks`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -104,12 +105,13 @@ def leads_out(path: Place) -> bool:
 
 
 def contents(folder: P) -> tuple[list[P], list[P]]:
-    """Folders and files right below, each in order."""
+    """Folders and files right below, each in order; none where the folder is gone, maybe only just."""
     if isinstance(folder, S3Path):
         return cast("tuple[list[P], list[P]]", folder.contents())
     found: tuple[list[Path], list[Path]] = ([], [])
-    for path in sorted(_local(folder).iterdir()):
-        found[not path.is_dir()].append(path)
+    with contextlib.suppress(FileNotFoundError):
+        for path in sorted(_local(folder).iterdir()):
+            found[not path.is_dir()].append(path)
     return cast("tuple[list[P], list[P]]", found)
 
 
@@ -119,10 +121,11 @@ def folders(folder: P) -> list[P]:
 
 
 def files_below(folder: P) -> list[P]:
-    """Files below, however deep, in order."""
+    """Files below, however deep, in order; another process may be removing some."""
     if isinstance(folder, S3Path):
         return cast("list[P]", folder.files_below())
-    return cast("list[P]", sorted(path for path in _local(folder).rglob("*") if path.is_file()))
+    found = (Path(inside, name) for inside, _, names in os.walk(_local(folder)) for name in names)
+    return cast("list[P]", sorted(path for path in found if path.is_file()))
 
 
 def ends(files: Sequence[Place], n: int) -> list[bytes]:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 import numpy as np
 import zarr
 
-from xrfsr_dask.store.arrays import new_array, pixel_centres_mm, write_coordinate, write_values
+from xrfsr_dask.errors import DamagedStoreError
+from xrfsr_dask.store.arrays import (
+    holds,
+    new_array,
+    open_array,
+    open_group,
+    pixel_centres_mm,
+    place_of,
+    write_coordinate,
+    write_values,
+)
 
 TRUTH = "truth"
 """Name of a phantom's known truth among the results; no solved result may take it."""
@@ -133,6 +144,36 @@ def level_shapes(shape: tuple[int, int]) -> dict[int, tuple[int, int]]:
         factor, shape = 2 * factor, (-(-shape[0] // 2), -(-shape[1] // 2))
         out[factor] = shape
     return out
+
+
+def stored_levels(group: zarr.Group) -> dict[int, tuple[zarr.Array, zarr.Array]]:
+    """Abundance and ``measured`` of the levels of a result by their factor; none in small ones and in those of
+    earlier versions.
+
+    Raises
+    ------
+    StoreError
+        A level is missing, damaged, or of a size that is not its own.
+    """
+    if not holds(group, PYRAMID):
+        return {}
+    place, (ny, nx, n_atom) = place_of(group) / PYRAMID, open_array(group, "abundance").shape
+    factors: Any = open_group(place).attrs.get("factors")
+    if not isinstance(factors, list) or factors != [2**n for n in range(1, len(factors) + 1)]:
+        raise DamagedStoreError(
+            f"{place} is damaged: its factors are {json.dumps(factors)[:60]}, 2, 4, 8 and so on were expected."
+        )
+    found = {}
+    for factor in map(int, factors):
+        abundance, measured = (open_array(group, path) for path in level_paths(factor))
+        size = (-(-ny // factor), -(-nx // factor))
+        if (abundance.shape, measured.shape) != ((*size, n_atom), size):
+            raise DamagedStoreError(
+                f"{place}/{factor} is damaged: its arrays have the shapes {abundance.shape} and "
+                f"{measured.shape}, {(*size, n_atom)} and {size} were expected."
+            )
+        found[factor] = abundance, measured
+    return found
 
 
 def level_paths(factor: int) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -9,8 +10,16 @@ from typing import Any
 import numpy as np
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError
-from xrfsr_dask.store.arrays import first_line, open_array, open_group, read_finite, work_area
-from xrfsr_dask.store.journal import read_lines, read_record
+from xrfsr_dask.store.arrays import (
+    PARTIAL,
+    first_line,
+    open_array,
+    open_group,
+    read_finite,
+    remove_tree,
+    work_area,
+)
+from xrfsr_dask.store.journal import read_lines, read_record, write_record
 from xrfsr_dask.store.metadata import NAME
 from xrfsr_dask.store.places import Place, files_below, folders
 
@@ -22,6 +31,8 @@ LOCK = "lock.json"
 """Who works on a run."""
 RECEIPTS = "receipts.jsonl"
 """Beside a generation: what it is computed from, then a line for every tile that is written."""
+START = "start"
+"""Folder of what is needed until the first checkpoint."""
 
 
 _PARTIAL = ".partial"  # ends the names of files that Zarr is writing
@@ -30,7 +41,7 @@ _PARTIAL = ".partial"  # ends the names of files that Zarr is writing
 def runs(root: Place) -> list[Place]:
     """Folders of runs in the work area of a store."""
     area = work_area(root)
-    return [folder for folder in folders(area) if ".partial-" not in folder.name] if area.is_dir() else []
+    return [folder for folder in folders(area) if PARTIAL not in folder.name] if area.is_dir() else []
 
 
 def faulty_records(run: Place) -> Iterator[tuple[str, str]]:
@@ -46,13 +57,49 @@ def faulty_records(run: Place) -> Iterator[tuple[str, str]]:
 
 
 def has_started(run: Place) -> bool:
-    """Whether a run has come to its first checkpoint, as far as its record can be read."""
-    if (run / CHECKPOINT).exists():
+    """Whether a run has come to its first checkpoint and is not over, as far as its record can be read."""
+    try:
+        told = read_record(run / RUN)
+    except DamagedStoreError:
+        told = {}
+    return not told.get("over") and ((run / CHECKPOINT).exists() or bool(told.get("started")))
+
+
+def wipe(run: Place) -> None:
+    """Remove all state of a run but its lock; whenever that ends, what is left of it counts no longer."""
+    if (run / RUN).exists():
+        with contextlib.suppress(OSError):  # a disk that is full
+            write_record(run / RUN, {"over": True})
+    (run / CHECKPOINT).unlink(missing_ok=True)
+    for state in folders(run):
+        remove_tree(state)
+    (run / RUN).unlink(missing_ok=True)
+
+
+def superseded(folder: str, *, generation: int, dictionary: int) -> bool:
+    """Whether a folder of state has no more use once a checkpoint names a generation and dictionaries."""
+    kind, _, number = folder.partition("-")
+    named = {"gen": generation, "dictionary": dictionary}
+    return folder == START or (kind in named and number.isdigit() and int(number) < named[kind])
+
+
+def state_of(run: Place) -> list[Place]:
+    """Folders of a run's state that count: none before its first checkpoint, which begins anew, nor those that
+    are being swept."""
+    found = [folder for work in folders(run) for folder in folders(work)] if run.is_dir() else []
+    return [folder for folder in found if not is_void(run, str(folder.relative_to(run)))]
+
+
+def is_void(run: Place, place: str) -> bool:
+    """Whether what lies at a place inside a run (``<identity>/<folder>/…``) counts no longer."""
+    if not has_started(run):
         return True
     try:
-        return bool(read_record(run / RUN).get("started"))
-    except DamagedStoreError:
+        state = read_record(run / CHECKPOINT)["state"]
+        named = {name: int(state[name]) for name in ("generation", "dictionary")}
+    except (DamagedStoreError, KeyError, TypeError, ValueError):
         return False
+    return superseded(place.split("/")[1], **named)
 
 
 def whole_arrays(run: Place) -> list[str]:
@@ -65,7 +112,12 @@ def whole_arrays(run: Place) -> list[str]:
 
 def broken_receipts(run: Place) -> Iterator[tuple[str, str]]:
     """Receipts of a run that are damaged, or tell of a tile that is not there as it was written."""
-    for path in sorted(run.glob(f"*/gen-*/{RECEIPTS}")):
+    for folder in state_of(run):
+        path = folder / RECEIPTS
+        if not path.is_file():
+            if files_below(folder / "abundance" / "c"):
+                yield str(path.relative_to(run)), "the receipts are missing"
+            continue
         place = str(path.relative_to(run))
         lines, bad = read_lines(path)
         if bad or not lines:
@@ -76,10 +128,6 @@ def broken_receipts(run: Place) -> Iterator[tuple[str, str]]:
             for name in lines[0].get("beside", ()):
                 if what := _lacks(path.parents[1] / name, told["tile"]):
                     yield str((path.parents[1] / name).relative_to(run)), what
-    for folder in sorted(run.glob("*/gen-*")):
-        written = files_below(folder / "abundance" / "c")
-        if written and not (folder / RECEIPTS).exists():
-            yield str((folder / RECEIPTS).relative_to(run)), "the receipts are missing"
 
 
 def in_the_making(folder: Place) -> bool:
