@@ -148,12 +148,15 @@ def change_counts(path):
     counts[3, 4] = counts[3, 4] + 1
 
 
-def change_attribute(name, value):
+def change_attribute(name, value, where="patches/a"):
+    """A change of one attribute to `value`, or to what it makes of the one found."""
+
     def change(path):
-        meta = path / "patches" / "a" / "zarr.json"
+        meta = path / where / "zarr.json"
         found = json.loads(meta.read_text())
-        found["attributes"][name] = value
-        del found["attributes"]["checksum"]
+        attributes = found["attributes"]
+        attributes[name] = value(attributes[name]) if callable(value) else value
+        del attributes["checksum"]
         meta.write_text(json.dumps(found))
 
     return change
@@ -171,10 +174,12 @@ def change_energy(path):
         (change_attribute("gain", 1.5), "patch a changed"),
         (change_attribute("spot_mm", 5.5), "patch a changed"),
         (change_attribute("footprint", "gaussian"), "patch a changed"),
+        (change_attribute("transform", lambda T: [[*T[0][:2], T[0][2] + 0.5], *T[1:]]), "patch a changed"),
+        (change_attribute("pitch_mm", lambda pitch: 1.01 * pitch, where="rgb/0"), "photograph changed"),
         (change_energy, "patch a changed"),
         (lambda path: add_narrow_patch(path, "b"), "patch b was absent, now there"),
     ],
-    ids=["counts", "gain", "spot", "footprint", "energy", "added"],
+    ids=["counts", "gain", "spot", "footprint", "moved", "wider", "energy", "added"],
 )
 def test_changed_inputs_are_refused_on_resume_by_name(tmp_path, change, words):
     path = tmp_path / "p.zarr"

@@ -140,7 +140,7 @@ def test_a_level_that_was_removed_is_named(store, tmp_path):
     shutil.rmtree(path / "results/r/pyramid/2/abundance")
     assert any("pyramid" in damage.place for damage in check_store(path).damage)
     shutil.rmtree(path / "results/r/pyramid/2")
-    assert "results/r/pyramid/2" in [damage.place for damage in check_store(path).damage]
+    assert any("pyramid/2" in str(damage) for damage in check_store(path).damage)
     with pytest.raises(StoreError, match="pyramid/2"):
         Levels(open_result(path))
 
