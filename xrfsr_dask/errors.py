@@ -46,5 +46,9 @@ class ClusterError(XrfsrError):
     """No scheduler answers, or the cluster was lost."""
 
 
+class PlacementWarning(UserWarning):
+    """A scan does not lie where it was placed; raised by nobody, given by `warnings.warn`."""
+
+
 class MissingPackageError(XrfsrError):
     """An optional package is needed for what was asked."""

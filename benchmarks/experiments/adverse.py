@@ -1,4 +1,4 @@
-"""Where `joint` might do harm: twenty-three settings, each against a cubic spline."""
+"""Where `joint` might do harm: twenty-four settings, each against a cubic spline."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _random(scene: Scene) -> Scene:
     return scene.with_photo(np.random.default_rng(5).integers(0, 256, scene.photo.shape).astype(np.uint8))
 
 
-def _shifted(scene: Scene) -> Scene:
-    return scene.with_photo(np.roll(scene.photo, (3, -2), axis=(0, 1)))
+def _shifted(scene: Scene, y: int, x: int) -> Scene:
+    return scene.with_photo(np.roll(scene.photo, (y, x), axis=(0, 1)))
 
 
 def _grey(scene: Scene) -> Scene:
@@ -53,7 +53,8 @@ SETTINGS: dict[str, tuple[Callable[[], Scene], dict[str, Any]]] = {
     "photograph of noise": (lambda: _random(_painted()), {}),
     "constant photograph": (lambda: _constant(_painted()), {}),
     "grey photograph": (lambda: _grey(_painted()), {}),
-    "photograph out of place by 3 and 2 px": (lambda: _shifted(_painted()), {}),
+    "photograph out of place by 1 and 1 px": (lambda: _shifted(_painted(), 1, -1), {}),
+    "photograph out of place by 3 and 2 px": (lambda: _shifted(_painted(), 3, -2), {}),
     "60 counts a spot": (lambda: _painted(counts_per_spot=60.0), {}),
     "300 counts a spot": (lambda: _painted(counts_per_spot=300.0), {}),
     "100 000 counts a spot": (lambda: _painted(counts_per_spot=1e5), {}),

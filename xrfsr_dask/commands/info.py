@@ -9,6 +9,7 @@ from xrfsr_dask.store import Painting, Patch, open_painting
 from xrfsr_dask.store.arrays import open_array, open_group, work_area
 from xrfsr_dask.store.painting import names_of
 from xrfsr_dask.store.places import stands
+from xrfsr_dask.store.results import out_of_place
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def as_text(found: dict[str, Any]) -> str:
         for p in found["patches"]
     ]
     lines += [f"result      {r['name']}: {r['atoms']} atoms, method {r['method']}" for r in found["results"]]
+    lines += [f"note        {words}" for r in found["results"] for words in r["out_of_place"]]
     lines += [f"unfinished  {name}: repeat `xrfsr solve` to go on" for name in found["unfinished_runs"]]
     return "\n".join(lines)
 
@@ -72,4 +74,9 @@ def _result(painting: Painting, name: str) -> dict[str, Any]:
     folder = painting.place / "results" / name
     group = open_group(folder)
     atoms = open_array(group, "abundance").shape[2]
-    return {"name": name, "atoms": atoms, "method": str(group.attrs.get("method", "known truth"))}
+    return {
+        "name": name,
+        "atoms": atoms,
+        "method": str(group.attrs.get("method", "known truth")),
+        "out_of_place": out_of_place(group, painting.pitch_mm),
+    }

@@ -14,6 +14,8 @@ from xrfsr_dask.solver import Plan, fitting_workers, plan_run, solve
 from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.solver.state import discard_finished
 from xrfsr_dask.store import Painting, open_painting
+from xrfsr_dask.store.arrays import open_group
+from xrfsr_dask.store.results import out_of_place
 from xrfsr_dask.tiling.budget import megabytes
 from xrfsr_dask.tiling.executor import Executor
 
@@ -58,6 +60,7 @@ def solve_painting(
         "result": plan.name,
         "iterations": state.iteration,
         **(state.history[-1] if state.history else {}),
+        "out_of_place": out_of_place(open_group(painting.place / "results" / plan.name), painting.pitch_mm),
         "seconds": round(time.monotonic() - began, 1),
         "tile_px": plan.tile,
     }
@@ -119,6 +122,7 @@ def summary(store: str | Path, solved: dict[str, Any]) -> str:
     if "objective" in solved:
         lines["rounds"] = f"{solved['iterations']}, in tiles of {solved['tile_px']} px"
         lines["objective"] = f"{solved['objective']:.6g} ({', '.join(terms)})"
+    lines |= {f"note{n * chr(32)}": words for n, words in enumerate(solved.get("out_of_place", ()))}
     lines["look at it"] = f"xrfsr browse {store}   or   xrfsr report {store}"
     return _listed(lines, 12)
 

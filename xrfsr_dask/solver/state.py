@@ -32,7 +32,7 @@ from xrfsr_dask.store.metadata import n_stored, seal
 from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
 from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, RECEIPTS, RUN, has_started, superseded, wipe
 
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True)

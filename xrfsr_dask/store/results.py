@@ -176,6 +176,34 @@ def stored_levels(group: zarr.Group) -> dict[int, tuple[zarr.Array, zarr.Array]]
     return found
 
 
+def out_of_place(group: zarr.Group, pitch_mm: float) -> list[str]:
+    """A sentence about each patch that did not lie where it was placed, as `joint` found it.
+
+    Raises
+    ------
+    DamagedStoreError
+        What the result says of them is not what a run writes.
+    """
+    attributes: dict[str, Any] = dict(group.attrs)
+    try:
+        found, smoothed = (dict(attributes.get(name, {})) for name in ("displacement_px", "smoothed_px"))
+        offsets = {name: [float(v) for v in found[name]] for name in smoothed}
+        return [displaced(name, y, x, pitch_mm) for name, (y, x) in offsets.items()]
+    except (KeyError, TypeError, ValueError) as error:
+        place = place_of(group)
+        raise DamagedStoreError(f"{place} is damaged: it tells no displacements of its patches.") from error
+
+
+def displaced(patch: str, y_px: float, x_px: float, pitch_mm: float) -> str:
+    """One sentence about a patch that fits the photograph better when moved by so many px."""
+    down, right = ("lower" if y_px > 0 else "higher"), ("right" if x_px > 0 else "left")
+    return (
+        f"Patch '{patch}' seems to lie {abs(y_px) * pitch_mm:.3g} mm {down} and {abs(x_px) * pitch_mm:.3g} mm "
+        f"further {right} than it was placed ({math.hypot(y_px, x_px):.1f} px); the photograph was smoothed as "
+        "much there, and its detail was lost. Place the patch anew to have it."
+    )
+
+
 def level_paths(factor: int) -> tuple[str, str]:
     """Where in a result its abundances and what says where it was measured lie, of one level; 1: the finest."""
     return (

@@ -170,7 +170,7 @@ def unmix_tile(plan: Plan, generation: int, dictionary: int, tile: Rect) -> Rece
         spots = neighbours(plan, scan, near, field)
         A[at] = mix.unmixed(pictured(plan, scan, field, near, block, spots=spots)).reshape(*block.shape, -1)
         if spots is not None:
-            sure[at] = evidence(spots, field.prior, *pixels_of(plan, scan, block)).reshape(block.shape)
+            sure[at] = evidence(spots, field.prior, *pixels_of(plan, scan, near, block)).reshape(block.shape)
     write(model.open_evidence(plan), tile.slices, sure)
     write(open_generation(plan, generation), tile.slices, A)
     return receipt_of(tile, A)

@@ -152,6 +152,18 @@ def load_limits(plan: Plan) -> dict[str, float]:
     return found
 
 
+def save_placing(plan: Plan, found: dict[str, list[float]], smoothing: dict[str, float]) -> None:
+    """By patch, px: displacement (y, x) that was found, and how far the photograph is smoothed for it."""
+    attributes = {"displacement_px": json.dumps(found), "smoothed_px": json.dumps(smoothing)}
+    set_attributes(plan.work / _FOLDER, attributes)
+
+
+def load_placing(plan: Plan) -> dict[str, dict[str, Any]]:
+    """As saved: ``displacement_px`` and ``smoothed_px`` by patch; empty while they are not known."""
+    attrs = dict(open_group(plan.work / _FOLDER).attrs)
+    return {name: json.loads(str(attrs.get(name, "{}"))) for name in ("displacement_px", "smoothed_px")}
+
+
 def save_endmembers(plan: Plan, number: int, Dv: np.ndarray, Dnv: np.ndarray) -> None:
     """Endmembers of both layers, scaled units, as dictionary `number`."""
     group = new_group(plan.work / f"dictionary-{number:06d}", overwrite=True)

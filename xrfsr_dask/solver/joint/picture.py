@@ -13,6 +13,7 @@ from xrfsr_dask.kernels.edges import sharpened
 from xrfsr_dask.kernels.sampling import Footprints
 from xrfsr_dask.solver.joint import model
 from xrfsr_dask.solver.joint.model import Field
+from xrfsr_dask.solver.joint.photograph import photograph, smoothing_px
 from xrfsr_dask.solver.joint.scan import Near, Scan
 from xrfsr_dask.solver.run import Plan, edge_margin_px
 from xrfsr_dask.store.arrays import read_finite
@@ -49,10 +50,11 @@ def neighbours(plan: Plan, scan: Scan, found: Sequence[Near], field: Field | Non
     )
 
 
-def pixels_of(plan: Plan, scan: Scan, area: Rect) -> tuple[np.ndarray, np.ndarray]:
-    """Places (n, 2) of the pixels of an area, steps, and their features (n, m)."""
+def pixels_of(plan: Plan, scan: Scan, near: Sequence[Near], area: Rect) -> tuple[np.ndarray, np.ndarray]:
+    """Places (n, 2) of the pixels of an area, steps, and their features (n, m), fit for the spots near it."""
+    smoothing = smoothing_px(plan, (n.patch.name for n in near))
     places = centres_mm(area, plan.painting.pitch_mm) / (plan.painting.pitch_mm * scan.step_px)
-    features = model.load_colours(plan).features(plan.painting.photograph(area.slices))
+    features = model.load_colours(plan).features(photograph(plan, area, smoothing))
     return places.astype(np.float32), features.reshape(len(places), -1)
 
 
@@ -82,7 +84,7 @@ def pictured(
     """
     if spots is not None and field.sharp:
         return _sharp(plan, scan, field, near, spots, block, only)
-    places, features = (values[only] for values in pixels_of(plan, scan, block))
+    places, features = (values[only] for values in pixels_of(plan, scan, near, block))
     coloured = field.coloured(features)
     if spots is None:
         return Picture(coloured, np.zeros_like(coloured))
@@ -101,7 +103,7 @@ def _sharp(
 ) -> Picture:
     """Departures from the global map with edges (J3), sought on the block and around it."""
     area = block.grown(edge_margin_px(scan.step_px), plan.painting.shape)
-    places, features = pixels_of(plan, scan, area)
+    places, features = pixels_of(plan, scan, near, area)
     smooth = krige_blind(spots, field.prior, places)
     unit = np.sqrt(spots.variance.mean(axis=0))
     directions = field.directions

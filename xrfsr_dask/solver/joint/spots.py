@@ -9,10 +9,12 @@ from xrfsr_dask.kernels.dictionary import spot_statistics
 from xrfsr_dask.kernels.poisson import count_sums
 from xrfsr_dask.kernels.spectral import pair_sums
 from xrfsr_dask.solver.joint import model
+from xrfsr_dask.solver.joint.photograph import photograph, smoothing_px
 from xrfsr_dask.solver.passes import scaled_counts, seen_abundances
 from xrfsr_dask.solver.run import COLOUR_DEPTH, Chunk, Plan
 from xrfsr_dask.solver.state import load_matrix
 from xrfsr_dask.store.arrays import read_finite
+from xrfsr_dask.tiling.grid import Rect
 from xrfsr_dask.tiling.sums import Sums, quantised
 
 FOLDS = 5
@@ -50,7 +52,7 @@ def candidate_pairs(plan: Plan, bound: float, chunk: Chunk) -> Sums:
 
 def describe_spots(plan: Plan, chunk: Chunk) -> dict[str, float]:
     """Write scores, their variance and S phi of one chunk of spots; tell the extremes."""
-    spectra, colours = model.load_spectra(plan), model.load_colours(plan)
+    spectra = model.load_spectra(plan)
     patch = plan.painting.patch(chunk.patch)
     X = counts_at_gain_one(plan, chunk)
     scores = spectra.scores(X)
@@ -60,18 +62,26 @@ def describe_spots(plan: Plan, chunk: Chunk) -> dict[str, float]:
         variance = np.maximum(variance, np.maximum(_LEAST_VARIANCE * usual, 1e-12))
     else:
         variance = np.full(scores.shape, 1.0 / plan.gain(patch) ** 2, np.float32)
-    features = np.empty((*X.shape[:2], colours.n), np.float32)
-    for block in plan.spot_blocks(chunk, COLOUR_DEPTH):
-        window = spot_window(plan.painting, patch, *block.slices)
-        phi = window.downsample(colours.features(plan.painting.photograph(window.slices)))
-        features[block.within((chunk.spots.y0, chunk.spots.x0))] = phi.reshape(*block.shape, -1)
-    for name, values in (("scores", scores), ("variance", variance), ("features", features)):
+    for name, values in (("scores", scores), ("variance", variance)):
         model.open_spots(plan, name, chunk.patch)[chunk.spots.slices] = values
+    write_features(plan, chunk)
     return {
         "score": float(np.abs(scores).max()),
         "variance": float(variance.min()),
         "certainty": float((np.square(scores).max(axis=(0, 1)) / variance.min(axis=(0, 1))).max()),
     }
+
+
+def write_features(plan: Plan, chunk: Chunk) -> None:
+    """S phi of one chunk of spots, of the photograph as it is looked at there."""
+    colours, patch = model.load_colours(plan), plan.painting.patch(chunk.patch)
+    smoothing = smoothing_px(plan, [chunk.patch])
+    features = np.empty((*chunk.spots.shape, colours.n), np.float32)
+    for block in plan.spot_blocks(chunk, COLOUR_DEPTH):
+        window = spot_window(plan.painting, patch, *block.slices)
+        phi = window.downsample(colours.features(photograph(plan, Rect(*window.bounds), smoothing)))
+        features[block.within((chunk.spots.y0, chunk.spots.x0))] = phi.reshape(*block.shape, -1)
+    model.open_spots(plan, "features", chunk.patch)[chunk.spots.slices] = features
 
 
 def ridge_sums(plan: Plan, bound: float, chunk: Chunk) -> Sums:

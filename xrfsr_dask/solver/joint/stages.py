@@ -37,6 +37,7 @@ from xrfsr_dask.solver.joint.blocks import (
 )
 from xrfsr_dask.solver.joint.layers import layered_endmembers
 from xrfsr_dask.solver.joint.model import Field, Spectra
+from xrfsr_dask.solver.joint.placing import asked_chunks, place
 from xrfsr_dask.solver.joint.scan import Scan
 from xrfsr_dask.solver.joint.spots import (
     candidate_pairs,
@@ -73,7 +74,7 @@ def run(plan: Plan, state: State | None, executor: Executor, progress: Progress)
         The plan with the number of endmembers of each layer as chosen, and the state to finish.
     """
     state = state or State()
-    for number, stage in enumerate((find_basis, describe, learn_field, find_endmembers, unmix, see), 1):
+    for number, stage in enumerate((find_basis, describe, place, learn_field, find_endmembers, unmix, see), 1):
         if state.passes < number:
             plan = with_layers(plan, state)
             state = states.save(plan, stage(plan, state, executor, progress).moved(passes=number))
@@ -91,7 +92,8 @@ def task_count(plan: Plan, state: State | None = None) -> int:
     tiles, chunks = len(plan.tiles()), len(plan.chunks())
     blocks = len(Scan(plan).all_blocks())
     drawn, pictures = (len(_sampled_blocks(plan, most)) for most in (_PRIOR_BLOCKS, _PIXEL_BLOCKS))
-    each = [2 * chunks, chunks, chunks + 2 * blocks + 4 * drawn, pictures, tiles, chunks]
+    asked = sum(len(asked_chunks(plan, patch.name)) for patch in plan.painting.patches)
+    each = [2 * chunks, chunks, asked, chunks + 2 * blocks + 4 * drawn, pictures, tiles, chunks]
     done = state or State()
     iterations = chunks * (plan.options.iterations - done.iteration)
     return sum(each[done.passes :]) + iterations + plan.result_tasks
@@ -99,7 +101,7 @@ def task_count(plan: Plan, state: State | None = None) -> int:
 
 def with_layers(plan: Plan, state: State) -> Plan:
     """The plan with the endmembers that were chosen; as it is before they are."""
-    if state.passes < 4:
+    if state.passes < 5:
         return plan
     n_v, n_nv = (len(states.load_matrix(plan, state.dictionary, name)) for name in ("Dv", "Dnv"))
     return dataclasses.replace(plan, layers=(n_v, n_nv))
