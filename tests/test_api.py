@@ -93,7 +93,18 @@ def test_gaussian_values_may_be_negative_and_poisson_counts_may_not():
         ({"rgb": np.zeros((39, 33, 2))}, InputError, "one or three bands"),
         ({"rgb": np.full((39, 33, 3), 7.0)}, InputError, "finite values between 0 and 1"),
         ({"counts": np.zeros((13, 11))}, InputError, r"counts must be \(y, x, energy\)"),
-        ({"energy": np.zeros(40)}, InputError, "energy axis does not rise"),
+        (
+            {"energy": np.zeros(40)},
+            InputError,
+            "energy axis does not rise.*; the energy of each channel's centre",
+        ),
+        (
+            {"energy": 1000.0 + 100 * np.arange(40)},
+            InputError,
+            r"energy: its channels lie from 1000 to 4900 keV, 100 keV apart, which cannot be "
+            r"\(are they in eV\?\); the energy of each channel's centre is wanted, in keV, rising by one step",
+        ),
+        ({"energy": np.arange(40)}, InputError, r"which cannot be \(they seem to be counted\); the energy of"),
         ({"method": "magic"}, OptionError, "unknown method"),
         ({"noise": "pink"}, OptionError, "noise must be 'poisson' or 'gaussian'.*got 'pink'"),
         ({"counts": np.zeros((0, 11, 4))}, InputError, r"real numbers, got float64 of shape \(0, 11, 4\)"),

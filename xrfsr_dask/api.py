@@ -19,13 +19,15 @@ from xrfsr_dask.methods.protocol import Estimate, Factors, Scene
 from xrfsr_dask.metrics import WHOLE, Sums, added, row_sums
 from xrfsr_dask.options import EVALUATED, METHODS, RunOptions, SolveOptions, require
 from xrfsr_dask.progress import Bar, Silent
-from xrfsr_dask.readers import require_even
+from xrfsr_dask.readers import require_energies, require_even
 from xrfsr_dask.result import open_result
 from xrfsr_dask.store.painting import linear_light
 from xrfsr_dask.store.patches import Noise
 
 if TYPE_CHECKING:
     import xarray as xr
+
+_KEV_WANTED = "the energy of each channel's centre is wanted, in keV, rising by one step"
 
 
 def fuse(
@@ -332,7 +334,9 @@ def _aligned(counts: Any, rgb: Any, *, factor: int, energy: Any, noise: Noise, s
     kev = np.arange(n_channel, dtype=float) if energy is None else _array(energy, "energy", float)
     if kev.shape != (n_channel,):
         raise InputError(f"energy must hold one value for each of {n_channel} channels, got shape {kev.shape}.")
-    require_even("energy", kev)
+    if energy is not None:
+        require_energies("energy", kev, remedy=_KEV_WANTED)
+    require_even("energy", kev, remedy=_KEV_WANTED)
     return Aligned(
         counts=storable, image=image, transfer=transfer, energy_kev=kev, noise=noise, step_mm=float(step_mm)
     )
