@@ -150,7 +150,7 @@ def test_photographs_and_numbers_of_numpy_are_as_good_as_others():
     [
         ({"atoms": 0}, "atoms must lie between 1 and 1000"),
         ({"atoms": 2.5}, "atoms must be a whole number"),
-        ({"seed": -1}, "seed must be >= 0"),
+        ({"seed": -1}, "seed must be at least 0"),
         ({"memory": "1GB"}, "memory must be a number of bytes"),
         ({"workers": "x"}, "workers must be at least 1"),
         ({"energy": np.arange(5.0)}, "energy must hold one value for each of 40 channels"),
@@ -218,6 +218,26 @@ def test_compare_runs_methods_of_both_kinds_and_judges_them():
 def test_compare_without_a_truth_gives_no_figures():
     counts, rgb, _ = scene(3)
     assert xs.compare(counts, rgb, factor=3, methods=("cubic",))["cubic"].figures == []
+
+
+def test_one_method_may_be_named_alone():
+    counts, rgb, _ = scene(3)
+    assert list(xs.compare(counts, rgb, factor=3, methods="cubic")) == ["cubic"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "words"),
+    [
+        ("cubi", "unknown method 'cubi'; choose among: cubic"),
+        ((), "no method was named; choose among: cubic"),
+        (5, "methods must be names of methods, got 5; choose among: cubic"),
+        ((None,), "unknown method None"),
+    ],
+)
+def test_names_that_are_of_no_method_are_refused(methods, words):
+    counts, rgb, _ = scene(3)
+    with pytest.raises(OptionError, match=words):
+        xs.compare(counts, rgb, factor=3, methods=methods)
 
 
 def test_compare_refuses_what_it_cannot_do():

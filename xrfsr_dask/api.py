@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,16 +12,17 @@ import numpy as np
 
 from xrfsr_dask.commands.fuse import Aligned, solve_arrays
 from xrfsr_dask.commands.solve import solve_painting
-from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.errors import InputError
 from xrfsr_dask.methods import super_resolve as run
 from xrfsr_dask.methods.protocol import Estimate, Factors, Scene
 from xrfsr_dask.metrics import WHOLE, Sums, added, row_sums
-from xrfsr_dask.options import EVALUATED, METHODS, RunOptions, SolveOptions, require
+from xrfsr_dask.options import EVALUATED, METHODS, RunOptions, SolveOptions, evaluated
 from xrfsr_dask.progress import Bar, Silent
 from xrfsr_dask.readers import require_energies, require_even
 from xrfsr_dask.result import open_result
 from xrfsr_dask.store.painting import linear_light
 from xrfsr_dask.store.patches import Noise
+from xrfsr_dask.values import is_number, is_whole, require, shown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -208,7 +208,7 @@ def compare(
     rgb: np.ndarray,
     *,
     factor: int,
-    methods: Sequence[str] = ("cubic", "guided", "palette"),
+    methods: str | Sequence[str] = ("cubic", "guided", "palette"),
     truth: tuple[np.ndarray, np.ndarray] | None = None,
     labels: np.ndarray | None = None,
     regions: Sequence[str] = (WHOLE,),
@@ -225,8 +225,8 @@ def compare(
     ----------
     counts, rgb, factor, energy, noise
         As for `fuse`.
-    methods : sequence of str
-        Of `xrfsr_dask.options.EVALUATED`; ``("all",)`` for all.
+    methods : sequence of str, or str
+        Of `xrfsr_dask.options.EVALUATED`; ``"all"`` for all.
     truth : (abundance, endmember), optional
         Factors (ny, nx, k) and (k, n_channel) of the true HR cube, counts per measured spot.
     labels : int array of shape (ny, nx), optional
@@ -251,10 +251,8 @@ def compare(
     True
     """
     options, resources = SolveOptions(atoms=atoms, seed=seed), RunOptions(memory=memory, workers=workers)
-    names = EVALUATED if "all" in methods else tuple(methods)
-    unknown = [name for name in names if name not in EVALUATED]
-    if unknown:
-        raise OptionError(f"unknown method '{unknown[0]}'; choose among: {', '.join(EVALUATED)}, all.")
+    names = evaluated(methods)
+    names = EVALUATED if "all" in names else names
     arrays = _aligned(counts, rgb, factor=factor, energy=energy, noise=noise, step_mm=1.0)
     if truth is not None:
         truth = _truth(truth, (*arrays.image.shape[:2], arrays.counts.shape[2]))
@@ -326,8 +324,8 @@ def _labels(labels: Any, shape: tuple[int, ...]) -> np.ndarray:
 def _aligned(counts: Any, rgb: Any, *, factor: int, energy: Any, noise: Noise, step_mm: float) -> Aligned:
     """The arrays of a scan and its photograph, checked."""
     require(
-        isinstance(step_mm, int | float | np.number) and math.isfinite(step_mm) and step_mm > 0,
-        f"step_mm must be more than 0, got {step_mm!r}.",
+        is_number(step_mm) and step_mm > 0,
+        f"step_mm must be more than 0, got {shown(step_mm)}.",
     )
     storable, image, transfer = _checked(counts, rgb, factor)
     n_channel = storable.shape[2]
@@ -347,8 +345,9 @@ def _checked(counts: np.ndarray, rgb: np.ndarray, factor: int) -> tuple[np.ndarr
     counts, rgb = _array(counts, "counts"), _array(rgb, "rgb")
     rgb = rgb.astype(np.float32) if rgb.dtype == np.float16 else rgb
     rgb = rgb[..., None] if rgb.ndim == 2 else rgb
-    if isinstance(factor, bool) or not (isinstance(factor, int | np.integer) and factor >= 1):
-        raise OptionError(f"factor must be a whole number of at least 1, got {factor}.")
+    require(
+        is_whole(factor) and factor >= 1, f"factor must be a whole number of at least 1, got {shown(factor)}."
+    )
     if counts.ndim != 3 or rgb.ndim != 3:
         raise InputError(
             f"counts must be (y, x, energy) and rgb (y, x, band), got shapes {counts.shape} and {rgb.shape}."

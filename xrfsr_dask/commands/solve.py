@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xrfsr_dask.cluster import cores, executor_for
-from xrfsr_dask.options import RunOptions, SolveOptions, require
+from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.solver import Plan, fitting_workers, plan_run, solve
 from xrfsr_dask.solver.outer import task_count
@@ -16,6 +16,7 @@ from xrfsr_dask.solver.state import discard_finished
 from xrfsr_dask.store import Painting, open_painting
 from xrfsr_dask.tiling.budget import megabytes
 from xrfsr_dask.tiling.executor import Executor
+from xrfsr_dask.values import require
 
 
 def solve_painting(
