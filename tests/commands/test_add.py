@@ -324,7 +324,7 @@ def test_one_spot_larger_than_the_painting_is_refused(store):
 
 
 @pytest.mark.parametrize(
-    "matrix", ["1e-7 0 9 0 1 9", "1 0 9 0 1e-7 9", ".5 .499999 9 .5 .5 9", "1e-7 0 9 0 1e-7 9"]
+    "matrix", ["1e-7 0 9;0 1 9", "1 0 9;0 1e-7 9", ".5 .499999 9;.5 .5 9", "1e-7 0 9;0 1e-7 9"]
 )
 def test_rows_or_columns_that_lie_on_each_other_are_refused(store, tmp_path, matrix):
     (tmp_path / "t.txt").write_text(matrix)
@@ -337,6 +337,27 @@ def test_a_transform_that_cannot_be_is_refused(store, tmp_path, text):
     (tmp_path / "t.txt").write_text(text)
     given = AddOptions(transform_file=str(tmp_path / "t.txt"), calibration=KEV)
     refused(InputError, r"t\.txt|outside the photograph", store, saved(store), given)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1 0 9;0 1 9;.04 0 1", r"makes spots at one corner 11 times as large as at another"),
+        ("1 0 9;0 1 9;0 -.018 1", "times as large as at another, which no view of a painting does"),
+        ("1 0 .1;0 1 .1;30 5 1", "its transform has its horizon in the patch"),
+    ],
+)
+def test_a_perspective_that_no_view_has_is_refused(store, tmp_path, text, words):
+    (tmp_path / "t.txt").write_text(text)
+    given = AddOptions(transform_file=str(tmp_path / "t.txt"), calibration=KEV, name="odd")
+    words = rf"patch 'odd'.*{words}.*is the matrix on its side\? x and y in mm belong into its last column"
+    refused(InputError, words, store, saved(store), given)
+
+
+def test_a_perspective_that_a_view_may_have_is_taken(store, tmp_path):
+    (tmp_path / "t.txt").write_text("1 0 9;0 1 9;.002 .003 1")
+    given = AddOptions(transform_file=str(tmp_path / "t.txt"), calibration=KEV)
+    assert add(store, saved(store), given).transform[2].tolist() == [0.003, 0.002, 1]
 
 
 def test_a_truncated_raw_file_is_refused_and_the_store_is_as_it_was(store, tmp_path):
