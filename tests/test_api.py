@@ -90,6 +90,10 @@ def test_gaussian_values_may_be_negative_and_poisson_counts_may_not():
         ),
         ({"factor": 0}, OptionError, "factor must be a whole number of at least 1, got 0"),
         ({"factor": 2.5}, OptionError, "whole number"),
+        ({"factor": "3"}, OptionError, "factor must be a whole number of at least 1, got '3'"),
+        ({"step_mm": 10**400}, OptionError, "step_mm must be more than 0, got 1000"),
+        ({"step_mm": 1j}, OptionError, "step_mm must be more than 0, got 1j"),
+        ({"smoothness": 10**400}, OptionError, "smoothness must be >= 0 and at most 1e6, got 1000"),
         ({"rgb": np.zeros((39, 33, 2))}, InputError, "one or three bands"),
         ({"rgb": np.full((39, 33, 3), 7.0)}, InputError, "finite values between 0 and 1"),
         ({"counts": np.zeros((13, 11))}, InputError, r"counts must be \(y, x, energy\)"),
@@ -175,6 +179,9 @@ def test_words_of_another_type_are_refused(tmp_path):
     for change, words in (
         ({"width_mm": "5"}, "width must be more than 0 mm"),
         ({"width_mm": None}, "width must be more than 0 mm"),
+        ({"width_mm": 10**400}, r"width must be more than 0 mm \(1e-6 to 1e6 mm\), got 1000"),
+        ({"width_mm": 2j}, "width must be more than 0 mm"),
+        ({"width_mm": True}, "width must be more than 0 mm"),
         ({"width_mm": 5, "transfer": "x"}, "transfer must be one of srgb, linear, got 'x'"),
     ):
         with pytest.raises(OptionError, match=words):
@@ -238,6 +245,17 @@ def test_names_that_are_of_no_method_are_refused(methods, words):
     counts, rgb, _ = scene(3)
     with pytest.raises(OptionError, match=words):
         xs.compare(counts, rgb, factor=3, methods=methods)
+
+
+def test_errors_speak_of_arguments_and_not_of_options_of_the_command(tmp_path):
+    counts, rgb, _ = scene(3)
+    with pytest.raises(MemoryBudgetError, match=r"; raise memory, or use fewer workers or atoms\."):
+        xs.fuse(counts, rgb, factor=3, memory=70_000_000, workers=2000)
+    path = small_painting(tmp_path / "p.zarr", "a").path
+    with pytest.raises(OptionError, match=r"exclude each other; give resume=True or restart=True\."):
+        xs.super_resolve(path, resume=True, restart=True)
+    with pytest.raises(OptionError, match=r"'truth' is kept .*; choose another name\."):
+        xs.super_resolve(path, name="truth")
 
 
 def test_compare_refuses_what_it_cannot_do():

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
 from xrfsr_dask.commands.fuse import Aligned, solve_arrays
 from xrfsr_dask.commands.solve import solve_painting
-from xrfsr_dask.errors import InputError
+from xrfsr_dask.errors import InputError, XrfsrError
 from xrfsr_dask.methods import super_resolve as run
 from xrfsr_dask.methods.protocol import Estimate, Factors, Scene
 from xrfsr_dask.metrics import WHOLE, Sums, added, row_sums
@@ -27,9 +29,32 @@ from xrfsr_dask.values import is_number, is_whole, require, shown
 if TYPE_CHECKING:
     import xarray as xr
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_SWITCHES = ("restart", "resume")
 _KEV_WANTED = "the energy of each channel's centre is wanted, in keV, rising by one step"
 
 
+def _in_python(call: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function so that its errors call the command line's ``--step-mm`` ``step_mm``."""
+
+    def argument(word: re.Match[str]) -> str:
+        name = word[1].replace("-", "_")
+        return f"{name}=True" if name in _SWITCHES else name
+
+    @functools.wraps(call)
+    def spoken(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return call(*args, **kwargs)
+        except XrfsrError as error:
+            error.args = (re.sub(r"(?<!\S)--([a-z][a-z-]*)", argument, str(error)),)
+            raise
+
+    return spoken
+
+
+@_in_python
 def fuse(
     counts: np.ndarray,
     rgb: np.ndarray,
@@ -106,6 +131,7 @@ def fuse(
     return solve_arrays(arrays, options=options, resources=resources)
 
 
+@_in_python
 def super_resolve(
     path: str | Path,
     *,
@@ -203,6 +229,7 @@ class Compared:
         return self.sums.table() if self.sums else []
 
 
+@_in_python
 def compare(
     counts: np.ndarray,
     rgb: np.ndarray,

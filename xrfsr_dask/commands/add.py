@@ -65,9 +65,7 @@ def add(
     InputError, OptionError
         As `open_scan` and `add_patch` refuse it.
     """
-    painting = open_painting(store)
-    with about(scan_path, options.name):
-        name = _free_name(painting, options.name)
+    painting, name = open_painting(store), name_for(store, scan_path, options.name)
     try:
         with about(scan_path, name):
             return _added(painting, name, scan_path, options, progress)
@@ -84,6 +82,13 @@ def add(
             f"the disk is full: patch '{name}' ({Path(scan_path).name}) was not added to {store}; free some "
             "space and repeat."
         ) from error
+
+
+def name_for(store: str | Path, scan_path: str | Path, name: str | None) -> str:
+    """The name that a patch is to have: `name`, or the next free one; errors name it and the scan's file."""
+    painting = open_painting(store)
+    with about(scan_path, name):
+        return _free_name(painting, name)
 
 
 @contextlib.contextmanager

@@ -45,6 +45,13 @@ def prepare(
         raise InputError(
             f"{scan.source} has {scan.shape[1]} x {scan.shape[0]} spots, fewer than a factor of {factor}."
         )
+    if (ny, nx) == (factor, factor):
+        largest = max(min(scan.shape[0] // n, scan.shape[1] // m) for n, m in ((1, 2), (2, 1)))
+        advice = f"give a factor of at most {largest}" if largest else "take a scan of more spots"
+        raise InputError(
+            f"{scan.source} has {scan.shape[1]} x {scan.shape[0]} spots, of which a factor of {factor} leaves "
+            f"a single coarse one, too few to compare methods on; {advice}."
+        )
     image, transfer, notes = _image(scan, photo)
     notes = (*scan.notes, *axis_notes(scan, calibration), *notes)
     if (ny, nx) != scan.shape[:2]:

@@ -112,9 +112,9 @@ def damaged_is_input_error(what: str) -> Callable[[Callable[P, R]], Callable[P, 
             except (XrfsrError, MemoryError, OSError):
                 raise
             except Exception as error:
-                found = f"{type(error).__name__}: {first_line(error)}"
                 raise InputError(
-                    f"{what} {args[0]} cannot be read; it is damaged or not what its name says ({found})."
+                    f"{what} {args[0]} cannot be read; it is damaged or not what its name says "
+                    f"({first_line(error)})."
                 ) from error
 
         return guarded
