@@ -90,10 +90,25 @@ def test_gaussian_values_may_be_negative_and_poisson_counts_may_not():
         ),
         ({"factor": 0}, OptionError, "factor must be a whole number of at least 1, got 0"),
         ({"factor": 2.5}, OptionError, "whole number"),
+        ({"factor": "3"}, OptionError, "factor must be a whole number of at least 1, got '3'"),
+        ({"step_mm": 10**400}, OptionError, "step_mm must be more than 0, got 1000"),
+        ({"step_mm": 1j}, OptionError, "step_mm must be more than 0, got 1j"),
+        ({"smoothness": 10**400}, OptionError, "smoothness must be >= 0 and at most 1e6, got 1000"),
         ({"rgb": np.zeros((39, 33, 2))}, InputError, "one or three bands"),
         ({"rgb": np.full((39, 33, 3), 7.0)}, InputError, "finite values between 0 and 1"),
         ({"counts": np.zeros((13, 11))}, InputError, r"counts must be \(y, x, energy\)"),
-        ({"energy": np.zeros(40)}, InputError, "energy axis does not rise"),
+        (
+            {"energy": np.zeros(40)},
+            InputError,
+            "energy axis does not rise.*; the energy of each channel's centre",
+        ),
+        (
+            {"energy": 1000.0 + 100 * np.arange(40)},
+            InputError,
+            r"energy: its channels lie from 1000 to 4900 keV, 100 keV apart, which cannot be "
+            r"\(are they in eV\?\); the energy of each channel's centre is wanted, in keV, rising by one step",
+        ),
+        ({"energy": np.arange(40)}, InputError, r"which cannot be \(they seem to be counted\); the energy of"),
         ({"method": "magic"}, OptionError, "unknown method"),
         ({"noise": "pink"}, OptionError, "noise must be 'poisson' or 'gaussian'.*got 'pink'"),
         ({"counts": np.zeros((0, 11, 4))}, InputError, r"real numbers, got float64 of shape \(0, 11, 4\)"),
@@ -139,7 +154,7 @@ def test_photographs_and_numbers_of_numpy_are_as_good_as_others():
     [
         ({"atoms": 0}, "atoms must lie between 1 and 1000"),
         ({"atoms": 2.5}, "atoms must be a whole number"),
-        ({"seed": -1}, "seed must be >= 0"),
+        ({"seed": -1}, "seed must be at least 0"),
         ({"memory": "1GB"}, "memory must be a number of bytes"),
         ({"workers": "x"}, "workers must be at least 1"),
         ({"energy": np.arange(5.0)}, "energy must hold one value for each of 40 channels"),
@@ -164,6 +179,9 @@ def test_words_of_another_type_are_refused(tmp_path):
     for change, words in (
         ({"width_mm": "5"}, "width must be more than 0 mm"),
         ({"width_mm": None}, "width must be more than 0 mm"),
+        ({"width_mm": 10**400}, r"width must be more than 0 mm \(1e-6 to 1e6 mm\), got 1000"),
+        ({"width_mm": 2j}, "width must be more than 0 mm"),
+        ({"width_mm": True}, "width must be more than 0 mm"),
         ({"width_mm": 5, "transfer": "x"}, "transfer must be one of srgb, linear, got 'x'"),
     ):
         with pytest.raises(OptionError, match=words):
@@ -207,6 +225,37 @@ def test_compare_runs_methods_of_both_kinds_and_judges_them():
 def test_compare_without_a_truth_gives_no_figures():
     counts, rgb, _ = scene(3)
     assert xs.compare(counts, rgb, factor=3, methods=("cubic",))["cubic"].figures == []
+
+
+def test_one_method_may_be_named_alone():
+    counts, rgb, _ = scene(3)
+    assert list(xs.compare(counts, rgb, factor=3, methods="cubic")) == ["cubic"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "words"),
+    [
+        ("cubi", "unknown method 'cubi'; choose among: cubic"),
+        ((), "no method was named; choose among: cubic"),
+        (5, "methods must be names of methods, got 5; choose among: cubic"),
+        ((None,), "unknown method None"),
+    ],
+)
+def test_names_that_are_of_no_method_are_refused(methods, words):
+    counts, rgb, _ = scene(3)
+    with pytest.raises(OptionError, match=words):
+        xs.compare(counts, rgb, factor=3, methods=methods)
+
+
+def test_errors_speak_of_arguments_and_not_of_options_of_the_command(tmp_path):
+    counts, rgb, _ = scene(3)
+    with pytest.raises(MemoryBudgetError, match=r"; raise memory, or use fewer workers or atoms\."):
+        xs.fuse(counts, rgb, factor=3, memory=70_000_000, workers=2000)
+    path = small_painting(tmp_path / "p.zarr", "a").path
+    with pytest.raises(OptionError, match=r"exclude each other; give resume=True or restart=True\."):
+        xs.super_resolve(path, resume=True, restart=True)
+    with pytest.raises(OptionError, match=r"'truth' is kept .*; choose another name\."):
+        xs.super_resolve(path, name="truth")
 
 
 def test_compare_refuses_what_it_cannot_do():

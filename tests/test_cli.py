@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,12 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine.scenes import InterruptAfter, narrow_painting, planned
 from helpers import small_painting, tree_bytes
 from PIL import Image
 
 from xrfsr_dask.cli import main
+from xrfsr_dask.options import SolveOptions, as_attributes
+from xrfsr_dask.solver import solve
 from xrfsr_dask.store.arrays import work_area
 from xrfsr_dask.store.journal import read_record
+from xrfsr_dask.tiling.executor import LocalExecutor
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (60, 50, 3)).astype("u1")
 
@@ -107,6 +112,8 @@ def test_bad_solves_are_refused(bench, capsys):
     refused(capsys, [*solve, *both], "give --processes or --scheduler")
     refused(capsys, [*solve, "--tile", "70"], "70 px is not a whole number of 50-px cells; try 50 or 100")
     refused(capsys, [*solve, "--atoms", "0"], "atoms must lie between 1 and 1000, got 0")
+    refused(capsys, [*solve, "--hidden-atoms", "0"], "--hidden-atoms must lie between 1 and 200, got 0")
+    refused(capsys, [*solve, "--gamma", "0"], "unrecognized arguments: --gamma 0", status=2)
     refused(capsys, [*solve, "--name", "../../x"], "cannot be the name of a result")
     refused(capsys, [*solve, "--name", "truth"], "'truth' is kept for the known truth of a phantom")
     refused(capsys, [*solve, "--resume"], "no unfinished run 'joint'")
@@ -123,6 +130,30 @@ def test_bad_solves_are_refused(bench, capsys):
     refused(capsys, ["dance"], "invalid choice: 'dance'", status=2)
 
 
+def test_an_unfinished_run_is_told_with_the_words_that_go_on(tmp_path, capsys):
+    path = tmp_path / "p.zarr"
+    narrow_painting(path)
+    given = SolveOptions(method="paper", atoms=6, hidden_atoms=5, iterations=2, steps=3)
+    with pytest.raises(KeyboardInterrupt):
+        solve(planned(path, given, name="few", tile=100), LocalExecutor(1), progress=InterruptAfter(12))
+    assert main(["info", str(path), "--json"]) == 0
+    (run,) = json.loads(capsys.readouterr().out)["unfinished_runs"]
+    assert run["name"] == "few"
+    assert run["options"] == as_attributes(given)
+    assert main(["info", str(path)]) == 0
+    told = capsys.readouterr().out
+    words = ["--name", "few", "--method", "paper", "--atoms", "6", "--hidden-atoms", "5", "--iterations", "2"]
+    way_on = shlex.join(["xrfsr", "solve", str(path), *words, "--steps", "3"])
+    assert f"unfinished  few: go on with {way_on}\n" in told
+    record = work_area(path) / "few" / "run.json"
+    good = record.read_bytes()
+    record.write_bytes(good[:-9])
+    assert main(["info", str(path)]) == 0
+    assert "unfinished  few: its record cannot be read; `xrfsr check` tells more" in capsys.readouterr().out
+    record.write_bytes(good)
+    assert main(way_on.split()[1:]) == 0
+
+
 def test_bad_additions_are_refused(bench, capsys):
     counts = np.load("scan.npy").astype("f4")
     counts[4, 2, 7] = np.nan
@@ -136,6 +167,14 @@ def test_bad_additions_are_refused(bench, capsys):
     refused(capsys, [*add, "empty.npy", *PLACE], "empty.npy has no data")
     refused(capsys, [*add, "scan.npy", "--at", "30,30", *PLACE[2:]], "reaches outside the photograph")
     refused(capsys, [*add, "scan.npy", *PLACE[2:]], "give --at X,Y or --transform FILE")
+    refused(
+        capsys, [*add, "scan.npy", *PLACE[2:]], "scan.npy, patch 'p02': where the patch lies is not known; give"
+    )
+    refused(
+        capsys,
+        [*add, "scan.npy", "--at", "2,3", "--step-mm", "0"],
+        "scan.npy, patch 'p02': --step-mm must be more than 0, got 0.0",
+    )
     refused(capsys, [*add, "scan.npy", "--name", "a/b", *PLACE], "'a/b' cannot be the name of a patch")
     refused(capsys, [*add, "absent.rpl", *PLACE], "absent.rpl")
     refused(capsys, [*add, "", *PLACE], "the name of the scan is empty")

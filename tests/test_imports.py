@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "xrfsr_dask"
 # except those named in MAY_SERVE.
 FLOORS = [
     {"errors"},
+    {"values"},
     {"options", "progress", "interrupts"},
     {"store"},
     {"kernels", "tiling"},

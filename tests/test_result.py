@@ -276,7 +276,7 @@ def test_compare_needs_the_store_the_patch_and_the_whole_painting(truth, lines):
         (
             lambda x: x.element("Pb", line="Ka"),
             InputError,
-            r"Pb Ka lies at 7\d\.\d+ keV, outside .*try line='La'",
+            r"Pb Ka lies at 7\d\.\d+ keV, outside .*try its La",
         ),
         (lambda x: x.element("C"), InputError, "none of its lines lies on it"),
         (

@@ -2,32 +2,59 @@
 
 from __future__ import annotations
 
-import math
+import functools
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
 from xrfsr_dask.commands.fuse import Aligned, solve_arrays
 from xrfsr_dask.commands.solve import solve_painting
-from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.errors import InputError, XrfsrError
 from xrfsr_dask.methods import super_resolve as run
 from xrfsr_dask.methods.protocol import Estimate, Factors, Scene
 from xrfsr_dask.metrics import WHOLE, Sums, added, row_sums
-from xrfsr_dask.options import EVALUATED, METHODS, RunOptions, SolveOptions, require
+from xrfsr_dask.options import EVALUATED, METHODS, RunOptions, SolveOptions, evaluated
 from xrfsr_dask.progress import Bar, Silent
-from xrfsr_dask.readers import require_even
+from xrfsr_dask.readers import require_energies, require_even
 from xrfsr_dask.result import open_result
 from xrfsr_dask.store.painting import linear_light
 from xrfsr_dask.store.patches import Noise
+from xrfsr_dask.values import is_number, is_whole, require, shown
 
 if TYPE_CHECKING:
     import xarray as xr
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
+_SWITCHES = ("restart", "resume")
+_KEV_WANTED = "the energy of each channel's centre is wanted, in keV, rising by one step"
+
+
+def _in_python(call: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function so that its errors call the command line's ``--step-mm`` ``step_mm``."""
+
+    def argument(word: re.Match[str]) -> str:
+        name = word[1].replace("-", "_")
+        return f"{name}=True" if name in _SWITCHES else name
+
+    @functools.wraps(call)
+    def spoken(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return call(*args, **kwargs)
+        except XrfsrError as error:
+            error.args = (re.sub(r"(?<!\S)--([a-z][a-z-]*)", argument, str(error)),)
+            raise
+
+    return spoken
+
+
+@_in_python
 def fuse(
     counts: np.ndarray,
     rgb: np.ndarray,
@@ -104,6 +131,7 @@ def fuse(
     return solve_arrays(arrays, options=options, resources=resources)
 
 
+@_in_python
 def super_resolve(
     path: str | Path,
     *,
@@ -201,12 +229,13 @@ class Compared:
         return self.sums.table() if self.sums else []
 
 
+@_in_python
 def compare(
     counts: np.ndarray,
     rgb: np.ndarray,
     *,
     factor: int,
-    methods: Sequence[str] = ("cubic", "guided", "palette"),
+    methods: str | Sequence[str] = ("cubic", "guided", "palette"),
     truth: tuple[np.ndarray, np.ndarray] | None = None,
     labels: np.ndarray | None = None,
     regions: Sequence[str] = (WHOLE,),
@@ -223,8 +252,8 @@ def compare(
     ----------
     counts, rgb, factor, energy, noise
         As for `fuse`.
-    methods : sequence of str
-        Of `xrfsr_dask.options.EVALUATED`; ``("all",)`` for all.
+    methods : sequence of str, or str
+        Of `xrfsr_dask.options.EVALUATED`; ``"all"`` for all.
     truth : (abundance, endmember), optional
         Factors (ny, nx, k) and (k, n_channel) of the true HR cube, counts per measured spot.
     labels : int array of shape (ny, nx), optional
@@ -249,10 +278,8 @@ def compare(
     True
     """
     options, resources = SolveOptions(atoms=atoms, seed=seed), RunOptions(memory=memory, workers=workers)
-    names = EVALUATED if "all" in methods else tuple(methods)
-    unknown = [name for name in names if name not in EVALUATED]
-    if unknown:
-        raise OptionError(f"unknown method '{unknown[0]}'; choose among: {', '.join(EVALUATED)}, all.")
+    names = evaluated(methods)
+    names = EVALUATED if "all" in names else names
     arrays = _aligned(counts, rgb, factor=factor, energy=energy, noise=noise, step_mm=1.0)
     if truth is not None:
         truth = _truth(truth, (*arrays.image.shape[:2], arrays.counts.shape[2]))
@@ -324,15 +351,17 @@ def _labels(labels: Any, shape: tuple[int, ...]) -> np.ndarray:
 def _aligned(counts: Any, rgb: Any, *, factor: int, energy: Any, noise: Noise, step_mm: float) -> Aligned:
     """The arrays of a scan and its photograph, checked."""
     require(
-        isinstance(step_mm, int | float | np.number) and math.isfinite(step_mm) and step_mm > 0,
-        f"step_mm must be more than 0, got {step_mm!r}.",
+        is_number(step_mm) and step_mm > 0,
+        f"step_mm must be more than 0, got {shown(step_mm)}.",
     )
     storable, image, transfer = _checked(counts, rgb, factor)
     n_channel = storable.shape[2]
     kev = np.arange(n_channel, dtype=float) if energy is None else _array(energy, "energy", float)
     if kev.shape != (n_channel,):
         raise InputError(f"energy must hold one value for each of {n_channel} channels, got shape {kev.shape}.")
-    require_even("energy", kev)
+    if energy is not None:
+        require_energies("energy", kev, remedy=_KEV_WANTED)
+    require_even("energy", kev, remedy=_KEV_WANTED)
     return Aligned(
         counts=storable, image=image, transfer=transfer, energy_kev=kev, noise=noise, step_mm=float(step_mm)
     )
@@ -343,8 +372,9 @@ def _checked(counts: np.ndarray, rgb: np.ndarray, factor: int) -> tuple[np.ndarr
     counts, rgb = _array(counts, "counts"), _array(rgb, "rgb")
     rgb = rgb.astype(np.float32) if rgb.dtype == np.float16 else rgb
     rgb = rgb[..., None] if rgb.ndim == 2 else rgb
-    if isinstance(factor, bool) or not (isinstance(factor, int | np.integer) and factor >= 1):
-        raise OptionError(f"factor must be a whole number of at least 1, got {factor}.")
+    require(
+        is_whole(factor) and factor >= 1, f"factor must be a whole number of at least 1, got {shown(factor)}."
+    )
     if counts.ndim != 3 or rgb.ndim != 3:
         raise InputError(
             f"counts must be (y, x, energy) and rgb (y, x, band), got shapes {counts.shape} and {rgb.shape}."

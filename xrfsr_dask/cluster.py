@@ -19,6 +19,7 @@ from dask.system import CPU_COUNT
 from xrfsr_dask.errors import ClusterError, OptionError
 from xrfsr_dask.interrupts import delayed
 from xrfsr_dask.options import RunOptions
+from xrfsr_dask.store.arrays import first_line
 from xrfsr_dask.tiling.budget import HEAP_VARIABLES, WORKER, one_heap
 from xrfsr_dask.tiling.executor import ClientExecutor, Executor, LocalExecutor
 
@@ -76,9 +77,7 @@ def _connected(address: str) -> Iterator[Any]:
         hint = "start one with `dask scheduler`, or check the address."
         if address.startswith(tuple(f"{name}://" for name in _ENCRYPTED)):
             hint = "check the address, and that Dask's TLS certificates are configured (distributed.comm.tls)."
-        raise ClusterError(
-            f"no Dask scheduler answers at {address} ({type(error).__name__}); {hint}"
-        ) from error
+        raise ClusterError(f"no Dask scheduler answers at {address} ({first_line(error)}); {hint}") from error
     with client:
         if not client.nthreads():
             raise ClusterError(f"the scheduler at {address} has no workers; start some with `dask worker`.")

@@ -6,13 +6,12 @@ Never data, paths of stores, or a Dask client.
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, Literal
 
-from xrfsr_dask.errors import OptionError
+from xrfsr_dask.values import is_number, is_one_of, is_whole, number, require, shown, whole
 
 METHODS = ("joint", "paper", "baseline1", "baseline2")
 """Methods that run on the engine, over a whole painting."""
@@ -20,27 +19,23 @@ METHODS = ("joint", "paper", "baseline1", "baseline2")
 IN_MEMORY = ("cubic", "gsomp", "csusr", "nssr", "hysure", "cnmf", "guided", "palette")
 """Methods to compare with: one aligned scan in memory, a module of `methods` each."""
 
+_MOST = 2**63 - 1  # bytes, px or workers: no machine has more
+_LARGEST_SEED = 2**128 - 1  # as NumPy draws them
+
 
 def as_attributes(options: Any) -> dict[str, Any]:
     """The fields of an options dataclass as a JSON-able dictionary, to be saved with a result."""
     return dataclasses.asdict(options)
 
 
-def require(condition: bool, message: str) -> None:
-    """Raise `OptionError` with `message` unless `condition` holds."""
-    if not condition:
-        raise OptionError(message)
-
-
-def _whole(value: Any) -> bool:
-    """Whether a value is a whole number; True and False are none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _is_address(text: str) -> bool:
-    """Whether a text is an address such as ``tcp://127.0.0.1:8786``."""
-    found = re.fullmatch(r"\w+://[^/\s]+:(\d{1,5})", text)
+def _is_address(text: Any) -> bool:
+    """Whether a value is an address such as ``tcp://127.0.0.1:8786``."""
+    found = re.fullmatch(r"\w+://[^/\s]+:(\d{1,5})", text) if isinstance(text, str) else None
     return found is not None and 0 < int(found[1]) < 2**16
+
+
+def _seed(value: Any) -> int:
+    return whole("seed", value, least=0, largest=_LARGEST_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,25 +73,26 @@ class SolveOptions:
     """Seed of the start's choice of spots."""
 
     def __post_init__(self) -> None:
-        require(self.method in METHODS, f"unknown method '{self.method}'; choose one of: {', '.join(METHODS)}.")
-        for name in ("atoms", "hidden_atoms", "iterations", "steps", "dictionary_steps", "start_spots", "seed"):
-            value = getattr(self, name)
-            require(_whole(value), f"{name} must be a whole number, got {value!r}.")
-            object.__setattr__(self, name, int(value))
-        require(1 <= self.atoms <= 1000, f"atoms must lie between 1 and 1000, got {self.atoms}.")
         require(
-            1 <= self.hidden_atoms <= 200, f"hidden_atoms must lie between 1 and 200, got {self.hidden_atoms}."
+            is_one_of(self.method, METHODS),
+            f"unknown method {shown(self.method)}; choose one of: {', '.join(METHODS)}.",
         )
-        require(self.prox in ("paper", "simplex"), f"prox must be 'paper' or 'simplex', got '{self.prox}'.")
-        for name in ("smoothness", "sparsity", "tolerance"):
-            value = getattr(self, name)
-            number = not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
-            require(number and 0 <= value <= 1e6, f"{name} must be >= 0 and at most 1e6, got {value}.")
-            object.__setattr__(self, name, float(value))
-        require(self.gamma > 1, f"gamma must be more than 1, got {self.gamma}.")
+        require(
+            is_one_of(self.prox, ("paper", "simplex")),
+            f"prox must be 'paper' or 'simplex', got {shown(self.prox)}.",
+        )
+        checked: dict[str, int | float] = {
+            "atoms": whole("atoms", self.atoms, least=1, most=1000),
+            "hidden_atoms": whole("hidden_atoms", self.hidden_atoms, least=1, most=200),
+            "seed": _seed(self.seed),
+            "gamma": number("gamma", self.gamma, least=1, above=True),
+        }
         for name in ("iterations", "steps", "dictionary_steps", "start_spots"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}.")
-        require(self.seed >= 0, f"seed must be >= 0, got {self.seed}.")
+            checked[name] = whole(name, getattr(self, name), least=1)
+        for name in ("smoothness", "sparsity", "tolerance"):
+            checked[name] = number(name, getattr(self, name), least=0)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,17 +115,18 @@ class RunOptions:
     """Address of a running Dask scheduler."""
 
     def __post_init__(self) -> None:
+        for name, unit in (("tile", " px"), ("workers", "")):
+            value = getattr(self, name)
+            require(
+                value is None or (is_whole(value) and 1 <= value <= _MOST),
+                f"{name} must be at least 1{unit}, got {shown(value)}.",
+            )
         require(
-            self.tile is None or (_whole(self.tile) and self.tile >= 1),
-            f"tile must be at least 1 px, got {self.tile}.",
+            is_whole(self.memory) and 0 < self.memory <= _MOST,
+            f"memory must be a number of bytes, more than 0, got {shown(self.memory)}.",
         )
         require(
-            _whole(self.memory) and self.memory > 0,
-            f"memory must be a number of bytes, more than 0, got {self.memory!r}.",
-        )
-        require(
-            self.workers is None or (_whole(self.workers) and self.workers >= 1),
-            f"workers must be at least 1, got {self.workers}.",
+            isinstance(self.processes, bool), f"processes must be True or False, got {shown(self.processes)}."
         )
         require(
             not (self.processes and self.scheduler),
@@ -137,8 +134,11 @@ class RunOptions:
         )
         require(
             self.scheduler is None or _is_address(self.scheduler),
-            f"'{self.scheduler}' is not the address of a scheduler, such as tcp://127.0.0.1:8786.",
+            f"{shown(self.scheduler)} is not the address of a scheduler, such as tcp://127.0.0.1:8786.",
         )
+        for name in ("tile", "workers", "memory"):
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, int(value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,14 +180,19 @@ class AddOptions:
         else:
             alone = self.at_mm is None and self.step_mm is None and self.rotation_deg == 0
             require(alone, "--transform says all about the place; leave out --at, --step-mm and --rotation.")
+        for field in ("name", "transform_file", "calibration", "inside"):
+            value = getattr(self, field)
+            require(value is None or isinstance(value, str), f"{field} must be text, got {shown(value)}.")
+        pair = self.at_mm is None or (isinstance(self.at_mm, tuple) and len(self.at_mm) == 2)
+        require(pair, f"--at must be two numbers, got {shown(self.at_mm)}.")
         y, x = self.at_mm or (0.0, 0.0)
-        require(math.isfinite(x) and math.isfinite(y), f"--at must be finite, got {x},{y}.")
-        require(math.isfinite(self.rotation_deg), f"--rotation must be finite, got {self.rotation_deg}.")
+        require(is_number(x) and is_number(y), f"--at must be finite, got {x},{y}.")
+        require(is_number(self.rotation_deg), f"--rotation must be finite, got {shown(self.rotation_deg)}.")
         for field in ("step_mm", "spot_mm", "dwell_s", "gain"):
             value = getattr(self, field)
             require(
-                value is None or (math.isfinite(value) and value > 0),
-                f"--{field.replace('_', '-')} must be more than 0, got {value}.",
+                (value is None and field != "gain") or (is_number(value) and value > 0),
+                f"--{field.replace('_', '-')} must be more than 0, got {shown(value)}.",
             )
         for field, unit in (("step_mm", "mm"), ("dwell_s", "s")):
             value = getattr(self, field)
@@ -195,22 +200,39 @@ class AddOptions:
                 value is None or 1e-6 <= value <= 1e6,
                 f"--{field.replace('_', '-')} must lie between 1e-6 and 1e6 {unit}, got {value}.",
             )
-        require(
-            self.footprint in ("box", "gaussian"),
-            f"footprint must be 'box' or 'gaussian', got '{self.footprint}'.",
-        )
-        require(
-            self.noise in ("poisson", "gaussian"), f"noise must be 'poisson' or 'gaussian', got '{self.noise}'."
-        )
+        for field, words in (("footprint", ("box", "gaussian")), ("noise", ("poisson", "gaussian"))):
+            value = getattr(self, field)
+            require(
+                is_one_of(value, words), f"{field} must be '{words[0]}' or '{words[1]}', got {shown(value)}."
+            )
 
 
 EVALUATED = (*IN_MEMORY, *METHODS)
 """Methods that `xrfsr evaluate` and `compare` can run."""
 
 
+def evaluated(methods: Any) -> tuple[str, ...]:
+    """Names of methods to be compared, one alone or several; "all" stands for all.
+
+    Raises
+    ------
+    OptionError
+        One of them is none, or there are none.
+    """
+    known = f"choose among: {', '.join(EVALUATED)}, all."
+    named = (methods,) if isinstance(methods, str) else methods
+    require(isinstance(named, Iterable), f"methods must be names of methods, got {shown(methods)}; {known}")
+    names = tuple(named)
+    require(bool(names), f"no method was named; {known}")
+    for name in names:
+        require(is_one_of(name, (*EVALUATED, "all")), f"unknown method {shown(name)}; {known}")
+    return names
+
+
 LAYER_WORDS = ("all", "visible", "hidden")
 """What a user can call the layers of a result."""
 
+_RANGES = {"energy_kev": "energies", "y_mm": "y", "x_mm": "x"}  # in words
 _CHOOSE_LAYER = f"choose one of: {', '.join(LAYER_WORDS)}."
 
 
@@ -230,12 +252,15 @@ class ExportOptions:
     """The same along x."""
 
     def __post_init__(self) -> None:
-        require(self.layer in LAYER_WORDS, f"unknown layer '{self.layer}'; {_CHOOSE_LAYER}")
+        require(is_one_of(self.layer, LAYER_WORDS), f"unknown layer {shown(self.layer)}; {_CHOOSE_LAYER}")
         for name in ("energy_kev", "y_mm", "x_mm"):
             bounds = getattr(self, name)
             if bounds is not None:
+                pair = isinstance(bounds, tuple) and len(bounds) == 2 and all(map(is_number, bounds))
+                require(pair, f"the range of {_RANGES[name]} must be two numbers, got {shown(bounds)}.")
                 low, high = bounds
-                require(low <= high, f"{name} runs from {low:g} to {high:g}; give the smaller first.")
+                told = f"the range of {_RANGES[name]} runs from {low:g} to {high:g}; give the smaller first."
+                require(low <= high, told)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +280,7 @@ class MapOptions:
 
     def __post_init__(self) -> None:
         require(all(self.elements), "an element without a name was asked for; name them such as Cr,Pb,As.")
-        require(self.layer in LAYER_WORDS, f"unknown layer '{self.layer}'; {_CHOOSE_LAYER}")
+        require(is_one_of(self.layer, LAYER_WORDS), f"unknown layer {shown(self.layer)}; {_CHOOSE_LAYER}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,14 +299,10 @@ class EvaluateOptions:
     """Seed of the split into halves."""
 
     def __post_init__(self) -> None:
-        require(self.factor >= 1, f"factor must be at least 1, got {self.factor}.")
-        require(self.map_bin >= 1, f"map_bin must be at least 1, got {self.map_bin}.")
-        require(self.seed >= 0, f"seed must be >= 0, got {self.seed}.")
-        for method in self.methods:
-            require(
-                method in (*EVALUATED, "all"),
-                f"unknown method '{method}'; choose among: {', '.join(EVALUATED)}, all.",
-            )
+        whole("factor", self.factor, least=1)
+        whole("map_bin", self.map_bin, least=1)
+        _seed(self.seed)
+        object.__setattr__(self, "methods", evaluated(self.methods))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,12 +321,13 @@ class ChartOptions:
     """Seed of the noise."""
 
     def __post_init__(self) -> None:
+        whole("factor", self.factor, least=1)
+        whole("n_channel", self.n_channel, least=64)
+        _seed(self.seed)
         require(min(self.shape) >= 40, f"the chart needs at least 40 x 40 px, got {self.shape}.")
-        fits = self.factor >= 1 and not any(n % self.factor for n in self.shape)
+        fits = not any(n % self.factor for n in self.shape)
         require(fits, f"factor {self.factor} does not divide a chart of {self.shape} px.")
-        require(self.n_channel >= 64, f"n_channel must be at least 64, got {self.n_channel}.")
-        require(math.isfinite(self.snr_db), f"snr_db must be finite, got {self.snr_db}.")
-        require(self.seed >= 0, f"seed must be >= 0, got {self.seed}.")
+        require(is_number(self.snr_db), f"snr_db must be finite, got {shown(self.snr_db)}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -338,18 +360,19 @@ class BedroomOptions:
     def __post_init__(self) -> None:
         require(min(self.shape) >= 16, f"the picture needs at least 16 x 16 px, got {self.shape}.")
         require(min(self.spots) >= 1, f"a patch needs at least one spot, got {self.spots}.")
-        require(self.n_patches >= 1, f"n_patches must be at least 1, got {self.n_patches}.")
-        require(16 <= self.n_channel <= 4096, f"n_channel must lie between 16 and 4096, got {self.n_channel}.")
+        whole("n_patches", self.n_patches, least=1)
+        whole("n_channel", self.n_channel, least=16, most=4096)
         least, most = self.overlap_spots
         shortest = min(self.spots)
         fits = 0 <= least <= most < shortest or self.n_patches == 1
         require(fits, f"overlap_spots must rise from 0 to below {shortest}, got {self.overlap_spots}.")
-        require(0 <= self.max_turn_deg <= 45, f"max_turn_deg must be 0 to 45, got {self.max_turn_deg}.")
+        turns = is_number(self.max_turn_deg) and 0 <= self.max_turn_deg <= 45
+        require(turns, f"max_turn_deg must be 0 to 45, got {shown(self.max_turn_deg)}.")
         for name in ("width_mm", "dwell_s", "counts_per_s"):
             value = getattr(self, name)
-            require(math.isfinite(value) and value > 0, f"{name} must be more than 0, got {value}.")
+            require(is_number(value) and value > 0, f"{name} must be more than 0, got {shown(value)}.")
         require(self.counts_per_spot <= 1e7, f"{self.counts_per_spot:g} counts per spot are more than 1e7.")
-        require(self.seed >= 0, f"seed must be >= 0, got {self.seed}.")
+        _seed(self.seed)
 
     @property
     def counts_per_spot(self) -> float:

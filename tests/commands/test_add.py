@@ -324,7 +324,7 @@ def test_one_spot_larger_than_the_painting_is_refused(store):
 
 
 @pytest.mark.parametrize(
-    "matrix", ["1e-7 0 9 0 1 9", "1 0 9 0 1e-7 9", ".5 .499999 9 .5 .5 9", "1e-7 0 9 0 1e-7 9"]
+    "matrix", ["1e-7 0 9;0 1 9", "1 0 9;0 1e-7 9", ".5 .499999 9;.5 .5 9", "1e-7 0 9;0 1e-7 9"]
 )
 def test_rows_or_columns_that_lie_on_each_other_are_refused(store, tmp_path, matrix):
     (tmp_path / "t.txt").write_text(matrix)
@@ -337,6 +337,27 @@ def test_a_transform_that_cannot_be_is_refused(store, tmp_path, text):
     (tmp_path / "t.txt").write_text(text)
     given = AddOptions(transform_file=str(tmp_path / "t.txt"), calibration=KEV)
     refused(InputError, r"t\.txt|outside the photograph", store, saved(store), given)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1 0 9;0 1 9;.04 0 1", r"makes spots at one corner 11 times as large as at another"),
+        ("1 0 9;0 1 9;0 -.018 1", "times as large as at another, which no view of a painting does"),
+        ("1 0 .1;0 1 .1;30 5 1", "its transform has its horizon in the patch"),
+    ],
+)
+def test_a_perspective_that_no_view_has_is_refused(store, tmp_path, text, words):
+    (tmp_path / "t.txt").write_text(text)
+    given = AddOptions(transform_file=str(tmp_path / "t.txt"), calibration=KEV, name="odd")
+    words = rf"patch 'odd'.*{words}.*is the matrix on its side\? x and y in mm belong into its last column"
+    refused(InputError, words, store, saved(store), given)
+
+
+def test_a_perspective_that_a_view_may_have_is_taken(store, tmp_path):
+    (tmp_path / "t.txt").write_text("1 0 9;0 1 9;.002 .003 1")
+    given = AddOptions(transform_file=str(tmp_path / "t.txt"), calibration=KEV)
+    assert add(store, saved(store), given).transform[2].tolist() == [0.003, 0.002, 1]
 
 
 def test_a_truncated_raw_file_is_refused_and_the_store_is_as_it_was(store, tmp_path):
@@ -352,10 +373,79 @@ def test_channels_of_unequal_width_are_refused(store, tmp_path):
     import h5py
 
     with h5py.File(tmp_path / "s.h5", "w") as file:
-        file["counts"], file["energy"] = CUBE, np.arange(16.0) ** 1.1
+        file["counts"], file["energy"] = CUBE, 0.1 * np.arange(16.0) ** 1.1
         file["energy"].attrs["units"] = "keV"
     refused(InputError, "not evenly spaced", store, tmp_path / "s.h5", options(calibration=None))
-    assert add(store, tmp_path / "s.h5", options()).shape == CUBE.shape
+    patch = add(store, tmp_path / "s.h5", options())
+    assert patch.shape == CUBE.shape
+    (note,) = notes_of(patch)
+    assert "not evenly spaced" in note
+    assert note.endswith("the calibration that was given was taken.")
+
+
+@pytest.mark.parametrize(
+    ("energies", "unit", "words"),
+    [
+        (np.arange(16), "keV", r"from 0 to 15 keV, 1 keV apart, which cannot be \(they seem to be counted\)"),
+        (1 + np.arange(16), "keV", "which cannot be .they seem to be counted"),
+        (10.0 * np.arange(16), "keV", r"from 0 to 150 keV, 10 keV apart, which cannot be \(are they in eV\?\)"),
+        (300 + 0.01 * np.arange(16), "keV", "from 300 to 300.15 keV, 0.01 keV apart, which cannot be; give"),
+        (0.01 * np.arange(16), "eV", "1e-05 keV apart, which cannot be; give --calibration OFFSET,GAIN, both"),
+    ],
+)
+def test_energies_that_are_none_of_x_rays_are_refused_unless_a_calibration_is_given(
+    store, tmp_path, energies, unit, words
+):
+    import h5py
+
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["counts"], file["energy"] = CUBE, energies
+        file["energy"].attrs["units"] = unit
+    refused(InputError, words, store, tmp_path / "s.h5", options(calibration=None))
+    (note,) = notes_of(add(store, tmp_path / "s.h5", options()))
+    assert "s.h5:/counts: its channels lie from" in note
+    assert note.endswith("the calibration that was given was taken.")
+
+
+@pytest.mark.parametrize("resample", [False, True])
+def test_a_calibration_whose_channels_reach_beyond_all_x_rays_is_refused(store, resample):
+    given = options(calibration="199,0.4", resample=resample)
+    words = "scan.npy: its channels lie from 199 to 205 keV, 0.4 keV apart, which cannot be"
+    refused(InputError, words, store, saved(store), given)
+
+
+HEADER = "width\t30\nheight\t40\ndepth\t16\noffset\t0\ndata-length\t2\ndata-type\tunsigned\n"
+HEADER += "byte-order\tlittle-endian\nrecord-by\tvector\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        ("ev-per-chan\tten", "its ev-per-chan is 'ten', no number"),
+        ("ev-per-chan\tnan", "its ev-per-chan is 'nan', no number"),
+        ("ev-per-chan\t0", "its ev-per-chan is 0"),
+        ("ev-per-chan\t-10", "its energy axis does not rise over its 16 channels"),
+        ("depth-scale\t0.01\ndepth-units\tkeV\ndepth-origin\tx", "its depth-origin is 'x', no number"),
+        ("depth-scale\t1\ndepth-origin\t0", "its depth-scale of 1 without a unit counts the channels"),
+    ],
+)
+def test_an_energy_axis_of_no_use_is_passed_over_where_a_calibration_is_given(store, tmp_path, more, fault):
+    (tmp_path / "s.rpl").write_text(f"{HEADER}{more}\n")
+    (tmp_path / "s.raw").write_bytes(CUBE.tobytes())
+    refused(XrfsrError, rf"{fault}.*give --calibration", store, tmp_path / "s.rpl", options(calibration=None))
+    patch = add(store, tmp_path / "s.rpl", options())
+    np.testing.assert_allclose(patch.energy_kev(), -0.96 + 0.01 * np.arange(16))
+    assert notes_of(patch) == (f"{tmp_path / 's.rpl'}: {fault}; the calibration that was given was taken.",)
+
+
+def test_a_step_of_no_use_is_passed_over_where_one_is_given(store, tmp_path):
+    (tmp_path / "s.rpl").write_text(f"{HEADER}width-scale\twide\nheight-scale\t1\nheight-units\tmm\n")
+    (tmp_path / "s.raw").write_bytes(CUBE.tobytes())
+    words = r"one step between its spots \(its width-scale is 'wide', no number\); give --step-mm"
+    refused(OptionError, words, store, tmp_path / "s.rpl", options(step_mm=None))
+    patch = add(store, tmp_path / "s.rpl", options())
+    told = f"{tmp_path / 's.rpl'}: its width-scale is 'wide', no number; what was given was taken."
+    assert notes_of(patch) == (told,)
 
 
 def test_a_scan_that_is_interrupted_leaves_nothing(store):

@@ -87,6 +87,10 @@ def test_the_split_depends_on_the_seed_and_on_nothing_else(scan):
         ({"photo": "embedded"}, "holds no image on the scan's grid; give --photo FILE"),
         ({"photo": "other.png"}, "has 70 x 40 px, the scan .* 70 x 83 spots; one pixel per spot is needed"),
         ({"factor": 90}, "fewer than a factor of 90"),
+        (
+            {"factor": 70},
+            "70 x 83 spots, of which a factor of 70 leaves a single coarse one, .* a factor of at most 41",
+        ),
         ({"elements": ("Xx",)}, "'Xx' is no chemical element"),
     ],
 )

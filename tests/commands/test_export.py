@@ -169,7 +169,7 @@ def test_what_cannot_be_written_is_refused_in_words(store, tmp_path, monkeypatch
     ):
         with pytest.raises(InputError, match=words):
             export(store, tmp_path / target, ExportOptions(**options))
-    with pytest.raises(OptionError, match="y_mm runs from 3 to 2; give the smaller first"):
+    with pytest.raises(OptionError, match="the range of y runs from 3 to 2; give the smaller first"):
         ExportOptions(y_mm=(3.0, 2.0))
     with pytest.raises(OptionError, match="unknown layer 'middle'"):
         ExportOptions(layer="middle")

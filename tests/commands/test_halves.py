@@ -5,6 +5,8 @@ from xrfsr_dask.commands.halves import EMBEDDED, binned, prepare, split_counts
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.readers import Scan
 
+KEV = 0.1 * np.arange(3)
+
 
 def test_the_halves_add_up_and_are_independent_poisson_counts():
     counts = np.random.default_rng(0).poisson(6.0, (60, 50, 20)).astype("u2")
@@ -44,7 +46,7 @@ def test_an_embedded_image_that_is_none_is_refused(value):
     counts, image = np.ones((4, 4, 3), "u2"), np.arange(16).reshape(4, 4) * (1 + 0 * value)
     image[1, 2], image[2, 2] = value, -value
     scan = Scan(source="a.hspy", shape=counts.shape, dtype=counts.dtype, read=lambda y, x: counts[y, x],
-                energy_kev=np.arange(3.0), image=image)  # fmt: skip
+                energy_kev=KEV, image=image)  # fmt: skip
     with pytest.raises(InputError, match=r"the image in a\.hspy, of type .* not finite and real"):
         prepare(scan, EMBEDDED, None, factor=2, seed=0)
 
@@ -52,7 +54,7 @@ def test_an_embedded_image_that_is_none_is_refused(value):
 def test_what_was_assumed_about_the_energies_is_told():
     counts = np.ones((4, 4, 3), "u2")
     scan = Scan(source="a", shape=counts.shape, dtype=counts.dtype, read=lambda y, x: counts[y, x],
-                energy_kev=np.arange(3.0), image=counts[..., 0], calibration_notes=("no offset",))  # fmt: skip
+                energy_kev=KEV, image=counts[..., 0], calibration_notes=("no offset",))  # fmt: skip
     assert prepare(scan, EMBEDDED, None, factor=2, seed=0).notes == ("no offset",)
     assert prepare(scan, EMBEDDED, (0.0, 0.1), factor=2, seed=0).notes == ()
 
@@ -62,14 +64,19 @@ def test_what_was_assumed_about_the_energies_is_told():
     [
         (
             np.full((4, 4, 3), 2**32 + 3, "u8"),
-            np.arange(3),
+            KEV,
             "row 0, column 0, channel 0 is 4294967299; only whole",
         ),
-        (np.full((4, 4, 3), 1e300), np.arange(3), r"is 1e\+300; only whole counts from 0 to 4294967295"),
-        (np.zeros((4, 4, 3), "u2"), np.arange(3), "all counts are 0"),
-        (np.ones((4, 4, 3), "u2"), np.arange(3)[::-1], "energy axis does not rise over its 3 channels"),
-        (np.ones((4, 4, 3), "u2"), np.full(3, np.nan), "its channels would lie from nan to nan keV"),
-        (np.ones((4, 4, 3), "u2"), np.arange(3) - 955.5, "its channels would lie from -955.5 to -953.5 keV"),
+        (np.full((4, 4, 3), 1e300), KEV, r"is 1e\+300; only whole counts from 0 to 4294967295"),
+        (np.zeros((4, 4, 3), "u2"), KEV, "all counts are 0"),
+        (np.ones((4, 4, 3), "u2"), KEV[::-1], "energy axis does not rise over its 3 channels"),
+        (np.ones((4, 4, 3), "u2"), np.full(3, np.nan), "not all of its channels have a finite energy"),
+        (
+            np.ones((4, 4, 3), "u2"),
+            KEV - 955.5,
+            "its channels lie from -955.5 to -955.3 keV, 0.1 keV apart, which cannot",
+        ),
+        (np.ones((4, 4, 3), "u2"), np.arange(3), r"1 keV apart, which cannot be \(they seem to be counted\)"),
     ],
 )
 def test_counts_and_axes_that_cannot_be_compared_are_refused(counts, energy, words):

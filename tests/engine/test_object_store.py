@@ -161,7 +161,7 @@ def test_a_run_that_was_interrupted_checks_out_and_goes_on_to_the_same_bits(url,
     narrow_painting(url)
     with pytest.raises(KeyboardInterrupt):
         solve(planned(url, SHORT["paper"], tile=100), LocalExecutor(1), progress=InterruptAfter(12))
-    assert describe(url)["unfinished_runs"] == ["r"]
+    assert [run["name"] for run in describe(url)["unfinished_runs"]] == ["r"]
     assert check_store(url).damage == ()
     solve(planned(url, SHORT["paper"], tile=100), LocalExecutor(2), resume=True)
     assert hash_on_s3(url) == on_disk("paper")

@@ -34,9 +34,9 @@ def test_text_that_is_neither_is_refused(text):
         read_calibration(text)
 
 
-@pytest.mark.parametrize("text", ["-0.9555,9.999", "0,0", "0,-0.01", "nan,0.01", "0,nan"])
+@pytest.mark.parametrize("text", ["-0.9555,9.999", "0,0", "0,-0.01", "0,1e-5", "nan,0.01", "0,nan"])
 def test_numbers_that_cannot_be_kev_are_refused(text):
-    with pytest.raises(OptionError, match=r"give OFFSET,GAIN in keV with a gain between 1e-06 and 0.5"):
+    with pytest.raises(OptionError, match=r"give OFFSET,GAIN in keV with a gain between 0.0001 and 0.5"):
         read_calibration(text)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import zarr
 
-from xrfsr_dask.errors import InputError
-from xrfsr_dask.readers import open_scan
+from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.readers import energy_axis, open_scan
 
 CUBE = np.random.default_rng(2).integers(0, 9, (6, 5, 8)).astype("u2")
 AXES = [
@@ -92,10 +92,17 @@ def test_blocks_that_are_not_there_are_said(tmp_path):
 
 def test_an_axis_that_is_no_number_is_named(tmp_path):
     path = write_zspy(tmp_path / "scan.zspy", "map")
-    axis = zarr.open_group(str(path), mode="r+").require_group("Experiments/map/axis-2")
-    axis.attrs["scale"] = [10.0, 10.0]
-    with pytest.raises(InputError, match=r"scale of its axis 'Energy' is \[10.0, 10.0\], a number is needed"):
-        open_scan(path)
+    for axis, scale in ((2, [10.0, 10.0]), (1, "wide")):
+        group = zarr.open_group(str(path), mode="r+").require_group(f"Experiments/map/axis-{axis}")
+        group.attrs["scale"] = scale
+    scan = open_scan(path)
+    np.testing.assert_array_equal(scan.read(slice(0, 6), slice(None)), CUBE)
+    assert (scan.energy_kev, scan.step_mm) == (None, None)
+    assert scan.calibration == "the scale of its axis 'Energy' is [10.0, 10.0], no number"
+    assert scan.step == "the scale of its axis 'x' is 'wide', no number"
+    with pytest.raises(OptionError, match=r"no energy calibration \(the scale of its axis 'Energy' is"):
+        energy_axis(scan, None)
+    np.testing.assert_allclose(energy_axis(scan, (0.0, 0.01)), 0.01 * np.arange(8))
 
 
 def test_a_chunk_that_cannot_be_decompressed_is_named(tmp_path):

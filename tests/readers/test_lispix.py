@@ -100,7 +100,17 @@ def test_a_gain_without_an_offset_is_used_and_said(tmp_path):
 
 @pytest.mark.parametrize(
     ("more", "why"),
-    [({}, ""), ({"depth_scale": 2.0, "depth_units": "nm"}, "its depth-units 'nm' are none of energy")],
+    [
+        ({}, ""),
+        ({"depth_scale": 2.0, "depth_units": "nm"}, "its depth-units 'nm' are none of energy"),
+        ({"depth_scale": "ten"}, "its depth-scale is 'ten', no number"),
+        ({"ev_per_chan": "inf"}, "its ev-per-chan is 'inf', no number"),
+        ({"ev_per_chan": 0}, "its ev-per-chan is 0"),
+        (
+            {"depth_scale": 1, "depth_units": "undefined"},
+            "its depth-scale of 1 without a unit counts the channels",
+        ),
+    ],
 )
 def test_no_energy_in_the_header_is_no_energy_axis(tmp_path, more, why):
     scan = open_scan(write(tmp_path, cube_of("u2"), **more))
@@ -119,6 +129,12 @@ def test_a_step_below_zero_is_said(tmp_path):
 def test_unequal_steps_are_no_step(tmp_path):
     more = {"width_scale": 1, "width_units": "mm", "height_scale": 2, "height_units": "mm"}
     assert open_scan(write(tmp_path, cube_of("u2"), **more)).step_mm is None
+
+
+def test_a_step_that_is_no_number_is_no_step(tmp_path):
+    more = {"width_scale": "wide", "height_scale": 2, "height_units": "mm"}
+    scan = open_scan(write(tmp_path, cube_of("u2"), **more))
+    assert (scan.step_mm, scan.step) == (None, "its width-scale is 'wide', no number")
 
 
 @pytest.mark.parametrize(("change", "words"), [(-1, "truncated"), (5, "too long")])
@@ -142,7 +158,6 @@ def test_sizes_that_disagree_are_named_with_both_numbers(tmp_path, change, words
         ({"data_type": "complex"}, "data-type is 'complex'; it can be signed, unsigned, float"),
         ({"byte_order": "middle"}, "byte-order is 'middle'; it can be big-endian"),
         ({"record_by": "spot"}, "record-by is 'spot'; it can be vector"),
-        ({"depth_scale": "ten"}, "depth-scale is 'ten', a number is needed"),
     ],
 )
 def test_a_header_that_cannot_be_right_is_refused(tmp_path, more, words):

@@ -134,6 +134,22 @@ def test_a_colour_png_of_16_bits_is_read_with_8_and_says_so(tmp_path):
     )
 
 
+@pytest.mark.parametrize(("largest", "said"), [(65535, True), (1023, True), (255, False)])
+def test_a_colour_ppm_of_more_than_8_bits_is_read_with_8_and_says_so(tmp_path, largest, said):
+    image = (RGB16.astype(int) % (largest + 1)).astype(">u2" if said else "u1")
+    path = tmp_path / "p.ppm"
+    path.write_bytes(b"P6 # by hand 9\n9 6\n%d\n" % largest + image.tobytes())
+    found = read_photograph(path)
+    assert np.abs(found.image - 255 * (image / largest)).max() <= 1
+    words = "p.ppm is a colour PPM of 16 bit and was read with 8; save it as TIFF to keep all 16."
+    assert found.notes == ((words,) if said else ())
+
+
+def test_a_grey_pgm_keeps_its_16_bits(tmp_path):
+    (tmp_path / "p.pgm").write_bytes(b"P5 9 6 65535\n" + RGB16[..., 0].astype(">u2").tobytes())
+    check(tmp_path / "p.pgm", RGB16[..., 0])
+
+
 TOP_LEFT = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (-1, 0), 7: (-1, -1), 8: (0, -1)}
 """Stored pixel that is seen at the top left, for each orientation mark."""
 
@@ -260,6 +276,40 @@ def test_a_truncated_photograph_is_refused(tmp_path, name):
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(InputError, match="cannot be read"):
         read_photograph(path)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
+def test_a_photograph_cut_off_behind_its_small_copy_is_refused(tmp_path, compression):
+    image = RNG.integers(0, 256, (64, 64, 3)).astype("u1")
+    small, path = Image.fromarray(image[::8, ::8]), tmp_path / "p.tif"
+    small.save(path, save_all=True, append_images=[Image.fromarray(image)], compression=compression)
+    data = path.read_bytes()
+    check(path, image, "holds 2 images; the largest was taken")
+    for kept in range(8 * 8 * 3 + 200, len(data) - 100, 500):
+        path.write_bytes(data[:kept])
+        with pytest.raises(InputError, match=r"photograph .*p\.tif cannot be read"):
+            read_photograph(path)
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_a_photograph_lost_from_below_its_small_copy_is_refused(tmp_path, bigtiff):
+    image, path = RNG.integers(0, 256, (64, 64, 3)).astype("u1"), tmp_path / "p.tif"
+    with tifffile.TiffWriter(path, bigtiff=bigtiff) as file:
+        file.write(image[::8, ::8], photometric="rgb", subfiletype=1, subifds=1)
+        file.write(image, photometric="rgb")
+    check(path, image)
+    data = path.read_bytes()
+    for kept in range(600, len(data) - 100, 25 if bigtiff else 20):
+        path.write_bytes(data[:kept])
+        with pytest.raises(InputError, match=r"photograph .*p\.tif cannot be read"):
+            read_photograph(path)
+
+
+def test_the_image_of_most_pixels_is_taken_whatever_its_bands(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "p.tif") as file:
+        file.write(RGB[:4, :8], photometric="rgb")
+        file.write(RGB16[..., 0], photometric="minisblack")
+    check(tmp_path / "p.tif", RGB16[..., 0], "p.tif holds 2 images; the largest was taken.")
 
 
 def test_a_compression_that_would_lose_bits_is_refused(tmp_path, monkeypatch):

@@ -39,8 +39,42 @@ def test_a_matrix_on_its_side_is_refused(tmp_path):
     (tmp_path / "t.json").write_text(json.dumps(XY[:2].T.tolist()))
     np.savetxt(tmp_path / "t.txt", XY[:2].T)
     for suffix in ("npy", "json", "txt"):
-        with pytest.raises(InputError, match="3x2 matrix; transpose it to 2x3"):
+        with pytest.raises(InputError, match="3x2 matrix; a 3x3 or 2x3 matrix is needed; transpose it to 2x3"):
             read_transform(tmp_path / f"t.{suffix}")
+    for offset in ((20.0, 30.0), (0.05, 0.0), (0.0, -1.0)):
+        affine = np.array([[0.5, 0.1, offset[0]], [-0.2, 0.7, offset[1]], [0.0, 0.0, 1.0]])
+        np.savetxt(tmp_path / "t.txt", affine.T)
+        with pytest.raises(InputError, match=r"seems to lie on its side.* last row holds .*; transpose it, so"):
+            read_transform(tmp_path / "t.txt")
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 2), (3, 2, 1), (1, 2, 3), (6,), (1, 6), (3, 3, 1), (9, 1, 1), (3, 4)])
+def test_what_is_plainly_no_matrix_is_refused(tmp_path, shape):
+    values = np.resize(XY[:2].ravel(), shape)
+    np.save(tmp_path / "t.npy", values)
+    (tmp_path / "t.json").write_text(json.dumps(values.tolist()))
+    for suffix in ("npy", "json"):
+        with pytest.raises(
+            InputError, match=rf"t\.{suffix} holds .* a 3x3 or 2x3 matrix is needed, in rows of"
+        ):
+            read_transform(tmp_path / f"t.{suffix}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 0 20; 0 2 30",
+        "1 0 20; 0 2 30;",
+        "1, 0, 20; 0, 2, 30; 0, 0, 1",
+        "1;0;20\n0;2;30",
+        "1;0;20;0;2;30;0;0;1",
+        "1 0 20 0 2 30 0 0 1",
+        "1 0 20;\n\n0 2 30;\n",
+    ],
+)
+def test_semicolons_end_rows_in_one_line_and_part_columns_in_several(tmp_path, text):
+    (tmp_path / "t.txt").write_text(text)
+    check(read_transform(tmp_path / "t.txt"), np.array([[1, 0, 20], [0, 2, 30], [0, 0, 1.0]]))
 
 
 def test_complex_numbers_are_no_place(tmp_path):
@@ -67,8 +101,18 @@ def test_a_homography_is_scaled_to_end_in_one(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("1 0 0 0 1 0 0 0", "holds 8 numbers; a 3x3 or 2x3 matrix is needed"),
-        ("", "holds 0 numbers"),
+        (
+            "1 0 0 0 1 0 0 0",
+            "holds 8 numbers in one row or column; a 3x3 or 2x3 matrix is needed, in rows of three",
+        ),
+        ("1 0; 0 1; 30 5", "holds a 3x2 matrix; a 3x3 or 2x3 matrix is needed; transpose it to 2x3"),
+        (
+            "1 0 30 0 1 5",
+            "holds 6 numbers in one row or column; a 3x3 or 2x3 matrix is needed, in rows of three",
+        ),
+        ("1 0 30 0\n1 5", r"cannot be read as numbers \(its rows are of 4, 2 words\)"),
+        ("1 0; 0 1; 5", r"its rows are of 2, 2, 1 words"),
+        ("", "holds 0 numbers in one row or column"),
         ("a b c", "cannot be read as numbers"),
         ("1 2 0 2 4 0 0 0 1", "not finite and invertible"),
         ("1 0 0 0 nan 0 0 0 1", "not finite and invertible"),

@@ -226,5 +226,5 @@ def test_a_patch_answers_like_a_result_and_says_what_it_cannot():
 
 def test_channels_too_wide_for_lines_say_so():
     ds = scene("lead").isel(energy=slice(None, None, 32)).drop_vars("cube")
-    with pytest.raises(InputError, match=r"channels of 320 eV, a line is .* ask for background='linear'"):
+    with pytest.raises(InputError, match=r"channels of 320 eV, a line is .* in Python, .* background='linear'"):
         ds.xrf.element("Cr")

@@ -18,7 +18,7 @@ from xrfsr_dask.cli.looking import browse_words, export_words, maps_words, repor
 from xrfsr_dask.cli.paintings import add_words, check_words, info_words, new_words
 from xrfsr_dask.cli.solving import demo_words, evaluate_words, solve_words
 from xrfsr_dask.cli.words import Parser, printable
-from xrfsr_dask.errors import ClusterError, XrfsrError
+from xrfsr_dask.errors import ClusterError, OptionError, XrfsrError
 from xrfsr_dask.tiling.budget import one_heap
 
 DEBUG = bool(os.environ.get("XRFSR_DEBUG"))
@@ -74,6 +74,8 @@ def _run(words: Sequence[str]) -> int:
         return int(args.run(args) or 0)
     except ClusterError as error:
         return _fail(str(error) + (_way_on(args, words) or ""))
+    except OptionError as error:
+        return _fail(_as_typed(str(error), args))
     except XrfsrError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -103,6 +105,14 @@ def _run(words: Sequence[str]) -> int:
             )
         found = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
         return _fail(f"something unforeseen happened ({found}); please report it, with XRFSR_DEBUG=1 set.")
+
+
+def _as_typed(message: str, args: argparse.Namespace) -> str:
+    """A message in which options that Python calls ``hidden_atoms`` are ``--hidden-atoms``."""
+    for name in vars(args):
+        if "_" in name:
+            message = re.sub(rf"(?<!\S){name}(?=\s)", f"--{name.replace('_', '-')}", message)
+    return message
 
 
 def _interrupted(args: argparse.Namespace, words: Sequence[str]) -> str:

@@ -95,11 +95,11 @@ def add_words(commands: Any) -> None:
 
 
 def _run_add(args: argparse.Namespace) -> None:
-    from xrfsr_dask.commands.add import about, add, notes_of
+    from xrfsr_dask.commands.add import about, add, name_for, notes_of
     from xrfsr_dask.commands.info import patch_figures
     from xrfsr_dask.options import AddOptions
 
-    with about(args.scan, args.name):
+    with about(args.scan, name_for(args.store, args.scan, args.name)):
         options = AddOptions(
             name=args.name,
             at_mm=None if args.at is None else (args.at[1], args.at[0]),

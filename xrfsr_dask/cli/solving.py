@@ -17,7 +17,8 @@ from xrfsr_dask.cli.words import (
     solver_words,
     store_word,
 )
-from xrfsr_dask.options import EVALUATED, require
+from xrfsr_dask.options import EVALUATED
+from xrfsr_dask.values import require
 
 
 def demo_words(commands: Any) -> None:

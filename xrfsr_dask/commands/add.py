@@ -17,6 +17,7 @@ from xrfsr_dask.progress import Progress
 from xrfsr_dask.readers import (
     Rebinning,
     Scan,
+    axis_notes,
     energy_axis,
     open_scan,
     read_calibration,
@@ -64,9 +65,7 @@ def add(
     InputError, OptionError
         As `open_scan` and `add_patch` refuse it.
     """
-    painting = open_painting(store)
-    with about(scan_path, options.name):
-        name = _free_name(painting, options.name)
+    painting, name = open_painting(store), name_for(store, scan_path, options.name)
     try:
         with about(scan_path, name):
             return _added(painting, name, scan_path, options, progress)
@@ -83,6 +82,13 @@ def add(
             f"the disk is full: patch '{name}' ({Path(scan_path).name}) was not added to {store}; free some "
             "space and repeat."
         ) from error
+
+
+def name_for(store: str | Path, scan_path: str | Path, name: str | None) -> str:
+    """The name that a patch is to have: `name`, or the next free one; errors name it and the scan's file."""
+    painting = open_painting(store)
+    with about(scan_path, name):
+        return _free_name(painting, name)
 
 
 @contextlib.contextmanager
@@ -110,7 +116,7 @@ def _added(
     transform = _place(scan, options) if transform is None else transform
     energy = energy_axis(scan, given)
     rebin = _rebinning(painting, scan, energy, options)
-    spec = _spec(scan, options, transform, energy)
+    spec = _spec(scan, options, transform, energy, axis_notes(scan, given))
     if rebin is not None:
         spec = _rebinned(spec, rebin, painting.energy_kev)
     pieces = _counted(_pieces(name, scan, spec, rebin), scan.shape, progress)
@@ -136,7 +142,8 @@ def _free_name(painting: Painting, name: str | None) -> str:
 def _place(scan: Scan, options: AddOptions) -> np.ndarray:
     step_mm = options.step_mm or scan.step_mm
     if step_mm is None or options.at_mm is None:
-        raise OptionError(f"{scan.source} does not say one step between its spots; give --step-mm.")
+        why = f" ({scan.step})" if scan.step else ""
+        raise OptionError(f"{scan.source} does not say one step between its spots{why}; give --step-mm.")
     return placement(at_mm=options.at_mm, step_mm=step_mm, rotation_deg=options.rotation_deg)
 
 
@@ -150,9 +157,12 @@ def _rebinning(painting: Painting, scan: Scan, energy: np.ndarray, options: AddO
     return None
 
 
-def _spec(scan: Scan, options: AddOptions, transform: np.ndarray, energy: np.ndarray) -> PatchSpec:
+def _spec(
+    scan: Scan, options: AddOptions, transform: np.ndarray, energy: np.ndarray, of_axis: tuple[str, ...]
+) -> PatchSpec:
     given = options.calibration is not None
-    notes = scan.notes if given else (*scan.notes, *scan.calibration_notes)
+    of_step = (f"{scan.source}: {scan.step}; what was given was taken.",) if scan.step else ()
+    notes = (*scan.notes, *of_axis, *of_step)
     return PatchSpec(
         shape=scan.shape,
         dtype=_stored_type(scan.dtype, options.noise),

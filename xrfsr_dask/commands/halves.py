@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.readers import Scan, energy_axis, read_photograph, require_even
+from xrfsr_dask.readers import Scan, axis_notes, energy_axis, read_photograph, require_even
 from xrfsr_dask.store.patches import MOST_COUNTS
 
 EMBEDDED = "embedded"
@@ -45,9 +45,15 @@ def prepare(
         raise InputError(
             f"{scan.source} has {scan.shape[1]} x {scan.shape[0]} spots, fewer than a factor of {factor}."
         )
+    if (ny, nx) == (factor, factor):
+        largest = max(min(scan.shape[0] // n, scan.shape[1] // m) for n, m in ((1, 2), (2, 1)))
+        advice = f"give a factor of at most {largest}" if largest else "take a scan of more spots"
+        raise InputError(
+            f"{scan.source} has {scan.shape[1]} x {scan.shape[0]} spots, of which a factor of {factor} leaves "
+            f"a single coarse one, too few to compare methods on; {advice}."
+        )
     image, transfer, notes = _image(scan, photo)
-    assumed = scan.notes if calibration is not None else (*scan.notes, *scan.calibration_notes)
-    notes = (*assumed, *notes)
+    notes = (*scan.notes, *axis_notes(scan, calibration), *notes)
     if (ny, nx) != scan.shape[:2]:
         notes += (f"cut to {nx} x {ny} spots, whole bins of {factor} x {factor}",)
     energy = energy_axis(scan, calibration)

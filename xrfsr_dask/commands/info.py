@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
+from xrfsr_dask.errors import DamagedStoreError
+from xrfsr_dask.options import SolveOptions, as_attributes
 from xrfsr_dask.store import Painting, Patch, open_painting
 from xrfsr_dask.store.arrays import open_array, open_group, work_area
+from xrfsr_dask.store.journal import read_record
 from xrfsr_dask.store.painting import names_of
-from xrfsr_dask.store.places import stands
+from xrfsr_dask.store.places import Place, stands
 from xrfsr_dask.store.results import out_of_place
+from xrfsr_dask.store.unfinished import CHECKPOINT, OPTION, RUN
 
 
 def describe(path: str | Path) -> dict[str, Any]:
@@ -27,8 +32,8 @@ def describe(path: str | Path) -> dict[str, Any]:
         "patches": [patch_figures(patch) for patch in painting.patches],
         "results": [_result(painting, name) for name in names_of(painting.place / "results")],
         "unfinished_runs": [
-            run.parent.name
-            for run in sorted(work_area(painting.path).glob("*/checkpoint.json"))
+            _unfinished(run.parent)
+            for run in sorted(work_area(painting.path).glob(f"*/{CHECKPOINT}"))
             if not stands(painting.place / "results" / run.parent.name)
         ],
     }
@@ -50,8 +55,24 @@ def as_text(found: dict[str, Any]) -> str:
     ]
     lines += [f"result      {r['name']}: {r['atoms']} atoms, method {r['method']}" for r in found["results"]]
     lines += [f"note        {words}" for r in found["results"] for words in r["out_of_place"]]
-    lines += [f"unfinished  {name}: repeat `xrfsr solve` to go on" for name in found["unfinished_runs"]]
+    lines += [_way_on(run, found["store"]) for run in found["unfinished_runs"]]
     return "\n".join(lines)
+
+
+def _way_on(run: dict[str, Any], store: str) -> str:
+    """An unfinished run in a line, with its options as they are typed, those that are as usual left out."""
+    options = run["options"]
+    if options is None:
+        return f"unfinished  {run['name']}: its record cannot be read; `xrfsr check` tells more"
+    usual = {"name": options.get("method")} | as_attributes(SolveOptions())
+    asked = {"name": run["name"]} | options
+    words = [
+        word
+        for key, value in usual.items()
+        if asked.get(key, value) != value
+        for word in (f"--{key.replace('_', '-')}", str(asked[key]))
+    ]
+    return f"unfinished  {run['name']}: go on with {shlex.join(['xrfsr', 'solve', store, *words])}"
 
 
 def patch_figures(patch: Patch) -> dict[str, Any]:
@@ -68,6 +89,16 @@ def patch_figures(patch: Patch) -> dict[str, Any]:
         "counts_per_spot": patch.total_counts / (ny * nx),
         "source": str(open_group(patch.path).attrs.get("source", "")),
     }
+
+
+def _unfinished(run: Place) -> dict[str, Any]:
+    """Name and options of a run in progress; None for options where its record is damaged."""
+    try:
+        told = read_record(run / RUN)["fingerprint"]
+    except (DamagedStoreError, KeyError):
+        return {"name": run.name, "options": None}
+    options = {key.removeprefix(OPTION): value for key, value in told.items() if key.startswith(OPTION)}
+    return {"name": run.name, "options": options}
 
 
 def _result(painting: Painting, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xrfsr_dask.cluster import cores, executor_for
-from xrfsr_dask.options import RunOptions, SolveOptions, require
+from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.solver import Plan, fitting_workers, plan_run, solve
 from xrfsr_dask.solver.outer import task_count
@@ -18,6 +18,7 @@ from xrfsr_dask.store.arrays import open_group
 from xrfsr_dask.store.results import out_of_place
 from xrfsr_dask.tiling.budget import megabytes
 from xrfsr_dask.tiling.executor import Executor
+from xrfsr_dask.values import require
 
 
 def solve_painting(

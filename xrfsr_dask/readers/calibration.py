@@ -13,9 +13,10 @@ from xrfsr_dask.readers.protocol import Scan, linear_axis, readable
 from xrfsr_dask.store.patches import rises
 
 _WIDEST_KEV = 0.5  # per channel; more than any detector has, so a value above it was meant in eV
-_NARROWEST_KEV = 1e-6
-_LOWEST_KEV, _HIGHEST_KEV = -50.0, 2000.0
+_NARROWEST_KEV = 1e-4  # per channel; less than any detector has, so a value below it was meant in MeV
+_LOWEST_KEV, _HIGHEST_KEV = -20.0, 200.0  # tubes end below; channel 0 lies a little below zero
 _UNEVEN = 0.01  # of a channel's width
+_GIVE = "give --calibration OFFSET,GAIN, both in keV"
 
 
 def read_calibration(text_or_path: str | Path) -> tuple[float, float]:
@@ -51,41 +52,75 @@ def energy_axis(scan: Scan, given: tuple[float, float] | None) -> np.ndarray:
     ------
     OptionError
         Neither says it.
+    InputError
+        Channels would lie where no X-rays are measured, or be as wide as no detector's: they are counted, say.
     """
-    if given is not None:
-        return _possible(scan, linear_axis(*given, scan.shape[2]))
-    if scan.energy_kev is None:
+    if given is None and scan.energy_kev is None:
         why = f" ({scan.calibration})" if scan.calibration else ""
         raise OptionError(
             f"{scan.source} holds no energy calibration{why}; give --calibration OFFSET,GAIN in keV or an .spx "
             "file."
         )
-    return _possible(scan, np.asarray(scan.energy_kev, float))
-
-
-def _possible(scan: Scan, energy_kev: np.ndarray) -> np.ndarray:
-    """The axis, if energies of X-rays can be meant."""
-    if len(energy_kev) and not (energy_kev.min() >= _LOWEST_KEV and energy_kev.max() <= _HIGHEST_KEV):
-        raise InputError(
-            f"{scan.source}: its channels would lie from {energy_kev[0]:g} to {energy_kev[-1]:g} keV; give "
-            "--calibration OFFSET,GAIN, both in keV."
-        )
+    axis = scan.energy_kev if given is None else linear_axis(*given, scan.shape[2])
+    energy_kev = np.asarray(axis, float)
+    require_energies(scan.source, energy_kev)
     return energy_kev
 
 
-def require_even(source: str, energy_kev: np.ndarray) -> None:
-    """`InputError` where channels (n_channel,) do not rise by one and the same step."""
-    steps = np.diff(energy_kev)
+def axis_notes(scan: Scan, given: tuple[float, float] | None) -> tuple[str, ...]:
+    """What is to be said of an energy axis: what was assumed, or why the file's own could not be used."""
+    if given is None:
+        return scan.calibration_notes
+    own = scan.energy_kev
+    fault = scan.calibration if own is None else _impossible(own) or _uneven(own)
+    return (f"{scan.source}: {fault}; the calibration that was given was taken.",) if fault else ()
+
+
+def require_energies(source: str, energy_kev: np.ndarray, *, remedy: str = _GIVE) -> None:
+    """`InputError` where channels (n_channel,) cannot be X-rays' energies in keV; `remedy` says what to do."""
+    if fault := _impossible(energy_kev):
+        raise InputError(f"{source}: {fault}; {remedy}.")
+
+
+def require_even(source: str, energy_kev: np.ndarray, *, remedy: str = _GIVE) -> None:
+    """`InputError` where channels (n_channel,) do not rise by one and the same step; `remedy`: what to do."""
+    if fault := _uneven(energy_kev):
+        raise InputError(f"{source}: {fault}; {remedy}.")
+
+
+def _impossible(energy_kev: np.ndarray) -> str:
+    """Why energies cannot be those of X-rays, keV; empty where they can."""
+    if not np.isfinite(energy_kev).all():
+        return "not all of its channels have a finite energy"
+    low, high, width = extent = _extent(energy_kev)
+    if _of_x_rays(*extent):
+        return ""
+    found = f"its channels lie from {low:g} to {high:g} keV, {width:g} keV apart, which cannot be"
+    if width == 1.0 and low in (0.0, 1.0):
+        return f"{found} (they seem to be counted)"
+    return f"{found} (are they in eV?)" if _of_x_rays(*(1e-3 * ev for ev in extent)) else found
+
+
+def _extent(energy_kev: np.ndarray) -> tuple[float, float, float]:
+    """Least and largest energy, and the usual distance of channels, 0 where there is one alone or they fall."""
+    width = float(np.median(np.diff(energy_kev))) if len(energy_kev) > 1 else 0.0
+    return float(np.min(energy_kev)), float(np.max(energy_kev)), max(width, 0.0)
+
+
+def _of_x_rays(low_kev: float, high_kev: float, width_kev: float) -> bool:
+    """Whether a detector of X-rays may have such channels."""
+    wide = width_kev == 0 or _NARROWEST_KEV <= width_kev < _WIDEST_KEV
+    return wide and low_kev >= _LOWEST_KEV and high_kev <= _HIGHEST_KEV
+
+
+def _uneven(energy_kev: np.ndarray) -> str:
+    """Why channels do not rise by one and the same step; empty where they do."""
     if not rises(energy_kev):
-        raise InputError(
-            f"{source}: its energy axis does not rise over its {len(energy_kev)} channels; "
-            "give --calibration OFFSET,GAIN."
-        )
+        return f"its energy axis does not rise over its {len(energy_kev)} channels"
+    steps = np.diff(energy_kev)
     if len(steps) and np.ptp(steps) > _UNEVEN * float(steps.mean()):
-        raise InputError(
-            f"{source}: its channels are not evenly spaced ({steps.min():.6f} to {steps.max():.6f} keV); "
-            "give --calibration OFFSET,GAIN."
-        )
+        return f"its channels are not evenly spaced ({steps.min():.6f} to {steps.max():.6f} keV)"
+    return ""
 
 
 def _numbers(text: str) -> tuple[float, float]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from xrfsr_dask.readers.protocol import (
     linear_axis,
     readable,
     step_in_mm,
+    unit_word,
 )
 
 _TYPES = {"signed": "i", "unsigned": "u", "float": "f"}
@@ -72,7 +74,8 @@ def open_lispix(path: Path) -> Scan:
             "or the header belongs to another one."
         )
     energy, calibration, notes = _energy(header, keys, layout.shape[2])
-    steps = _steps(header, keys)
+    fault = _no_number(keys, "width-scale", "height-scale")
+    steps = _steps(keys)
     return Scan(
         source=str(path),
         shape=layout.shape,
@@ -80,7 +83,8 @@ def open_lispix(path: Path) -> Scan:
         read=layout.numbers(raw).read,
         energy_kev=energy,
         calibration=calibration,
-        step_mm=step_in_mm([(step, unit) for _, step, unit in steps]),
+        step_mm=step_in_mm([(step, unit) for _, step, unit in steps]) if not fault else None,
+        step=fault,
         notes=(
             *_assumptions(header, keys, layout),
             *falling(header.name, [(name, step) for name, step, _ in steps]),
@@ -156,13 +160,18 @@ def _assumptions(header: Path, keys: dict[str, str], layout: _Layout) -> tuple[s
 def _energy(
     header: Path, keys: dict[str, str], n_channel: int
 ) -> tuple[np.ndarray | None, str, tuple[str, ...]]:
-    """Energy axis, where it came from, and what had to be assumed."""
+    """Energy axis, where it came from or why there is none, and what had to be assumed."""
     key = "depth-scale" if "depth-scale" in keys else "ev-per-chan"
-    gain, offset = _number(header, keys, key), _number(header, keys, "depth-origin")
-    kev = kev_per_unit(keys.get("depth-units"), step=gain or 0.0)
-    if not gain or kev is None:
-        unknown = f"its depth-units '{keys['depth-units']}' are none of energy" if gain else ""
-        return None, unknown, ()
+    if fault := _no_number(keys, key, "depth-origin"):
+        return None, fault, ()
+    gain, offset, unit = _number(keys, key), _number(keys, "depth-origin"), keys.get("depth-units")
+    if gain is None:
+        return None, "", ()
+    kev = kev_per_unit(unit, step=gain)
+    if gain == 0 or kev is None:
+        return None, f"its {key} is 0" if gain == 0 else f"its depth-units '{unit}' are none of energy", ()
+    if key == "depth-scale" and gain == 1 and not offset and not unit_word(unit):
+        return None, "its depth-scale of 1 without a unit counts the channels", ()
     gain_kev = gain * (kev if key == "depth-scale" else 1e-3)
     axis = linear_axis((offset or 0.0) * kev, gain_kev, n_channel)
     if offset is not None:
@@ -174,19 +183,25 @@ def _energy(
     return axis, f"{key} of {header.name}, offset unknown and taken as 0", (note,)
 
 
-def _steps(header: Path, keys: dict[str, str]) -> list[tuple[str, float, str | None]]:
+def _steps(keys: dict[str, str]) -> list[tuple[str, float, str | None]]:
     """Name, step and unit of the two axes, as far as the header has them."""
     axes = [
-        (name, _number(header, keys, f"{axis}-scale"), keys.get(f"{axis}-units"))
+        (name, _number(keys, f"{axis}-scale"), keys.get(f"{axis}-units"))
         for name, axis in (("y", "height"), ("x", "width"))
     ]
     return [(name, scale, unit) for name, scale, unit in axes if scale is not None]
 
 
-def _number(header: Path, keys: dict[str, str], key: str) -> float | None:
-    if not keys.get(key):
-        return None
+def _no_number(keys: dict[str, str], *names: str) -> str:
+    """Which of these keys holds something, and no number; empty where none does."""
+    bad = next((name for name in names if keys.get(name) and _number(keys, name) is None), None)
+    return f"its {bad} is '{keys[bad]}', no number" if bad else ""
+
+
+def _number(keys: dict[str, str], key: str) -> float | None:
+    """The value of a key; None where it is missing, or none that is finite."""
     try:
-        return float(keys[key])
+        value = float(keys.get(key) or "nan")
     except ValueError:
-        raise InputError(f"{header}: {key} is '{keys[key]}', a number is needed.") from None
+        return None
+    return value if math.isfinite(value) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.readers.protocol import damaged_is_input_error, readable
+from xrfsr_dask.readers.whole_tiff import lacks_an_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _LARGEST_PX = 4 * 10**9  # pillow refuses more; its own limit, 0.18e9, is less than one painting
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_ORIENTATION = 274
+_HEAD_BYTES = 4096  # hold the size and depth of a PNG or PPM, comments included
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +79,13 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
     notes = []
     try:
         with tifffile.TiffFile(path) as file:
+            if lacks_an_image(file):
+                raise InputError(
+                    f"photograph {path} cannot be read: it is cut off or damaged, one of its images is not all "
+                    "there; copy or save it again."
+                )
             whole = [series for series in file.series if not series.keyframe.is_reduced] or file.series
-            series = max(whole, key=lambda one: math.prod(one.shape))
+            series = max(whole, key=_size)
             page: Any = series.keyframe
             if len(whole) > 1:
                 notes.append(f"{path.name} holds {len(whole)} images; the largest was taken.")
@@ -98,6 +106,12 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
     tag = page.tags.get(_TIFF_ORIENTATION)
     image, turned = _upright(path, image, 1 if tag is None else int(tag.value))
     return image, notes + turned
+
+
+def _size(series: Any) -> tuple[int, int]:
+    """Pixels of an image, then its values: colour is more than grey of the same size, and no more than that."""
+    page = series.keyframe
+    return page.imagelength * page.imagewidth, math.prod(series.shape)
 
 
 def _check_tiff(path: Path, axes: str, page: Any) -> None:
@@ -173,7 +187,7 @@ def _read_pillow(path: Path, frame: Any = None) -> tuple[np.ndarray, list[str]]:
 
     try:
         with _pillow_image(path) as image:
-            notes = _png_notes(path, image)
+            notes = _depth_notes(path, image)
             if frame is not None:
                 image.seek(frame)
             elif (n_image := getattr(image, "n_frames", 1)) > 1:
@@ -220,15 +234,27 @@ def _plain(path: Path, image: Image.Image) -> Image.Image | np.ndarray:
     return image
 
 
-def _png_notes(path: Path, image: Image.Image) -> list[str]:
-    """Pillow reads colour PNG of 16 bit as 8 bit: say so."""
-    if image.format != "PNG":
-        return []
+def _depth_notes(path: Path, image: Image.Image) -> list[str]:
+    """Pillow reads colour of 16 bit in PNG and PPM as 8 bit, and so does all that reads by it: say so."""
     with path.open("rb") as file:
-        bits, colour = file.read(26)[24:26]  # of the header chunk, the first in every PNG
-    if bits != 16 or colour == 0:
+        head = file.read(_HEAD_BYTES)
+    deep = {"PNG": _is_deep_png, "PPM": _is_deep_ppm}.get(image.format or "")
+    if deep is None or not deep(head):
         return []
-    return [f"{path.name} is a colour PNG of 16 bit and was read with 8; save it as TIFF to keep all 16."]
+    return [
+        f"{path.name} is a colour {image.format} of 16 bit and was read with 8; save it as TIFF to keep all 16."
+    ]
+
+
+def _is_deep_png(head: bytes) -> bool:
+    bits, colour = head[24:26]  # of the header chunk, the first in every PNG
+    return bits == 16 and colour != 0
+
+
+def _is_deep_ppm(head: bytes) -> bool:
+    """Colour as text or bytes (P3, P6) whose largest value, the third number, is beyond a byte."""
+    words = re.sub(rb"#[^\r\n]*", b"", head).split(maxsplit=4)
+    return words[0] in (b"P3", b"P6") and int(words[3]) > np.iinfo(np.uint8).max
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

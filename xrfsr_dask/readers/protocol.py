@@ -57,6 +57,8 @@ class Scan:
     """Where the energy axis came from; where there is none, why, as far as the file says."""
     step_mm: float | None = None
     """Distance between neighbouring spots, mm, where the file says it."""
+    step: str = ""
+    """Why there is no step, as far as the file says."""
     image: np.ndarray | None = None
     """(ny, nx) image that the instrument recorded on the same grid, where there is one."""
     elements: tuple[str, ...] = ()
@@ -110,9 +112,9 @@ def damaged_is_input_error(what: str) -> Callable[[Callable[P, R]], Callable[P, 
             except (XrfsrError, MemoryError, OSError):
                 raise
             except Exception as error:
-                found = f"{type(error).__name__}: {first_line(error)}"
                 raise InputError(
-                    f"{what} {args[0]} cannot be read; it is damaged or not what its name says ({found})."
+                    f"{what} {args[0]} cannot be read; it is damaged or not what its name says "
+                    f"({first_line(error)})."
                 ) from error
 
         return guarded
@@ -142,7 +144,7 @@ def kev_per_unit(unit: str | None, *, step: float = 0.0, last: float = 0.0) -> f
 
     Where no unit is given, steps and ends too large for keV are taken as eV.
     """
-    word = _word(unit)
+    word = unit_word(unit)
     if word:
         return _KEV.get(word)
     return 1e-3 if abs(step) >= _PER_CHANNEL_EV or abs(last) > _LARGEST_KEV else 1.0
@@ -150,7 +152,7 @@ def kev_per_unit(unit: str | None, *, step: float = 0.0, last: float = 0.0) -> f
 
 def step_in_mm(steps: Sequence[tuple[float, str | None]]) -> float | None:
     """One step in mm from (length, unit) of both axes; None where unknown or unequal by over 1 %."""
-    lengths = [abs(length) * _MM.get(_word(unit), math.nan) for length, unit in steps]
+    lengths = [abs(length) * _MM.get(unit_word(unit), math.nan) for length, unit in steps]
     known = [mm for mm in lengths if math.isfinite(mm) and mm > 0]
     if not known or len(known) < len(steps) or max(known) > 1.01 * min(known):
         return None
@@ -190,6 +192,7 @@ def turned(first: str, second: str) -> bool:
     return first == "x" or (second == "y" and not first)
 
 
-def _word(unit: str | None) -> str:
+def unit_word(unit: str | None) -> str:
+    """A unit in lower case, empty where a file says in one way or another that there is none."""
     word = (unit or "").strip().lower()
     return "" if word in ("<undefined>", "undefined", "none", "unknown") else word

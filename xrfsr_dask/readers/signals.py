@@ -39,19 +39,25 @@ def scan_of(path: Path, signals: list[Signal], inside: str | None) -> Scan:
     if turned(*(axis_of(cube.axes[axis].get("name")) for axis in (first, second))):
         first, second = second, first
     ny, nx, n_channel = (cube.shape[axis] for axis in (first, second, last))
-    energy = _energy_kev(path, cube.axes[last], n_channel)
-    steps = [(_number(path, cube.axes[axis], "scale", 1.0), _text(cube.axes[axis])) for axis in (first, second)]
+    energy, why = _energy_kev(cube.axes[last], n_channel)
+    across = [cube.axes[axis] for axis in (first, second)]
+    fault = next((told for axis in across if (told := _no_number(axis, "scale"))), "")
+    steps = [(_number(axis, "scale", 1.0), _text(axis)) for axis in across] if not fault else []
     return Scan(
         source=str(path),
         shape=(ny, nx, n_channel),
         dtype=cube.dtype,
         read=partial(_read, cube, (first, second, last)),
         energy_kev=energy,
-        calibration="" if energy is None else f"energy axis of {path.name}",
+        calibration=why if energy is None else f"energy axis of {path.name}",
         step_mm=step_in_mm(steps),
+        step=fault,
         image=_image_beside(signals, (ny, nx)),
         elements=cube.elements,
-        notes=(*cube.notes, *falling(path.name, [("y", steps[0][0]), ("x", steps[1][0])])),
+        notes=(
+            *cube.notes,
+            *falling(path.name, [(name, step) for name, (step, _) in zip("yx", steps, strict=False)]),
+        ),
     )
 
 
@@ -76,15 +82,19 @@ def _energy_axis(path: Path, axes: list[dict[str, Any]]) -> int:
     raise InputError(f"{path}: none of its axes ({names}) is an energy axis, so it is no map of spectra.")
 
 
-def _energy_kev(path: Path, axis: dict[str, Any], n_channel: int) -> np.ndarray | None:
-    """Energy axis in keV; None where its unit is missing or none of energy."""
+def _energy_kev(axis: dict[str, Any], n_channel: int) -> tuple[np.ndarray | None, str]:
+    """Energy axis in keV; None where its unit is missing or none of energy, or, with why, it has no numbers."""
     kev = kev_per_unit(_text(axis)) if _text(axis) else None
     if kev is None:
-        return None
+        return None, ""
     if "axis" in axis:
-        return kev * np.asarray(axis["axis"], float)
-    offset, scale = _number(path, axis, "offset", 0.0), _number(path, axis, "scale", 1.0)
-    return kev * linear_axis(offset, scale, n_channel)
+        values = np.asarray(axis["axis"])
+        fits = values.dtype.kind in "uif" and values.shape == (n_channel,)
+        name = f"its axis '{axis.get('name')}'"
+        return (kev * values, "") if fits else (None, f"{name} does not hold a number for each channel")
+    if fault := _no_number(axis, "offset", "scale"):
+        return None, fault
+    return kev * linear_axis(_number(axis, "offset", 0.0), _number(axis, "scale", 1.0), n_channel), ""
 
 
 def _image_beside(signals: list[Signal], shape: tuple[int, int]) -> np.ndarray | None:
@@ -107,10 +117,14 @@ def _text(axis: dict[str, Any]) -> str:
     return str(unit) if isinstance(unit, str) and unit != "<undefined>" else ""
 
 
-def _number(path: Path, axis: dict[str, Any], key: str, usual: float) -> float:
-    value = axis.get(key, usual)
-    if np.ndim(value) or not isinstance(value, int | float | np.number):
-        raise InputError(
-            f"{path}: the {key} of its axis '{axis.get('name')}' is {value!r}, a number is needed."
-        )
-    return float(value)
+def _no_number(axis: dict[str, Any], *keys: str) -> str:
+    """Which of these attributes of an axis is no number; empty where all are, or are not there."""
+    for key in keys:
+        value = axis.get(key, 0.0)
+        if np.ndim(value) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+            return f"the {key} of its axis '{axis.get('name')}' is {value!r}, no number"
+    return ""
+
+
+def _number(axis: dict[str, Any], key: str, usual: float) -> float:
+    return float(axis.get(key, usual))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError
 from xrfsr_dask.result.fitting import LineFit, axis_for, fit_lines
 from xrfsr_dask.result.levels import stored_group
 from xrfsr_dask.result.lowrank import loaded
@@ -91,15 +92,23 @@ class Factors:
         )
 
     def share(self) -> np.ndarray:
-        """Mean abundances (n_atom,), float64: those in the store, where a result is as it was solved."""
+        """Mean abundances (n_atom,), float64: those in the store, where a result is as it was solved.
+
+        They are taken from the abundances again where the store's are not there, or damaged.
+        """
         if self._means is None:
-            group = stored_group(self._ds)
-            if group is not None and holds(group, MEAN):
-                self._means = read_finite(open_array(group, MEAN))
-            else:
-                mean: Any = self._ds.abundance.mean(("y", "x"), dtype=np.float64, skipna=False)
-                self._means = np.asarray(mean.values)
+            self._means = self._stored_means()
+        if self._means is None:
+            mean: Any = self._ds.abundance.mean(("y", "x"), dtype=np.float64, skipna=False)
+            self._means = np.asarray(mean.values)
         return self._means
+
+    def _stored_means(self) -> np.ndarray | None:
+        group = stored_group(self._ds)
+        if group is not None and holds(group, MEAN):
+            with contextlib.suppress(DamagedStoreError):
+                return read_finite(open_array(group, MEAN))
+        return None
 
     def endmember(self, layer: Layer) -> np.ndarray:
         """Spectra (n_atom, n_channel) in float64; those of other layers are zero."""

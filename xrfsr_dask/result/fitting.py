@@ -124,7 +124,8 @@ def axis_for(
     if not 0 < step < _COARSEST_FWHM * fwhm_kev(6.0):
         raise InputError(
             f"lines cannot be told apart on channels of {step * 1000:.0f} eV, a line is "
-            f"{fwhm_kev(6.0) * 1000:.0f} eV wide; ask for background='linear', which counts the line's window."
+            f"{fwhm_kev(6.0) * 1000:.0f} eV wide; in Python, `ds.xrf.element` with background='linear' counts "
+            "the line's window."
         )
     shells = shells_on(energy, dict.fromkeys(elements), tube, tube_kv)
     if not any(s.element != "tube" for s in shells):

@@ -154,7 +154,7 @@ def _outside(energy: np.ndarray, element: str, line: str, centre: float) -> str:
         f"({energy[0]:.3f} to {energy[-1]:.3f} keV)"
     )
     fitting = [other for other in _SUGGESTED if _fits(energy, element, other)]
-    return f"{text}; try line='{fitting[0]}'." if fitting else f"{text}; none of its lines lies on it."
+    return f"{text}; try its {fitting[0]}." if fitting else f"{text}; none of its lines lies on it."
 
 
 def _fits(energy: np.ndarray, element: str, line: str) -> bool:

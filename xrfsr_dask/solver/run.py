@@ -24,6 +24,7 @@ from xrfsr_dask.store.arrays import bytes_in_hand, open_array, open_group, store
 from xrfsr_dask.store.patches import CHUNK_SPOTS, check_name
 from xrfsr_dask.store.places import Place, stands
 from xrfsr_dask.store.results import TRUTH, level_shapes, shard_of
+from xrfsr_dask.store.unfinished import OPTION
 from xrfsr_dask.tiling.budget import KERNELS, choose_tile, megabytes
 from xrfsr_dask.tiling.grid import Rect, blocks, cell_for, cells_of, plan_tiles
 
@@ -281,7 +282,7 @@ class Plan:
     def fingerprint(self) -> dict[str, Any]:
         """Everything the result depends on, to recognise a run that may be resumed."""
         p = self.painting
-        found: dict[str, Any] = {f"option {k}": v for k, v in as_attributes(self.options).items()}
+        found: dict[str, Any] = {f"{OPTION}{k}": v for k, v in as_attributes(self.options).items()}
         found |= {f"version {name}": importlib.metadata.version(name) for name in VERSIONS}
         photograph = open_array(open_group(p.path), "rgb/0/image")
         found |= {"photograph": [p.pitch_mm, p.transfer, stored_checksum(photograph)]}

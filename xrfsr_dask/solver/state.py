@@ -30,7 +30,7 @@ from xrfsr_dask.store.journal import add_line, cut_off_rest, read_lines, read_re
 from xrfsr_dask.store.locks import held, is_mine, require_mine
 from xrfsr_dask.store.metadata import n_stored, seal
 from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
-from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, RECEIPTS, RUN, has_started, superseded, wipe
+from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, OPTION, RECEIPTS, RUN, has_started, superseded, wipe
 
 _VERSION = 4
 
@@ -330,8 +330,8 @@ def _is_whole(folder: Place, metadata: dict[str, Any]) -> bool:
 
 
 def _difference(key: str, before: Any, now: Any) -> str:
-    if key.startswith(("option ", "version ")):
-        return f"{key.removeprefix('option ')} was {before}, now {now}"
+    if key.startswith((OPTION, "version ")):
+        return f"{key.removeprefix(OPTION)} was {before}, now {now}"
     if before is None or now is None:
         return (
             f"{key} was {'absent' if before is None else 'there'}, now {'absent' if now is None else 'there'}"

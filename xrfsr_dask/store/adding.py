@@ -30,6 +30,8 @@ Pieces = Iterable[tuple[int | tuple[int, int], np.ndarray]]
 """(first row, or first row and column) -> counts; see `add_patch`."""
 
 _LEAST_STEP_PX = 0.5  # where spots are finer than pixels there is nothing to super-resolve
+_MOST_DEPTH = 2.0  # of one corner to another's in the perspective of a homography; a painting lies flat
+_ON_ITS_SIDE = "is the matrix on its side? x and y in mm belong into its last column."
 _LEAST_GAIN, _MOST_GAIN = 1e-3, 1e3
 _AXES_AGREE = 0.1  # of a channel: what two patches' energies may differ by, anywhere
 _LEAST, _MOST = 1e-30, 1e30  # of the largest count: its inverse and its square sums must be numbers too
@@ -109,7 +111,14 @@ def _check_spec(name: str, spec: PatchSpec, shape: tuple[int, int], pitch_mm: fl
     outer = np.array([(-0.5, -0.5, 1), (-0.5, nx - 0.5, 1), (ny - 0.5, -0.5, 1), (ny - 0.5, nx - 0.5, 1)])
     depth = outer @ spec.transform[2]
     if depth.min() * depth.max() <= 0:
-        raise InputError(f"{what} reaches outside the photograph: its transform has its horizon in the patch.")
+        raise InputError(
+            f"{what} reaches outside the photograph: its transform has its horizon in the patch; {_ON_ITS_SIDE}"
+        )
+    if (ratio := np.abs(depth).max() / np.abs(depth).min()) > _MOST_DEPTH:
+        raise InputError(
+            f"{what}: its transform makes spots at one corner {ratio**3:.3g} times as large as at another, "
+            f"which no view of a painting does; {_ON_ITS_SIDE}"
+        )
     for (row, column), (y, x) in zip(corners, apply_transform(spec.transform, corners), strict=True):
         if not (0 <= y <= size_mm[0] and 0 <= x <= size_mm[1]):
             raise InputError(

@@ -158,9 +158,8 @@ def read(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
         parts = _pieces(array, region)
         return np.asarray(array[region]) if len(parts) < 2 else _assembled(array, region, parts)
     except (ValueError, RuntimeError, TypeError, EOFError) as error:
-        at = "" if region is ... else f" at {describe(region)}"
         raise DamagedStoreError(
-            f"{where(array)}{at}: stored bytes are damaged ({first_line(error)}). "
+            f"{where(array)}{_at(region)}: stored bytes are damaged ({first_line(error)}). "
             "Run `xrfsr check` to list every damaged chunk."
         ) from error
 
@@ -245,9 +244,7 @@ def read_finite(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
 def finite(values: np.ndarray, array: zarr.Array, region: Region | Any) -> np.ndarray:
     """Values as read from a region of an array; a NaN among them is a `DamagedStoreError`."""
     if values.size and not np.isfinite([values.min(), values.max()]).all():  # NaN is passed on by both
-        raise DamagedStoreError(
-            f"{where(array)} at {describe(region)}: a chunk is missing or was never written."
-        )
+        raise DamagedStoreError(f"{where(array)}{_at(region)}: a chunk is missing or was never written.")
     return values
 
 
@@ -365,12 +362,14 @@ def place_of(node: zarr.Array | zarr.Group) -> Place:
     return as_place(where(node))
 
 
-def describe(region: Region | Any) -> str:
-    """A region in words, ``y 0:50, x 50:100``, for messages."""
+def _at(region: Region | Any) -> str:
+    """A region in words for messages, ``at y 0:50, x 50:100``; of the whole array nothing is said."""
+    if region is ...:
+        return ""
     if not isinstance(region, tuple):
-        return str(region)
+        return f" at {region}"
     names = ("y", "x", "channel")
-    return ", ".join(
+    return " at " + ", ".join(
         f"{name} {part.start or 0}:{part.stop if part.stop is not None else ''}"
         for name, part in zip(names, region, strict=False)
         if isinstance(part, slice)

@@ -26,6 +26,7 @@ from xrfsr_dask.store.contents import half_moved, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, seal
 from xrfsr_dask.store.patches import Patch, open_patch
 from xrfsr_dask.store.places import Place, as_place, folders, has_room, leads_out
+from xrfsr_dask.values import is_number, is_one_of, shown
 
 FORMAT = "xrfsr painting"
 FORMAT_VERSION = 2
@@ -131,10 +132,12 @@ def create_painting(
     """
     target = absolute(path)
     image = _checked_image(image, source or "photograph")
-    if transfer not in TRANSFERS:
-        raise OptionError(f"transfer must be one of {', '.join(TRANSFERS)}, got {transfer!r}.")
-    if not isinstance(width_mm, int | float | np.number) or not 1e-6 <= width_mm <= 1e6:
-        raise OptionError(f"the photograph's width must be more than 0 mm (1e-6 to 1e6 mm), got {width_mm!r}.")
+    if not is_one_of(transfer, TRANSFERS):
+        raise OptionError(f"transfer must be one of {', '.join(TRANSFERS)}, got {shown(transfer)}.")
+    if not is_number(width_mm) or not 1e-6 <= width_mm <= 1e6:
+        raise OptionError(
+            f"the photograph's width must be more than 0 mm (1e-6 to 1e6 mm), got {shown(width_mm)}."
+        )
     width_mm = float(width_mm)
     if target.exists() or target.is_symlink():
         raise StoreError(f"{path} already exists; choose another name or remove it.")

@@ -25,6 +25,8 @@ from xrfsr_dask.store.places import Place, files_below, folders
 
 RUN = "run.json"
 """What a run depends on: its fingerprint."""
+OPTION = "option "
+"""Begins the names of options in a run's fingerprint."""
 CHECKPOINT = "checkpoint.json"
 """Where a run stands, with the arrays that are whole."""
 LOCK = "lock.json"
