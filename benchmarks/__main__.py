@@ -29,6 +29,7 @@ DEFAULT: dict[str, Callable[[], None]] = {
 LONG: dict[str, Callable[[], None]] = {
     "bedroom": joint.bedroom,
     "bedroom-200": partial(joint.bedroom, atoms=200),
+    "bedroom-paper": partial(joint.bedroom, method="paper"),
     "panning": lambda: _in_a_folder(panning.panning),
 }
 """What runs only when named: many minutes each, on a machine that does nothing else, or 11 GB of disk."""

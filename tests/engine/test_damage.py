@@ -24,9 +24,10 @@ from xrfsr_dask.result.levels import Levels
 from xrfsr_dask.solver import solve
 from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.arrays import work_area
+from xrfsr_dask.store.arrays import open_group, read_finite, work_area
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.metadata import set_attributes
+from xrfsr_dask.store.results import stored_levels
 from xrfsr_dask.tiling.executor import LocalExecutor
 
 HARMS = {
@@ -209,6 +210,39 @@ def test_a_harmed_result_is_an_error_with_array_and_place_and_never_a_number(unf
             open_result(path, "done").load()
         file.write_bytes(good)
     open_result(path, "done").load()
+
+
+ASKED = {
+    "fit/a/chi_square": lambda path: _trust(open_painting(path), open_result(path, "done")),
+    "history/objective": lambda path: _trust(open_painting(path), open_result(path, "done")),
+    "pyramid/2/abundance": lambda path: levels_read(path),
+    "pyramid/4/measured": lambda path: levels_read(path),
+}
+"""What is read beside a Dataset's own arrays, and who reads it."""
+
+
+def levels_read(path) -> None:
+    """All levels of the result, as the explorer reads them."""
+    for abundance, measured in stored_levels(open_group(path / "results" / "done")).values():
+        read_finite(abundance)
+        read_finite(measured)
+
+
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("name", ASKED)
+def test_harm_to_what_is_read_beside_a_result_is_an_error_with_array_and_place(
+    unfinished, tmp_path, harm, name
+):
+    path = tmp_path / "p.zarr"
+    shutil.copytree(unfinished, path)
+    folder = path / "results" / "done" / name
+    for file in (files(folder / "c")[0], folder / "zarr.json"):
+        good = file.read_bytes()
+        harmed(file, harm)
+        with pytest.raises(XrfsrError, match=f"results/done.*{name.split('/')[0]}"):
+            ASKED[name](path)
+        file.write_bytes(good)
+    ASKED[name](path)
 
 
 @pytest.mark.parametrize(
