@@ -60,7 +60,7 @@ def test_a_moved_photograph_is_found_to_a_fifth_of_a_px(kind, moved):
 def test_coarse_shifts_are_refined_between_them():
     shifts, apart = square_of_shifts(80.0)
     assert (apart, shifts[0], shifts[-1]) == (7, (-77, -77), (77, 77))
-    left = np.exp([((y - 11.0) ** 2 + 2 * (x + 5.0) ** 2) / 1e4 for y, x in shifts])
+    left = np.minimum(np.exp([((y - 11.0) ** 2 + 2 * (x + 5.0) ** 2) / 200 for y, x in shifts]), 90.0)
     normal = np.tile(np.eye(2), (len(shifts), 1, 1))
     right = np.zeros((len(shifts), 2, 1))
     right[:, 1, 0] = np.sqrt(1e5 - 1e3 * left)
@@ -74,6 +74,22 @@ def test_a_photograph_of_something_else_tells_nothing():
 
 def test_a_constant_photograph_tells_nothing():
     assert found(photograph(), np.full((*SHAPE, 3), 0.4, np.float32)) is None
+
+
+@pytest.mark.parametrize("moved", [(0, 0), (0, 3), (3, -2)])
+def test_of_equally_good_places_on_a_pattern_the_nearest_is_told(moved):
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    checks = np.where((y // 7 + x // 7) % 2, 0.8, 0.2)
+    photo = np.stack([checks, 0.5 * checks, 1 - checks], axis=-1).astype(np.float32)
+    told = found(photo, np.roll(photo, moved, axis=(0, 1)))
+    np.testing.assert_allclose(told.offset, moved, atol=0.2)
+
+
+def test_a_gradient_tells_no_place():
+    photo = np.repeat(np.linspace(0.2, 0.8, SHAPE[1])[None, :, None], SHAPE[0], axis=0)
+    photo = np.repeat(photo, 3, axis=2).astype(np.float32)
+    told = found(photo, photo)
+    assert told is None or np.abs(told.offset).max() < 1.0
 
 
 def test_few_spots_tell_nothing():

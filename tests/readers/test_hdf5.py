@@ -295,3 +295,10 @@ def test_a_pipe_is_no_scan(tmp_path):
         os.mkfifo(tmp_path / f"scan{suffix}")
         with pytest.raises(InputError, match="is a pipe or a device; a file is needed"):
             open_scan(tmp_path / f"scan{suffix}")
+
+
+def test_a_cube_without_any_values_is_refused_by_its_shape(tmp_path):
+    with h5py.File(tmp_path / "e.h5", "w") as file:
+        file.create_dataset("counts", shape=(0, 4, 4), dtype="u2")
+    with pytest.raises(InputError, match=r"no data|shape"):
+        open_scan(tmp_path / "e.h5")

@@ -321,3 +321,20 @@ def test_a_compression_that_would_lose_bits_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(tifffile.TiffPageSeries, "asarray", no_codec)
     with pytest.raises(InputError, match=r"16-bit values compressed by .*pip install imagecodecs"):
         read_photograph(tmp_path / "p.tif")
+
+
+@pytest.mark.parametrize("loop", ["next", "within"])
+def test_a_tiff_whose_directories_go_in_a_circle_ends_and_is_refused(tmp_path, loop):
+    path = tmp_path / "p.tif"
+    with tifffile.TiffWriter(path) as file:
+        file.write(np.full((6, 8, 3), 90, "u1"), subifds=1)
+        file.write(np.full((3, 4, 3), 90, "u1"), subfiletype=1)
+    data = bytearray(path.read_bytes())
+    first = struct.unpack_from("<I", data, 4)[0]
+    n_tag = struct.unpack_from("<H", data, first)[0]
+    tags = [first + 2 + 12 * i for i in range(n_tag)]
+    within = next(at for at in tags if struct.unpack_from("<H", data, at)[0] == 330) + 8
+    struct.pack_into("<I", data, tags[-1] + 12 if loop == "next" else within, first)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_photograph(path)

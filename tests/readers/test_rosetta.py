@@ -112,14 +112,14 @@ def test_a_stack_of_images_is_no_map(reader):
 
 def test_a_damaged_file_is_refused(tmp_path):
     (tmp_path / "scan.bcf").write_bytes(b"no Bruker file at all" * 100)
-    with pytest.raises(InputError, match=r"scan\.bcf cannot be read as \.bcf"):
+    with pytest.raises(InputError, match=r"scan\.bcf (is cut off: it holds .* bytes|cannot be read as \.bcf)"):
         open_scan(tmp_path / "scan.bcf")
 
 
 @pytest.mark.skipif(not SEM.is_file(), reason="needs the real map of ../shared/data/sem_eds")
-@pytest.mark.parametrize("part", [0.3, 0.9])
+@pytest.mark.parametrize("part", [0.0001, 0.3, 0.9, 0.9999])
 def test_a_truncated_bruker_file_is_refused(tmp_path, part):
     data = SEM.read_bytes()
     (tmp_path / "scan.bcf").write_bytes(data[: int(part * len(data))])
-    with pytest.raises(InputError, match=r"scan\.bcf cannot be read as \.bcf"):
+    with pytest.raises(InputError, match=r"scan\.bcf (is cut off: it holds .* bytes|cannot be read as \.bcf)"):
         open_scan(tmp_path / "scan.bcf")

@@ -18,7 +18,7 @@ from xrfsr_dask.cli.looking import browse_words, export_words, maps_words, repor
 from xrfsr_dask.cli.paintings import add_words, check_words, info_words, new_words
 from xrfsr_dask.cli.solving import demo_words, evaluate_words, solve_words
 from xrfsr_dask.cli.words import Parser, printable
-from xrfsr_dask.errors import ClusterError, OptionError, XrfsrError
+from xrfsr_dask.errors import ClusterError, OptionError, PlacementWarning, XrfsrError
 from xrfsr_dask.tiling.budget import one_heap
 
 DEBUG = bool(os.environ.get("XRFSR_DEBUG"))
@@ -152,6 +152,7 @@ def _say_one_sentence_only() -> None:
         return
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    warnings.simplefilter("ignore", PlacementWarning)  # told in the summary
     logging.disable(logging.CRITICAL)
     sys.unraisablehook = lambda _: None
     threading.excepthook = lambda _: None

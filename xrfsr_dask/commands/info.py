@@ -45,7 +45,7 @@ def as_text(found: dict[str, Any]) -> str:
     lines = [
         f"{found['store']}",
         f"photograph  {photo['px'][1]} x {photo['px'][0]} px, {photo['mm'][1]:.6g} x {photo['mm'][0]:.6g} mm, "
-        f"{photo['pitch_mm']:.4g} mm per px, {photo['bands']} bands",
+        f"{photo['pitch_mm']:.4g} mm per px, {photo['bands']} {'band' if photo['bands'] == 1 else 'bands'}",
     ]
     lines += [
         f"patch       {p['name']}: {p['spots'][1]} x {p['spots'][0]} spots, {p['channels']} channels "

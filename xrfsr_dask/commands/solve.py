@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xrfsr_dask.cluster import cores, executor_for
+from xrfsr_dask.errors import StoreError
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.solver import Plan, fitting_workers, plan_run, solve
@@ -15,6 +16,7 @@ from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.solver.state import discard_finished
 from xrfsr_dask.store import Painting, open_painting
 from xrfsr_dask.store.arrays import open_group
+from xrfsr_dask.store.places import stands
 from xrfsr_dask.store.results import out_of_place
 from xrfsr_dask.tiling.budget import megabytes
 from xrfsr_dask.tiling.executor import Executor
@@ -52,11 +54,21 @@ def solve_painting(
     )
     began, painting = time.monotonic(), open_painting(path)
     named = options.method if name is None else name
-    if resume and discard_finished(painting, named):  # killed between the last rename and the end
+    left = not restart and discard_finished(
+        painting, named
+    )  # by one killed between the last rename and the end
+    if left and resume:
         return {"result": named, "seconds": 0.0}
     with executor_for(fitting(painting, options, resources), client) as executor:
         plan = _planned(painting, named, options, resources, executor)
-        state = solve(plan, executor, progress=progress, resume=resume, restart=restart)
+        try:
+            state = solve(plan, executor, progress=progress, resume=resume, restart=restart)
+        except KeyboardInterrupt as stop:
+            if not stands(painting.place / "results" / named):
+                raise
+            raise StoreError(
+                f"interrupted at its very end: result '{named}' is in {path} already, whole; do not repeat it."
+            ) from stop
     return {
         "result": plan.name,
         "iterations": state.iteration,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import minimum_filter
 
 from xrfsr_dask.kernels.colour import perceptual
 from xrfsr_dask.kernels.sampling import Footprints, downsample
@@ -21,6 +22,7 @@ from xrfsr_dask.kernels.sampling import Footprints, downsample
 _SPOTS_PER_TERM = 10
 _EXPLAINED = 2.0  # log det that colours must explain before they tell where a scan lies
 _GAIN = 0.3  # log det that a shift must explain before it is believed
+_ALIKE = 0.1  # of what the best shift gains: shifts that come so near are as good
 _NOISE = 0.1  # of the noise, added to residuals: none is known better
 _RIDGE = 1e-6  # of the mean of the diagonal
 
@@ -112,31 +114,42 @@ def shift_sums(
 def displacement(sums: ShiftSums, shifts: Sequence[Shift], apart: int) -> Displacement | None:
     """The shift under which colours explain most, or None where that cannot be told.
 
-    It cannot where spots are few, where colours explain too little of them, and where the best shift is one of
-    the outermost: then the true one may lie anywhere.
+    It cannot where spots are few, where colours explain too little of them, where the best shift is one of the
+    outermost, for then the true one may lie anywhere, and where all shifts are about as good. Of some that are
+    equally good, as on a pattern that repeats itself, the nearest is told.
     """
     k = sums.normal.shape[1]
     if float(sums.n) < _SPOTS_PER_TERM * k:
         return None
     noise = _NOISE * float(sums.n)
-    left = [
-        _log_det(sums.square - _explained(G, B), noise) for G, B in zip(sums.normal, sums.right, strict=True)
-    ]
-    side = round(len(shifts) ** 0.5)
-    grid = np.reshape(left, (side, side))
-    i, j = (int(at) for at in np.unravel_index(int(grid.argmin()), grid.shape))
+    fits = zip(sums.normal, sums.right, strict=True)
+    left = np.array([_log_det(sums.square - _explained(G, B), noise) for G, B in fits])
     total = sums.right[len(shifts) // 2, 0]
     varies = _log_det(sums.square - np.outer(total, total) / sums.weight, noise)
-    if not 0 < i < side - 1 or not 0 < j < side - 1 or varies - grid[i, j] < _EXPLAINED:
+    side = round(len(shifts) ** 0.5)
+    grid, middle = left.reshape(side, side), side // 2
+    gain = float(grid[middle, middle] - grid.min())
+    worst = grid.min() + (_ALIKE if gain > _GAIN else 1.0) * gain
+    found = [at for at in _hollows(grid) if grid[at] <= worst]
+    if not found or varies - grid.min() < _EXPLAINED:
         return None
-    dy, dx = _least_of_parabola(grid[i - 1 : i + 2, j - 1 : j + 2])
-    y, x = shifts[i * side + j]
-    return Displacement((y + apart * dy, x + apart * dx), float(grid[side // 2, side // 2] - grid[i, j]))
+    i, j = min(found, key=lambda at: float(np.hypot(at[0] - middle, at[1] - middle)))
+    if gain <= _GAIN and max(abs(i - middle), abs(j - middle)) > 1:
+        return None
+    (dy, dx), (y, x) = _least_of_parabola(grid[i - 1 : i + 2, j - 1 : j + 2]), shifts[i * side + j]
+    return Displacement((y + apart * dy, x + apart * dx), float(grid[middle, middle] - grid[i, j]))
 
 
 def is_out_of_place(found: Displacement, step_px: float) -> bool:
     """Whether a displacement is large and sure enough to matter: three quarters of a px, a tenth of a step."""
     return found.gain > _GAIN and float(np.hypot(*found.offset)) > max(0.75, 0.1 * step_px)
+
+
+def _hollows(grid: np.ndarray) -> list[tuple[int, int]]:
+    """Places, none at the border, where no neighbour lies lower."""
+    least = minimum_filter(grid, size=3, mode="nearest")
+    inner = [range(1, n - 1) for n in grid.shape]
+    return [(i, j) for i in inner[0] for j in inner[1] if grid[i, j] <= least[i, j]]
 
 
 def _explained(normal: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -75,6 +75,8 @@ def _missing(path: Path, cube: h5py.Dataset) -> tuple[str, ...]:
     InputError
         A file that a virtual dataset refers to is not there.
     """
+    if not cube.size:
+        return ()  # refused by its shape
     if cube.is_virtual:
         for source in cube.virtual_sources():
             alone = source.file_name == "." or "%" in source.file_name  # this file, or one name for many
@@ -116,7 +118,7 @@ def _read(path: Path, name: str, axes: Axes, rows: slice, columns: slice) -> np.
     except OSError as error:
         reason = str(error).splitlines()[0]
         at = f"rows {rows.start} to {rows.stop}"
-        raise InputError(f"{path}:{name}, {at}, cannot be read ({reason}).") from error
+        raise InputError(f"{path}:{name}, {at}, cannot be read ({reason}); copy or export it again.") from error
 
 
 def _split(inside: str | None) -> tuple[str | None, list[str] | None]:

@@ -98,7 +98,9 @@ def _read(path: Path, name: str, region: Region) -> np.ndarray:
         with _opened(path) as root:
             return np.asarray(root[name][region])
     except _DAMAGE as error:
-        raise InputError(f"{path}/{name} cannot be read ({_reason(error)}).") from error
+        raise InputError(
+            f"{path}/{name} cannot be read ({_reason(error)}); copy or export it again."
+        ) from error
 
 
 def _reason(error: Exception) -> str:

@@ -259,4 +259,4 @@ def _is_deep_ppm(head: bytes) -> bool:
 
 def _unreadable(path: Path, error: Exception) -> InputError:
     reason = (str(error) or type(error).__name__).splitlines()[0]
-    return InputError(f"photograph {path} cannot be read ({reason}).")
+    return InputError(f"photograph {path} cannot be read ({reason}); copy or save it again.")

@@ -7,6 +7,7 @@ Larger ones are exported by the instrument's software as Lispix .rpl, which is r
 from __future__ import annotations
 
 import importlib
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -32,11 +33,15 @@ PLUGINS = {
 """Suffixes read here, and the reader of rosettasciio for each."""
 
 _COMPILED = (".bcf",)
+_BCF_NAME = b"AAMVHFSS"
+_BCF_START, _BCF_HEAD = 0x118, 0x14C  # bytes before the first chunk; and up to what tells of all
 
 
 def open_rosetta(path: Path, inside: str | None = None) -> Scan:
     """Open the map of spectra in a file; `inside` is its title where the file holds several."""
     reader = _plugin(path.suffix.lower())
+    if path.suffix.lower() == ".bcf":
+        _refuse_cut_off(path)
     if path.suffix.lower() in _COMPILED:
         _refuse_what_crashes(path, reader.__name__)
     try:
@@ -47,8 +52,24 @@ def open_rosetta(path: Path, inside: str | None = None) -> Scan:
         ) from error
     except Exception as error:  # a damaged file makes rosettasciio raise anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path} cannot be read as {path.suffix} ({reason}).") from error
+        raise InputError(
+            f"{path} cannot be read as {path.suffix} ({reason}); is it whole? Copy or export it again."
+        ) from error
     return scan_of(path, [_signal(one) for one in found], inside)
+
+
+def _refuse_cut_off(path: Path) -> None:
+    """A .bcf says how many chunks it has, of what size; its reader takes those that are missing for zeros."""
+    with path.open("rb") as file:
+        head = file.read(_BCF_HEAD)
+    if head[: len(_BCF_NAME)] != _BCF_NAME or len(head) < _BCF_HEAD:
+        return  # the reader says that it is none
+    (size,), (chunks,) = (struct.unpack_from("<I", head, at) for at in (0x128, 0x148))
+    whole, found = chunks * size + _BCF_START, path.stat().st_size
+    if found < whole:
+        raise InputError(
+            f"{path} is cut off: it holds {found:,} of the {whole:,} bytes that it should have; copy it again."
+        )
 
 
 def _refuse_what_crashes(path: Path, reader: str) -> None:
@@ -63,7 +84,7 @@ def _refuse_what_crashes(path: Path, reader: str) -> None:
     if tried.returncode < 0:
         raise InputError(
             f"{path} cannot be read as {path.suffix}: it is damaged, its reader crashes on it "
-            f"(signal {-tried.returncode})."
+            f"(signal {-tried.returncode}). Copy or export it again."
         )
 
 

@@ -11,34 +11,41 @@ if TYPE_CHECKING:
     import tifffile
 
 
+_DEPTH = 3  # of directories within directories
+
+
 def lacks_an_image(file: tifffile.TiffFile) -> bool:
     """Whether a file tells of an image that is not in it, or does not tell its size and where it lies.
 
     Smaller copies of another image may be incomplete, unless there are no other images. Whether the values of
     an image are there is told when they are read.
     """
+    if not _chain_ends(file):
+        return True
     pages = list(_all_pages(file.pages))
-    if not _chain_ends(file) or any(_after(file, at) is None for page in pages for at in page.subifds or ()):
+    if any(_after(file, at) is None for page in pages for at in page.subifds or ()):
         return True
     full = [page for page in pages if not page.is_reduced] or pages
     return not all(page.dataoffsets and 0 not in page.shape for page in full)
 
 
-def _all_pages(pages: Iterable[Any]) -> Iterator[Any]:
+def _all_pages(pages: Iterable[Any], depth: int = 0) -> Iterator[Any]:
     for page in pages:
         yield page
-        if page.subifds:
-            yield from _all_pages(page.pages)
+        if page.subifds and depth < _DEPTH:
+            yield from _all_pages(page.pages, depth + 1)
 
 
 def _chain_ends(file: tifffile.TiffFile) -> bool:
-    """Whether the chain of directories, one per image, comes to its end or to one it has been at."""
+    """Whether the chain of directories, one per image, comes to its end, and not to one it has been at."""
     at: int | None = file.tiff.offsetsize  # where the first is named: byte 4, or 8 of a BigTIFF
     seen: set[int] = set()
     while at is not None:
         directory = _number(file, at, file.tiff.offsetformat)
-        if not directory or directory in seen:
+        if not directory:
             return directory is not None
+        if directory in seen:
+            return False
         seen.add(directory)
         at = _after(file, directory)
     return False

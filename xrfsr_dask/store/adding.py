@@ -34,7 +34,7 @@ _MOST_DEPTH = 2.0  # of one corner to another's in the perspective of a homograp
 _ON_ITS_SIDE = "is the matrix on its side? x and y in mm belong into its last column."
 _LEAST_GAIN, _MOST_GAIN = 1e-3, 1e3
 _AXES_AGREE = 0.1  # of a channel: what two patches' energies may differ by, anywhere
-_LEAST, _MOST = 1e-30, 1e30  # of the largest count: its inverse and its square sums must be numbers too
+_LEAST, _MOST = 1e-15, 1e15  # of the largest count: float32 must hold sums of its squares, and their inverse
 
 
 def add_patch(store_path: str | Place, name: str, spec: PatchSpec, pieces: Pieces) -> Patch:
@@ -73,10 +73,10 @@ def add_patch(store_path: str | Place, name: str, spec: PatchSpec, pieces: Piece
 
     agrees()
     with staged(painting.path, f"patches/{name}", last=agrees) as group:
-        totals = _write_counts(group, name, spec, pieces)
+        totals, empty = _write_counts(group, name, spec, pieces)
         energy = np.asarray(spec.energy_kev, float)
         write_coordinate(group, "energy", energy, units="keV", long_name="photon energy")
-        group.attrs.update(_attributes(spec) | totals)
+        group.attrs.update(_attributes(spec) | totals | _with_notes(spec, empty))
     return open_patch(painting.path, name)
 
 
@@ -168,7 +168,19 @@ def _check_energy(name: str, spec: PatchSpec, other: Patch) -> None:
         )
 
 
-def _write_counts(group: zarr.Group, name: str, spec: PatchSpec, pieces: Pieces) -> dict[str, float]:
+def _with_notes(spec: PatchSpec, empty: int) -> dict[str, Any]:
+    """The notes of `spec`, and one where whole rows hold no counts, as after a scan that was cut short."""
+    if not empty:
+        return {}
+    rows = f"{empty} of {spec.shape[0]} rows hold no counts at all"
+    note = f"{spec.source}: {rows}; is the file whole, and was the scan finished?"
+    return {"notes": [*spec.extra.get("notes", ()), note]}
+
+
+def _write_counts(
+    group: zarr.Group, name: str, spec: PatchSpec, pieces: Pieces
+) -> tuple[dict[str, float], int]:
+    """Write them all; their largest and their sum, and how many rows hold none."""
     ny, nx, n_channel = spec.shape
     counts = new_array(
         group,
@@ -179,13 +191,14 @@ def _write_counts(group: zarr.Group, name: str, spec: PatchSpec, pieces: Pieces)
         dims=("y", "x", "energy"),
         attrs={"units": "counts", "long_name": "counts per channel, as measured"},
     )
-    at, largest, spectrum = (0, 0), -math.inf, np.zeros(n_channel)
+    at, largest, spectrum, filled = (0, 0), -math.inf, np.zeros(n_channel), np.zeros(ny, bool)
     for corner, piece in pieces:
         corner = (corner, 0) if isinstance(corner, int) else corner
         region = _checked_region(name, spec, at, corner, piece)
         check_block(name, spec, corner, piece)
         write(counts, region, piece.astype(spec.dtype, copy=False))
         _add_sums(spectrum, piece)
+        filled[region[0]] |= piece.any(axis=(1, 2))
         largest = max(largest, float(piece.max()))
         at = (at[0], region[1].stop) if region[1].stop < nx else (region[0].stop, 0)
     if at != (ny, 0):
@@ -198,7 +211,7 @@ def _write_counts(group: zarr.Group, name: str, spec: PatchSpec, pieces: Pieces)
             f"{_LEAST:g} and {_MOST:g} to be computed with, so multiply all by one number."
         )
     write_values(group, "mean_spectrum", spectrum / (ny * nx), ("energy",), units="counts")
-    return {"max_counts": largest, "total_counts": float(spectrum.sum())}
+    return {"max_counts": largest, "total_counts": float(spectrum.sum())}, int((~filled).sum())
 
 
 def _checked_region(

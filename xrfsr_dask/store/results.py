@@ -197,8 +197,10 @@ def out_of_place(group: zarr.Group, pitch_mm: float) -> list[str]:
 def displaced(patch: str, y_px: float, x_px: float, pitch_mm: float) -> str:
     """One sentence about a patch that fits the photograph better when moved by so many px."""
     down, right = ("lower" if y_px > 0 else "higher"), ("right" if x_px > 0 else "left")
+    digits = max(0, math.ceil(1 - math.log10(pitch_mm)))  # to a tenth of a px
     return (
-        f"Patch '{patch}' seems to lie {abs(y_px) * pitch_mm:.3g} mm {down} and {abs(x_px) * pitch_mm:.3g} mm "
+        f"Patch '{patch}' seems to lie {abs(y_px) * pitch_mm:.{digits}f} mm {down} and "
+        f"{abs(x_px) * pitch_mm:.{digits}f} mm "
         f"further {right} than it was placed ({math.hypot(y_px, x_px):.1f} px); the photograph was smoothed as "
         "much there, and its detail was lost. Place the patch anew to have it."
     )

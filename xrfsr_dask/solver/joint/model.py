@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,11 @@ from xrfsr_dask.store.arrays import (
 from xrfsr_dask.store.metadata import NAME, set_attributes
 from xrfsr_dask.store.places import Place, rmtree
 
-SPOT_ARRAYS = ("scores", "variance", "features", "seen")
+SMOOTHED = "smoothed"
+"""S phi of the spots of patches out of place, of the photograph as smoothed for them. It has a name of its own,
+so that what a late task of an earlier stage still writes changes nothing."""
+
+SPOT_ARRAYS = ("scores", "variance", "features", SMOOTHED, "seen")
 """Per spot: scores in the basis, variance of their noise, S phi, and S A of the finished abundances."""
 
 LEARNED = "learned"
@@ -189,12 +194,14 @@ def load_held(plan: Plan) -> int:
     return int(_get(plan, "held")[0])
 
 
-def new_spots(plan: Plan, name: str, n: int) -> None:
-    """An empty (spot_y, spot_x, n) array for every patch, chunked like its counts."""
+def new_spots(plan: Plan, name: str, n: int, patches: Iterable[str] | None = None) -> None:
+    """An empty (spot_y, spot_x, n) array for every patch, or for some, chunked like its counts."""
     spots = open_group(plan.work / _FOLDER / "spots", mode="r+")
     rmtree(plan.work / _FOLDER / "spots" / name)
     group = spots.create_group(name)
     for patch in plan.painting.patches:
+        if patches is not None and patch.name not in patches:
+            continue
         new_array(
             group,
             patch.name,
@@ -208,6 +215,12 @@ def new_spots(plan: Plan, name: str, n: int) -> None:
 def open_spots(plan: Plan, name: str, patch: str) -> zarr.Array:
     """One of `SPOT_ARRAYS` of a patch."""
     return open_array(open_group(_path(plan, name), mode="r+"), patch)
+
+
+def open_features(plan: Plan, patch: str) -> zarr.Array:
+    """S phi of a patch, of the photograph as it is looked at there."""
+    smoothed = patch in load_placing(plan)["smoothed_px"]
+    return open_spots(plan, SMOOTHED if smoothed else "features", patch)
 
 
 def new_evidence(plan: Plan) -> None:

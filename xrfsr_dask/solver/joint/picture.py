@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -33,9 +34,9 @@ def neighbours(plan: Plan, scan: Scan, found: Sequence[Near], field: Field | Non
         y0, x0 = int(rows.min()), int(columns.min())
         box = Rect(y0, int(rows.max()) + 1, x0, int(columns.max()) + 1)
         for name, values in parts.items():
-            values.append(
-                read_finite(model.open_spots(plan, name, patch.name), box.slices)[rows - y0, columns - x0]
-            )
+            open_one = model.open_features if name == "features" else partial(model.open_spots, name=name)
+            array = open_one(plan, patch=patch.name)
+            values.append(read_finite(array, box.slices)[rows - y0, columns - x0])
         places.append(centres / scan.step_px)
     features = np.ascontiguousarray(np.concatenate(parts["features"]))
     scores = np.concatenate(parts["scores"]).astype(np.float64)

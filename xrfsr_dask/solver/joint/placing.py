@@ -13,6 +13,7 @@ import numpy as np
 
 from xrfsr_dask.errors import PlacementWarning
 from xrfsr_dask.kernels.displacement import (
+    Displacement,
     Shift,
     ShiftSums,
     colour_terms,
@@ -30,50 +31,68 @@ from xrfsr_dask.solver.state import State
 from xrfsr_dask.store.arrays import read_finite
 from xrfsr_dask.store.patches import Patch
 from xrfsr_dask.store.results import displaced
-from xrfsr_dask.tiling.executor import Executor
+from xrfsr_dask.tiling.executor import Done, Executor
 from xrfsr_dask.tiling.grid import Rect
 from xrfsr_dask.tiling.sums import Sums, merge, quantised
 
 CHUNKS = 6
 """Chunks of a patch that are asked, at most."""
 
-_REACH = 1.5  # steps of the scan: displacements that can be found are shorter
+_REACH = 1.5  # steps of the scan: how far away a patch is sought
+_FAR = 6.0  # steps: where it is sought if it was not found nearby
+_SURE = 1.0  # log det that a place so far away must explain
 
 
 def asked_chunks(plan: Plan, patch: str) -> list[Chunk]:
-    """Chunks spread evenly over a patch, `CHUNKS` at most."""
+    """Chunks drawn from all over a patch, `CHUNKS` at most."""
     chunks = [chunk for chunk in plan.chunks() if chunk.patch == patch]
-    return [chunks[i] for i in np.unique(np.linspace(0, len(chunks) - 1, CHUNKS).round().astype(int))]
+    drawn = np.random.default_rng(len(chunks)).permutation(len(chunks))[:CHUNKS]
+    return [chunks[i] for i in np.sort(drawn)]
 
 
 def place(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
     """Displacement of every patch; under those out of place, S phi anew, of a photograph that is smoothed."""
-    limits, found, smoothing = model.load_limits(plan), {}, {}
+    found, smoothing = {}, {}
     pitch = plan.painting.pitch_mm
     for patch in plan.painting.patches:
         step_px = patch.step_mm / pitch
-        shifts, apart = square_of_shifts(_REACH * step_px)
-        chunks = asked_chunks(plan, patch.name)
-        n = patch.shape[0] * patch.shape[1]
-        bound = max(1.0, 8.0 * n * max(1.0, limits["score"]) ** 2 / min(1.0, limits["variance"]))
-        sums = executor.reduce(partial(displacement_sums, plan, bound), chunks, merge, ticking(progress))
-        told = displacement(ShiftSums(**sums), shifts, apart)  # type: ignore[arg-type]
+        told = _measured(plan, patch, _REACH, executor, ticking(progress))
+        if told is None:  # perhaps it lies far away
+            wide = _measured(plan, patch, _FAR, executor, lambda *_: None)
+            told = wide if wide is not None and wide.gain > _SURE else None
         if told is None:
             continue
-        found[patch.name] = [round(v, 2) for v in told.offset]
+        y, x = found[patch.name] = [round(v, 2) for v in told.offset]
         if is_out_of_place(told, step_px):
-            smoothing[patch.name] = round(min(step_px, float(np.hypot(*told.offset))), 2)
-            warnings.warn(displaced(patch.name, *told.offset, pitch), PlacementWarning, stacklevel=2)
+            smoothing[patch.name] = round(min(step_px, float(np.hypot(y, x))), 2)
+            warnings.warn(displaced(patch.name, y, x, pitch), PlacementWarning, stacklevel=2)
+    model.new_spots(plan, model.SMOOTHED, model.load_colours(plan).n, smoothing)
+    for name, px in smoothing.items():
+        again = [chunk for chunk in plan.chunks() if chunk.patch == name]
+        executor.map(partial(write_features, plan, model.SMOOTHED, px), again, lambda *_: None)
     model.save_placing(plan, found, smoothing)
-    again = [chunk for chunk in plan.chunks() if chunk.patch in smoothing]
-    executor.map(partial(write_features, plan), again, lambda *_: None)
     return state
 
 
-def displacement_sums(plan: Plan, bound: float, chunk: Chunk) -> Sums:
+def _measured(plan: Plan, patch: Patch, reach: float, executor: Executor, done: Done) -> Displacement | None:
+    """The displacement of a patch, sought up to `reach` steps away; None where it cannot be told."""
+    limits = model.load_limits(plan)
+    n = patch.shape[0] * patch.shape[1]
+    bound = max(1.0, 8.0 * n * max(1.0, limits["score"]) ** 2 / min(1.0, limits["variance"]))
+    task = partial(displacement_sums, plan, reach, bound)
+    sums = executor.reduce(task, asked_chunks(plan, patch.name), merge, done)
+    shifts, apart = _shifts(plan, patch, reach)
+    return displacement(ShiftSums(**sums), shifts, apart)  # type: ignore[arg-type]
+
+
+def _shifts(plan: Plan, patch: Patch, reach: float) -> tuple[list[Shift], int]:
+    return square_of_shifts(reach * patch.step_mm / plan.painting.pitch_mm)
+
+
+def displacement_sums(plan: Plan, reach: float, bound: float, chunk: Chunk) -> Sums:
     """`shift_sums` of the spots of one chunk that stay inside the painting under all shifts."""
     patch = plan.painting.patch(chunk.patch)
-    shifts, _ = square_of_shifts(_REACH * patch.step_mm / plan.painting.pitch_mm)
+    shifts, _ = _shifts(plan, patch, reach)
     scores, variance = (
         read_finite(model.open_spots(plan, name, chunk.patch), chunk.spots.slices).astype(np.float64)
         for name in ("scores", "variance")

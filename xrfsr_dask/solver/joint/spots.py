@@ -9,7 +9,7 @@ from xrfsr_dask.kernels.dictionary import spot_statistics
 from xrfsr_dask.kernels.poisson import count_sums
 from xrfsr_dask.kernels.spectral import pair_sums
 from xrfsr_dask.solver.joint import model
-from xrfsr_dask.solver.joint.photograph import photograph, smoothing_px
+from xrfsr_dask.solver.joint.photograph import photograph
 from xrfsr_dask.solver.passes import scaled_counts, seen_abundances
 from xrfsr_dask.solver.run import COLOUR_DEPTH, Chunk, Plan
 from xrfsr_dask.solver.state import load_matrix
@@ -64,7 +64,7 @@ def describe_spots(plan: Plan, chunk: Chunk) -> dict[str, float]:
         variance = np.full(scores.shape, 1.0 / plan.gain(patch) ** 2, np.float32)
     for name, values in (("scores", scores), ("variance", variance)):
         model.open_spots(plan, name, chunk.patch)[chunk.spots.slices] = values
-    write_features(plan, chunk)
+    write_features(plan, "features", 0.0, chunk)
     return {
         "score": float(np.abs(scores).max()),
         "variance": float(variance.min()),
@@ -72,24 +72,22 @@ def describe_spots(plan: Plan, chunk: Chunk) -> dict[str, float]:
     }
 
 
-def write_features(plan: Plan, chunk: Chunk) -> None:
-    """S phi of one chunk of spots, of the photograph as it is looked at there."""
+def write_features(plan: Plan, name: str, smoothing: float, chunk: Chunk) -> None:
+    """S phi of one chunk of spots, of the photograph smoothed over `smoothing` px, into the array `name`."""
     colours, patch = model.load_colours(plan), plan.painting.patch(chunk.patch)
-    smoothing = smoothing_px(plan, [chunk.patch])
     features = np.empty((*chunk.spots.shape, colours.n), np.float32)
     for block in plan.spot_blocks(chunk, COLOUR_DEPTH):
         window = spot_window(plan.painting, patch, *block.slices)
         phi = window.downsample(colours.features(photograph(plan, Rect(*window.bounds), smoothing)))
         features[block.within((chunk.spots.y0, chunk.spots.x0))] = phi.reshape(*block.shape, -1)
-    model.open_spots(plan, "features", chunk.patch)[chunk.spots.slices] = features
+    model.open_spots(plan, name, chunk.patch)[chunk.spots.slices] = features
 
 
 def ridge_sums(plan: Plan, bound: float, chunk: Chunk) -> Sums:
     """Normal equations of the global map for each fold: small squares of spots go to folds by turns."""
-    values = [
-        read_finite(model.open_spots(plan, name, chunk.patch), chunk.spots.slices)
-        for name in ("features", "scores", "variance")
-    ]
+    arrays = [model.open_features(plan, chunk.patch)]
+    arrays += [model.open_spots(plan, name, chunk.patch) for name in ("scores", "variance")]
+    values = [read_finite(array, chunk.spots.slices) for array in arrays]
     F, Z, variance = (v.reshape(-1, v.shape[2]).astype(np.float64) for v in values)
     F = np.column_stack([F, np.ones(len(F))])
     weight = 1.0 / variance.mean(axis=1)
