@@ -23,8 +23,8 @@ from xrfsr_dask.progress import Bar, Silent
 from xrfsr_dask.readers import require_energies, require_even
 from xrfsr_dask.result import open_result
 from xrfsr_dask.store.painting import linear_light
-from xrfsr_dask.store.patches import Noise
-from xrfsr_dask.values import is_number, is_whole, require, shown
+from xrfsr_dask.store.patches import NOISES, Noise
+from xrfsr_dask.values import is_number, is_one_of, is_whole, require, shown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -285,6 +285,12 @@ def compare(
         truth = _truth(truth, (*arrays.image.shape[:2], arrays.counts.shape[2]))
     if labels is not None:
         labels = _labels(labels, arrays.image.shape[:2])
+    require(
+        isinstance(regions, list | tuple)
+        and len(regions) > 0
+        and all(isinstance(name, str) for name in regions),
+        f"regions must be a list of names, got {shown(regions)}.",
+    )
     scene = Scene(
         arrays.counts.astype(np.float32), linear_light(arrays.image, arrays.transfer), int(factor), noise
     )
@@ -354,6 +360,7 @@ def _aligned(counts: Any, rgb: Any, *, factor: int, energy: Any, noise: Noise, s
         is_number(step_mm) and step_mm > 0,
         f"step_mm must be more than 0, got {shown(step_mm)}.",
     )
+    require(is_one_of(noise, NOISES), f"noise must be 'poisson' or 'gaussian', got {shown(noise)}.")
     storable, image, transfer = _checked(counts, rgb, factor)
     n_channel = storable.shape[2]
     kev = np.arange(n_channel, dtype=float) if energy is None else _array(energy, "energy", float)

@@ -221,6 +221,27 @@ ASKED = {
 """What is read beside a Dataset's own arrays, and who reads it."""
 
 
+@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize("name", ["energy", "mean_spectrum"])
+def test_a_harmed_axis_or_mean_of_a_patch_is_an_error_with_array_and_place(unfinished, tmp_path, harm, name):
+    path = tmp_path / "p.zarr"
+    shutil.copytree(unfinished, path)
+    harmed(files(path / "patches" / "a" / name / "c")[0], harm)
+    patch = open_painting(path).patch("a")
+    with pytest.raises(XrfsrError, match=f"patches/a.*{name}"):
+        patch.energy_kev() if name == "energy" else patch.mean_spectrum()
+
+
+@pytest.mark.parametrize("told", [{"a": ["NaN", 1]}, {"a": [1]}, [1], 5], ids=repr)
+def test_forged_displacements_are_an_error_and_damage(unfinished, tmp_path, told):
+    path = tmp_path / "p.zarr"
+    shutil.copytree(unfinished, path)
+    set_attributes(path / "results" / "done", {"displacement_px": told, "smoothed_px": {"a": 1.0}})
+    with pytest.raises(StoreError, match="results/done is damaged"):
+        describe(path)
+    assert "results/done" in {found.place for found in check_store(path).damage}
+
+
 def levels_read(path) -> None:
     """All levels of the result, as the explorer reads them."""
     for abundance, measured in stored_levels(open_group(path / "results" / "done")).values():

@@ -209,9 +209,9 @@ def _trust(painting: Painting, ds: xr.Dataset) -> list[Section]:
 def _made_of(painting: Painting, ds: xr.Dataset) -> Section:
     rows = [{"": f"patch {patch.name}", "value": _described(patch)} for patch in painting.patches]
     for key in ("options", "versions"):
-        rows += [
-            {"": f"{key[:-1]} {name}", "value": value} for name, value in dict(ds.attrs.get(key, {})).items()
-        ]
+        told = ds.attrs.get(key, {})
+        named = told.items() if isinstance(told, dict) else [("", told)]
+        rows += [{"": f"{key[:-1]} {name}", "value": value} for name, value in named]
     return Section("Made of", rows=[{"": "store", "value": Path(painting.path).name}, *rows])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -136,7 +137,8 @@ def summary(store: str | Path, solved: dict[str, Any]) -> str:
         lines["rounds"] = f"{solved['iterations']}, in tiles of {solved['tile_px']} px"
         lines["objective"] = f"{solved['objective']:.6g} ({', '.join(terms)})"
     lines |= {f"note{n * chr(32)}": words for n, words in enumerate(solved.get("out_of_place", ()))}
-    lines["look at it"] = f"xrfsr browse {store}   or   xrfsr report {store}"
+    quoted = shlex.quote(str(store))
+    lines["look at it"] = f"xrfsr browse {quoted}   or   xrfsr report {quoted}"
     return _listed(lines, 12)
 
 

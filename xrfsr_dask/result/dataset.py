@@ -77,6 +77,11 @@ def open_result(path: str | Path, name: str | None = None) -> xr.Dataset:
     for extra in ("region", "evidence"):
         if holds(group, extra):
             found = open_array(group, extra)
+            if found.shape != parts["coverage"].shape:
+                raise DamagedStoreError(
+                    f"{path}: result '{name}' is damaged: its {extra} has the shape {found.shape}, "
+                    f"{parts['coverage'].shape} was expected."
+                )
             ds[extra] = ("y", "x"), lazy_stored(found), {k: v for k, v in found.attrs.items() if k != CHECKSUM}
     ds.encoding["source"] = painting.path
     return ds

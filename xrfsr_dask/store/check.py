@@ -20,7 +20,7 @@ from xrfsr_dask.store.contents import KINDS, half_moved, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
 from xrfsr_dask.store.places import Place, folders
-from xrfsr_dask.store.results import PYRAMID, stored_levels
+from xrfsr_dask.store.results import PYRAMID, out_of_place, stored_levels
 from xrfsr_dask.store.unfinished import (
     broken_receipts,
     faulty_records,
@@ -216,6 +216,13 @@ def _missing(root: Place) -> Iterator[Damage]:
             stored_levels(open_group(pyramid.parent))
         except StoreError as error:
             yield Damage(str(pyramid.relative_to(root)), first_line(error))
+    for result in sorted(root.glob("results/*")):
+        with contextlib.suppress(StoreError):  # told where metadata are read
+            solved = open_group(result)
+            try:
+                out_of_place(solved, 1.0)
+            except DamagedStoreError as error:
+                yield Damage(str(result.relative_to(root)), first_line(error))
     for kind in KINDS:
         with contextlib.suppress(DamagedStoreError):  # told where metadata are read
             for name in lost(root, kind):

@@ -11,7 +11,7 @@ import numpy as np
 import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, OptionError, StoreError
-from xrfsr_dask.store.arrays import PARTIAL, open_array, open_group, require_last_chunk
+from xrfsr_dask.store.arrays import PARTIAL, open_array, open_group, read_finite, require_last_chunk
 from xrfsr_dask.store.places import Place, as_place
 
 CHUNK_SPOTS = 32
@@ -95,11 +95,11 @@ class Patch:
 
     def energy_kev(self) -> np.ndarray:
         """Energy axis, float64 of shape (n_channel,), keV."""
-        return np.asarray(open_array(open_group(self.path), "energy")[:])
+        return read_finite(open_array(open_group(self.path), "energy"))
 
     def mean_spectrum(self) -> np.ndarray:
         """Mean counts per spot, float64 of shape (n_channel,)."""
-        return np.asarray(open_array(open_group(self.path), "mean_spectrum")[:])
+        return read_finite(open_array(open_group(self.path), "mean_spectrum"))
 
     @property
     def step_mm(self) -> float:

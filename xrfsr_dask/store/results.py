@@ -187,11 +187,17 @@ def out_of_place(group: zarr.Group, pitch_mm: float) -> list[str]:
     attributes: dict[str, Any] = dict(group.attrs)
     try:
         found, smoothed = (dict(attributes.get(name, {})) for name in ("displacement_px", "smoothed_px"))
-        offsets = {name: [float(v) for v in found[name]] for name in smoothed}
+        offsets = {name: [_finite(v) for v in found[name]] for name in smoothed}
         return [displaced(name, y, x, pitch_mm) for name, (y, x) in offsets.items()]
     except (KeyError, TypeError, ValueError) as error:
         place = place_of(group)
         raise DamagedStoreError(f"{place} is damaged: it tells no displacements of its patches.") from error
+
+
+def _finite(value: Any) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no displacement")
+    return float(value)
 
 
 def displaced(patch: str, y_px: float, x_px: float, pitch_mm: float) -> str:

@@ -66,7 +66,8 @@ def place(plan: Plan, state: State, executor: Executor, progress: Progress) -> S
         if is_out_of_place(told, step_px):
             smoothing[patch.name] = round(min(step_px, float(np.hypot(y, x))), 2)
             warnings.warn(displaced(patch.name, y, x, pitch), PlacementWarning, stacklevel=2)
-    model.new_spots(plan, model.SMOOTHED, model.load_colours(plan).n, smoothing)
+    if smoothing:
+        model.new_spots(plan, model.SMOOTHED, model.load_colours(plan).n, smoothing)
     for name, px in smoothing.items():
         again = [chunk for chunk in plan.chunks() if chunk.patch == name]
         executor.map(partial(write_features, plan, model.SMOOTHED, px), again, lambda *_: None)
