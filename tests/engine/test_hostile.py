@@ -153,6 +153,33 @@ def test_paths_that_leave_the_store_are_refused(store, tmp_path):
         open_painting(store)
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["rgb", "rgb/0", "rgb/0/image", "rgb/0/image/c", "patches", "results", "patches/a/counts",
+     "patches/a/counts/c", "patches/a/counts/zarr.json", "results/r/abundance"],
+)  # fmt: skip
+def test_links_out_of_the_store_are_refused_wherever_they_lie(store, tmp_path, place):
+    (store / place).rename(tmp_path / "outside")
+    (store / place).symlink_to(tmp_path / "outside")
+    with pytest.raises(StoreError, match=f"{place} is a link that leads out of the store"):
+        open_painting(store)
+
+
+@pytest.mark.parametrize("place", [".work", ".work/r", ".work/r/abcdef012345"])
+def test_a_work_area_that_is_a_link_is_never_emptied(store, tmp_path, place, capsys):
+    victim = tmp_path / "victim"
+    (victim / "letters").mkdir(parents=True)
+    (victim / "letters" / "a.txt").write_text("precious")
+    link = store / "rgb" / "0" / "image" / place
+    shutil.rmtree(link, ignore_errors=True)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(victim)
+    assert main(["solve", str(store), "--name", "r", "--method", "paper", "--restart", "--quiet"]) == 1
+    assert "is a link that leads out of the store" in capsys.readouterr().err
+    assert main(["check", str(store), "--quiet"]) == 1
+    assert (victim / "letters" / "a.txt").read_text() == "precious"
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +21,13 @@ from xrfsr_dask.store.arrays import (
     pixel_centres_mm,
     read,
     require_last_chunk,
+    work_area,
     write_coordinate,
 )
 from xrfsr_dask.store.contents import half_moved, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, seal
 from xrfsr_dask.store.patches import Patch, open_patch
-from xrfsr_dask.store.places import Place, as_place, folders, has_room, leads_out
+from xrfsr_dask.store.places import Place, as_place, contents, folders, has_room
 from xrfsr_dask.values import is_number, is_one_of, shown
 
 FORMAT = "xrfsr painting"
@@ -36,6 +38,7 @@ TRANSFERS = ("srgb", "linear")
 MOST_PX = 10**10
 """Pixels of a photograph at most."""
 
+_DEPTH, _WORK_DEPTH = 4, 3  # folders below a store, and below its work area, among which links are sought
 _PHOTO_CHUNK = 512  # px
 _SMALLEST_LEVEL = 512  # px; the pyramid stops once a level fits this
 
@@ -176,6 +179,7 @@ def open_painting(path: str | Place) -> Painting:
         raise StoreError(f"{path} is a file; a painting store is a folder, which `xrfsr new` makes.")
     if not (target / "zarr.json").is_file():
         raise StoreError(f"{path} is not a painting store: it holds no zarr.json.")
+    _refuse_links(target)
     root = open_group(target)
     found = root.attrs.get("format"), root.attrs.get("format_version")
     if found[0] != FORMAT:
@@ -235,14 +239,33 @@ def absolute(path: str | Place) -> Place:
     return found
 
 
+def _refuse_links(root: Place) -> None:
+    """Refuse a store with folders that are links out of it, or with any link where runs are put away: what lies
+    at its end would be read as the store's own, or removed."""
+    if not isinstance(root, Path):
+        return
+    work, own = Path(str(work_area(root))), root.resolve()
+    for link in (*_links(root, _DEPTH), *_links(work, _WORK_DEPTH)):
+        if link.is_relative_to(work) or not link.resolve().is_relative_to(own):
+            raise StoreError(f"{link} is a link that leads out of the store; put the folder itself there.")
+
+
+def _links(folder: Path, depth: int) -> Iterator[Path]:
+    """Links in a folder and in those below it, `depth` levels deep."""
+    inner, files = contents(folder)
+    yield from (path for path in (*inner, *files) if path.is_symlink())
+    if depth > 1:
+        for path in inner:
+            if not path.is_symlink():
+                yield from _links(path, depth - 1)
+
+
 def names_of(folder: Place) -> list[str]:
     """Names of the patches or results in their folder; one that lost its metadata is an error, never passed
     over."""
     passed = half_moved(folder.parent, folder.name)
     found = [path for path in folders(folder) if not path.name.startswith(".") and path.name not in passed]
     for path in found:
-        if leads_out(path):
-            raise StoreError(f"{path} is a link that leads out of the store; put the folder itself there.")
         if not (path / "zarr.json").is_file():
             raise DamagedStoreError(f"{path} is damaged: its zarr.json is missing; `xrfsr check` tells more.")
     return [path.name for path in found]

@@ -97,13 +97,6 @@ def has_room(folder: Place) -> bool:
     return (folder.root if isinstance(folder, S3Path) else folder).is_dir()
 
 
-def leads_out(path: Place) -> bool:
-    """Whether something in a folder is a link to what lies outside of it."""
-    if not isinstance(path, Path) or not path.is_symlink():
-        return False
-    return not path.resolve().is_relative_to(path.parent.resolve())
-
-
 def contents(folder: P) -> tuple[list[P], list[P]]:
     """Folders and files right below, each in order; none where the folder is gone, maybe only just."""
     if isinstance(folder, S3Path):
