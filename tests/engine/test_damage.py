@@ -315,6 +315,17 @@ def test_forged_levels_are_an_error_and_damage(unfinished, tmp_path, factors):
     assert any("pyramid" in found.place for found in check_store(path).damage)
 
 
+@pytest.mark.parametrize("written", [b"", b"0123abcd {"], ids=["empty", "torn"])
+def test_receipts_of_which_the_first_was_never_whole_are_no_damage(unfinished, tmp_path, written):
+    """As after a kill, or on a full disk, just as a generation begins."""
+    path = tmp_path / "p.zarr"
+    shutil.copytree(unfinished, path)
+    (receipts,) = max(work_area(path).glob("r/*/gen-*")).glob("receipts.jsonl")
+    shutil.rmtree(receipts.parent / "abundance" / "c")
+    receipts.write_bytes(written)
+    assert check_store(path).damage == ()
+
+
 def test_a_level_of_another_size_is_an_error_and_damage(unfinished, tmp_path):
     path = tmp_path / "p.zarr"
     shutil.copytree(unfinished, path)

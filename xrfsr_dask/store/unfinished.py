@@ -116,14 +116,16 @@ def broken_receipts(run: Place) -> Iterator[tuple[str, str]]:
     """Receipts of a run that are damaged, or tell of a tile that is not there as it was written."""
     for folder in state_of(run):
         path = folder / RECEIPTS
+        place, begun = str(path.relative_to(run)), bool(files_below(folder / "abundance" / "c"))
         if not path.is_file():
-            if files_below(folder / "abundance" / "c"):
-                yield str(path.relative_to(run)), "the receipts are missing"
+            if begun:
+                yield place, "the receipts are missing"
             continue
-        place = str(path.relative_to(run))
         lines, bad = read_lines(path)
-        if bad or not lines:
-            yield place, f"{bad} receipts are damaged" if bad else "its receipts are empty"
+        if bad:
+            yield place, f"{bad} receipts are damaged"
+        elif not lines and begun:  # else it was killed before the first was whole, and no tile is there
+            yield place, "its receipts are empty"
         for told in lines[1:]:
             if what := _departs(path.parent, told):
                 yield str((path.parent / "abundance").relative_to(run)), f"tile {told['tile']}: {what}"
