@@ -296,7 +296,8 @@ def test_a_task_of_a_run_that_was_discarded_cannot_write_into_the_next(tmp_path)
     assert result_hash(path) == result_hash(alone)
 
 
-def test_a_run_killed_just_after_its_result_was_whole_is_found_finished(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("changed", [False, True], ids=["same options", "others"])
+def test_a_run_killed_just_after_its_result_was_whole_is_found_finished(tmp_path, monkeypatch, capsys, changed):
     path = tmp_path / "p.zarr"
     narrow_painting(path)
 
@@ -308,7 +309,9 @@ def test_a_run_killed_just_after_its_result_was_whole_is_found_finished(tmp_path
         solve(planned(path), LocalExecutor(1))
     monkeypatch.undo()
     assert run_folder(path).exists()
-    assert main([*words(path, "paper", "--resume")[3:], "--quiet"]) == 0
+    other = ["--smoothness", "0.7"] if changed else []
+    assert main([*words(path, "paper", "--resume", *other)[3:], "--quiet"]) == int(changed)
+    assert ("already holds a result 'r'" in capsys.readouterr().err) == changed
     assert not run_folder(path).exists()
     assert main(["check", str(path)]) == 0
 

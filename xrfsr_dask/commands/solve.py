@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 
 from xrfsr_dask.cluster import cores, executor_for
 from xrfsr_dask.errors import StoreError
-from xrfsr_dask.options import RunOptions, SolveOptions
+from xrfsr_dask.options import RunOptions, SolveOptions, as_attributes
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.solver import Plan, fitting_workers, plan_run, solve
 from xrfsr_dask.solver.outer import task_count
@@ -55,10 +56,9 @@ def solve_painting(
     )
     began, painting = time.monotonic(), open_painting(path)
     named = options.method if name is None else name
-    left = not restart and discard_finished(
-        painting, named
-    )  # by one killed between the last rename and the end
-    if left and resume:
+    # what one leaves that was killed between the last rename and the end
+    left = not restart and discard_finished(painting, named)
+    if left and resume and _was_solved_with(painting, named, options):
         return {"result": named, "seconds": 0.0}
     with executor_for(fitting(painting, options, resources), client) as executor:
         plan = _planned(painting, named, options, resources, executor)
@@ -78,6 +78,11 @@ def solve_painting(
         "seconds": round(time.monotonic() - began, 1),
         "tile_px": plan.tile,
     }
+
+
+def _was_solved_with(painting: Painting, name: str, options: SolveOptions) -> bool:
+    told = open_group(painting.place / "results" / name).attrs.get("options")
+    return told == json.loads(json.dumps(as_attributes(options)))
 
 
 def dry_run(
