@@ -197,19 +197,24 @@ def named_in(message: str, file) -> bool:
     return array.split("/")[0] in message
 
 
+def told_of_each(folder, harm, read, words) -> None:
+    """Harm to the first chunk of an array, and to its metadata, is an error of these words."""
+    for file in (files(folder / "c")[0], folder / "zarr.json"):
+        good = file.read_bytes()
+        harmed(file, harm)
+        with pytest.raises(XrfsrError, match=words):
+            read()
+        file.write_bytes(good)
+    read()
+
+
 @pytest.mark.parametrize("harm", HARMS)
 @pytest.mark.parametrize("name", ["abundance", "endmember", "layer", "coverage", "y", "energy"])
 def test_a_harmed_result_is_an_error_with_array_and_place_and_never_a_number(unfinished, tmp_path, harm, name):
     path = tmp_path / "p.zarr"
     shutil.copytree(unfinished, path)
     folder = path / "results" / "done" / name
-    for file in (files(folder / "c")[0], folder / "zarr.json"):
-        good = file.read_bytes()
-        harmed(file, harm)
-        with pytest.raises(XrfsrError, match=f"results/done.*{name}"):
-            open_result(path, "done").load()
-        file.write_bytes(good)
-    open_result(path, "done").load()
+    told_of_each(folder, harm, lambda: open_result(path, "done").load(), f"results/done.*{name}")
 
 
 ASKED = {
@@ -257,13 +262,7 @@ def test_harm_to_what_is_read_beside_a_result_is_an_error_with_array_and_place(
     path = tmp_path / "p.zarr"
     shutil.copytree(unfinished, path)
     folder = path / "results" / "done" / name
-    for file in (files(folder / "c")[0], folder / "zarr.json"):
-        good = file.read_bytes()
-        harmed(file, harm)
-        with pytest.raises(XrfsrError, match=f"results/done.*{name.split('/')[0]}"):
-            ASKED[name](path)
-        file.write_bytes(good)
-    ASKED[name](path)
+    told_of_each(folder, harm, lambda: ASKED[name](path), f"results/done.*{name.split('/')[0]}")
 
 
 @pytest.mark.parametrize(

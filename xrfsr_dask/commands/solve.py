@@ -141,10 +141,10 @@ def summary(store: str | Path, solved: dict[str, Any]) -> str:
     if "objective" in solved:
         lines["rounds"] = f"{solved['iterations']}, in tiles of {solved['tile_px']} px"
         lines["objective"] = f"{solved['objective']:.6g} ({', '.join(terms)})"
-    lines |= {f"note{n * chr(32)}": words for n, words in enumerate(solved.get("out_of_place", ()))}
     quoted = shlex.quote(str(store))
-    lines["look at it"] = f"xrfsr browse {quoted}   or   xrfsr report {quoted}"
-    return _listed(lines, 12)
+    look = {"look at it": f"xrfsr browse {quoted}   or   xrfsr report {quoted}"}
+    notes = [_listed({"note": words}, 12) for words in solved.get("out_of_place", ())]
+    return "\n".join([_listed(lines, 12), *notes, _listed(look, 12)])
 
 
 def _listed(lines: dict[str, str], width: int) -> str:
