@@ -81,10 +81,10 @@ def overhead() -> None:
 
             def visited(executor: Executor) -> float:
                 """CPU seconds of a visit that begins with nothing written, worker processes included."""
-                shutil.rmtree(run.work / "gen-000001", ignore_errors=True)
+                shutil.rmtree(run.work / f"gen-{begun.generation + n_step:06d}", ignore_errors=True)
                 task = partial(advance_tile, run, begun.generation, begun.dictionary, n_step)
                 with used() as spent:
-                    visit(run, begun.generation + 1, task, executor, quiet, origin="bench")
+                    visit(run, begun.generation + n_step, task, executor, quiet, origin="bench")
                 return spent.cpu
 
             for name, where in (("threads", {}), ("processes", {"processes": True})):

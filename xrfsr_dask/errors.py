@@ -46,6 +46,10 @@ class ClusterError(XrfsrError):
     """No scheduler answers, or the cluster was lost."""
 
 
+class ClusterWarning(UserWarning):
+    """A run waits for a cluster that has no workers left; raised by nobody, given by `warnings.warn`."""
+
+
 class PlacementWarning(UserWarning):
     """A scan does not lie where it was placed; raised by nobody, given by `warnings.warn`."""
 

@@ -9,11 +9,14 @@ import time
 
 import numpy as np
 import pytest
-from engine.scenes import PAPER, narrow_painting, planned
+from engine.scenes import OPTIONS, PAPER, narrow_painting, planned
+from helpers import levels_from
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xrfsr_dask.cli import main
+from xrfsr_dask.commands.info import describe
+from xrfsr_dask.commands.report import report
 from xrfsr_dask.errors import StoreError, XrfsrError
 from xrfsr_dask.result import open_result
 from xrfsr_dask.solver import solve
@@ -28,7 +31,9 @@ from xrfsr_dask.tiling.executor import LocalExecutor
 def good(tmp_path_factory):
     path = tmp_path_factory.mktemp("good") / "p.zarr"
     narrow_painting(path, "a")
-    solve(planned(path, PAPER, tile=500), LocalExecutor(1))
+    with levels_from(50):
+        for name, options in OPTIONS.items():
+            solve(planned(path, options, tile=500, name=name), LocalExecutor(1))
     return path
 
 
@@ -85,7 +90,7 @@ FORGERIES = {
 }
 
 
-OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("rgb/0/image", "results/r/abundance")]
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("rgb/0/image", "results/joint/abundance")]
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
@@ -100,7 +105,7 @@ def test_forged_metadata_are_refused_before_the_first_read(store, monkeypatch, f
     with pytest.raises(
         XrfsrError, match={"patches": "patch", "results": "result"}.get(array.split("/")[0], "image|photograph")
     ):
-        open_result(store, "r").load()  # opens the painting first
+        open_result(store, "joint").load()  # opens the painting first
     assert check_store(store).damage or forgery == "group"
     assert main(["check", str(store), "--quiet"]) == 1
     assert main(["info", str(store), "--quiet"]) in (0, 1)
@@ -156,7 +161,7 @@ def test_paths_that_leave_the_store_are_refused(store, tmp_path):
 @pytest.mark.parametrize(
     "place",
     ["rgb", "rgb/0", "rgb/0/image", "rgb/0/image/c", "patches", "results", "patches/a/counts",
-     "patches/a/counts/c", "patches/a/counts/zarr.json", "results/r/abundance"],
+     "patches/a/counts/c", "patches/a/counts/zarr.json", "results/joint/abundance"],
 )  # fmt: skip
 def test_links_out_of_the_store_are_refused_wherever_they_lie(store, tmp_path, place):
     (store / place).rename(tmp_path / "outside")
@@ -212,7 +217,12 @@ def test_metadata_with_any_value_anywhere_are_refused_by_name_or_harmless(good, 
         forge(node, sets(*place, data.draw(json_values, label="value")))
         ends_or_refuses(lambda: open_painting(store))
         ends_or_refuses(lambda: check_store(store))
-        ends_or_refuses(lambda: open_result(store, "r").load())
+        for name in OPTIONS:
+            ends_or_refuses(lambda name=name: open_result(store, name).load())
+            if node.is_relative_to(store / "results" / name):
+                page = store.parent / "page.html"
+                ends_or_refuses(lambda name=name, page=page: report(store, name=name, out=page))
+        ends_or_refuses(lambda: describe(store))
         ends_or_refuses(lambda: planned(store, PAPER, name="s"))
     finally:
         shutil.rmtree(store.parent)

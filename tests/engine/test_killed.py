@@ -73,7 +73,7 @@ class Recording(LocalExecutor):
     def map(self, fn, tasks, done):
         name = getattr(fn, "func", fn).__name__
         if name in ("advance_tile", "unmix_tile"):
-            generation = fn.args[1] + (name == "advance_tile")
+            generation = fn.args[1] + (fn.args[3] if name == "advance_tile" else 0)  # what it writes
             self.tiles.setdefault(generation, []).extend(tuple(task) for task in tasks)
         return super().map(fn, tasks, done)
 

@@ -7,10 +7,13 @@ import os
 import socket
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 from engine.scenes import (
+    JOINT,
+    OPTIONS,
     PAPER,
     InterruptAfter,
     add_narrow_patch,
@@ -34,14 +37,16 @@ from xrfsr_dask.solver import state as states
 from xrfsr_dask.store import locks
 from xrfsr_dask.store.arrays import open_array, open_group, work_area, write
 from xrfsr_dask.store.check import check_store
+from xrfsr_dask.store.contents import recorded
 from xrfsr_dask.store.journal import read_record, write_record
+from xrfsr_dask.store.metadata import set_attributes
 from xrfsr_dask.tiling.executor import LocalExecutor
 
 
-def interrupted(path, tasks: int = 40, patches: str = "ab") -> None:
+def interrupted(path, tasks: int = 40, patches: str = "ab", options=PAPER) -> None:
     narrow_painting(path, patches)
     with pytest.raises(KeyboardInterrupt):
-        solve(planned(path), LocalExecutor(1), progress=InterruptAfter(tasks))
+        solve(planned(path, options), LocalExecutor(1), progress=InterruptAfter(tasks))
 
 
 @pytest.mark.slow
@@ -105,9 +110,20 @@ def test_a_lock_of_another_machine_holds_as_long_as_it_is_touched(tmp_path, quie
 
 def test_a_number_that_another_process_has_now_does_not_hold_a_lock(tmp_path):
     path = tmp_path / "lock.json"
-    write_record(path, {"host": socket.gethostname(), "pid": os.getpid(), "started": 1.0})
+    write_record(path, locks._me() | {"started": 1.0})
     with locks.held(path, "run 'r'"):
         pass
+
+
+@pytest.mark.parametrize("quiet_s", [5.0, locks.DEAD_S + 5])
+def test_a_lock_of_another_container_of_that_name_holds_as_long_as_it_is_touched(tmp_path, quiet_s):
+    """There the number is that of another process, or of none."""
+    path = tmp_path / "lock.json"
+    write_record(path, locks._me() | {"space": 7, "pid": 2**30})
+    os.utime(path, (time.time() - quiet_s, time.time() - quiet_s))
+    refused = pytest.raises(StoreError, match="or was until less than 120 s ago")
+    with refused if quiet_s < locks.DEAD_S else contextlib.nullcontext(), locks.held(path, "run 'r'"):
+        assert read_record(path)["pid"] == os.getpid()
 
 
 @pytest.mark.parametrize("quiet_s", [5.0, locks.DEAD_S + 5])
@@ -162,11 +178,15 @@ def change_attribute(name, value, where="patches/a"):
     return change
 
 
-def change_energy(path):
-    energy = open_array(open_group(path / "patches" / "a", mode="r+"), "energy")
-    energy[:] = energy[:] + 0.01
+def change_values(name, by):
+    def change(path):
+        array = open_array(open_group(path / "patches" / "a", mode="r+"), name)
+        array[:] = array[:] + by
+
+    return change
 
 
+@pytest.mark.parametrize("method", ["paper", pytest.param("joint", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -176,18 +196,19 @@ def change_energy(path):
         (change_attribute("footprint", "gaussian"), "patch a changed"),
         (change_attribute("transform", lambda T: [[*T[0][:2], T[0][2] + 0.5], *T[1:]]), "patch a changed"),
         (change_attribute("pitch_mm", lambda pitch: 1.01 * pitch, where="rgb/0"), "photograph changed"),
-        (change_energy, "patch a changed"),
+        (change_values("energy", 0.01), "patch a changed"),
+        (change_values("mean_spectrum", 1.0), "patch a changed"),
         (lambda path: add_narrow_patch(path, "b"), "patch b was absent, now there"),
     ],
-    ids=["counts", "gain", "spot", "footprint", "moved", "wider", "energy", "added"],
+    ids=["counts", "gain", "spot", "footprint", "moved", "wider", "energy", "mean", "added"],
 )
-def test_changed_inputs_are_refused_on_resume_by_name(tmp_path, change, words):
+def test_changed_inputs_are_refused_on_resume_by_name(tmp_path, change, words, method):
     path = tmp_path / "p.zarr"
-    interrupted(path, patches="a")
+    interrupted(path, patches="a", options=OPTIONS[method])
     change(path)
     before = tree_bytes(path)
     with pytest.raises(ResumeError, match=rf"an unfinished run 'r' had other inputs.*{words}.*--restart"):
-        solve(planned(path), LocalExecutor(1), resume=True)
+        solve(planned(path, OPTIONS[method]), LocalExecutor(1), resume=True)
     assert tree_bytes(path) == before
 
 
@@ -203,6 +224,19 @@ def test_every_changed_option_is_refused_on_resume_by_name(tmp_path, option, val
     with pytest.raises(ResumeError, match=rf"{option} was .*, now {value}"):
         solve(planned(path, other), LocalExecutor(1), resume=True)
     assert checkpoint(path)["iteration"] >= 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("atoms", 6), ("hidden_atoms", 5), ("seed", 1), ("iterations", 4), ("tolerance", 1e-3)],
+)
+def test_every_changed_option_of_joint_is_refused_on_resume_by_name(tmp_path, option, value):
+    path = tmp_path / "p.zarr"
+    interrupted(path, patches="a", options=JOINT)
+    other = dataclasses.replace(JOINT, **{option: value})
+    with pytest.raises(ResumeError, match=rf"{option} was .*, now {value}"):
+        solve(planned(path, other), LocalExecutor(1), resume=True)
 
 
 def test_inputs_that_change_while_a_run_is_going_on_make_no_result(tmp_path):
@@ -228,7 +262,7 @@ def test_a_task_of_a_generation_long_swept_changes_nothing(tmp_path, monkeypatch
     for place in (whole, path):
         narrow_painting(place)
     solve(planned(whole), LocalExecutor(1))
-    late, go, told = [], threading.Event(), []
+    late, go, told, born = [], threading.Event(), [], []
 
     def slow_write(array, region, values):
         if threading.current_thread() in late:
@@ -247,20 +281,19 @@ def test_a_task_of_a_generation_long_swept_changes_nothing(tmp_path, monkeypatch
     run = planned(path)
 
     class Late(Silent):
-        """At the second generation a task begins that ends after the fourth is whole."""
+        """At a generation a task begins that ends when the one it writes is swept."""
 
         def advance(self, n: int = 1) -> None:
             stands = checkpoint(path)["generation"] if (run.base / "checkpoint.json").exists() else 0
-            if stands == 1 and not late:
-                tile = run.tiles()[3]
-                task = threading.Thread(
-                    target=stale,
-                    args=(lambda: passes.advance_tile(run, 1, checkpoint(path)["dictionary"], 1, tile),),
-                )
+            if stands > 0 and not late:
+                now, steps, tile = checkpoint(path), run.visits()[1], run.tiles()[3]
+                born.append(now["generation"] + steps)
+                late_task = partial(passes.advance_tile, run, now["generation"], now["dictionary"], steps, tile)
+                task = threading.Thread(target=stale, args=(late_task,))
                 late.append(task)
                 task.start()
                 time.sleep(0.3)
-            if stands >= 4 and not go.is_set():
+            if born and stands > born[0] and not go.is_set():
                 go.set()
                 late[0].join()
 
@@ -269,6 +302,78 @@ def test_a_task_of_a_generation_long_swept_changes_nothing(tmp_path, monkeypatch
     assert "is gone" in told[0]
     assert result_hash(path) == result_hash(whole)
     assert not list(work_area(path).iterdir())
+
+
+class DoneAgain(LocalExecutor):
+    """After all tasks of a step it does one of each earlier step again, as a worker that was taken for dead."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.earlier, self.late, self.gone = [], 0, 0
+
+    def map(self, fn, tasks, done):
+        out = super().map(fn, tasks, done)
+        self.again(fn, tasks)
+        return out
+
+    def reduce(self, fn, tasks, merge, done):
+        out = super().reduce(fn, tasks, merge, done)
+        self.again(fn, tasks)
+        return out
+
+    def again(self, fn, tasks) -> None:
+        for call, task in self.earlier:
+            self.late += 1
+            try:
+                call(task)
+            except StoreError:
+                self.gone += 1
+        if tasks:
+            self.earlier.append((fn, tasks[-1]))
+
+
+@pytest.mark.parametrize("method", ["paper", pytest.param("joint", marks=pytest.mark.slow)])
+def test_tasks_that_are_done_again_after_any_later_step_change_nothing(tmp_path, method):
+    again, hashes = DoneAgain(), []
+    for executor in (again, LocalExecutor(2)):
+        path = tmp_path / f"{len(hashes)}.zarr"
+        narrow_painting(path)
+        solve(planned(path, OPTIONS[method]), executor)
+        hashes.append(result_hash(path))
+    assert again.late > 100
+    assert again.gone > 10
+    assert hashes[0] == hashes[1]
+
+
+@pytest.mark.parametrize("tile", [100, 250])
+def test_a_late_task_of_a_run_that_went_on_with_other_tiles_changes_nothing(tmp_path, monkeypatch, tile):
+    """The driver was killed, its worker was not; large tiles make other numbers of steps at once."""
+    whole, path = tmp_path / "whole.zarr", tmp_path / "p.zarr"
+    for place in (whole, path):
+        narrow_painting(place)
+    solve(planned(whole), LocalExecutor(1))
+    small, large = planned(path, tile=50), planned(path, tile=tile)
+    assert (small.visits() == large.visits()) == (tile == 100)
+    with pytest.raises(KeyboardInterrupt):
+        solve(small, LocalExecutor(1), progress=InterruptAfter(21))
+    now, told = checkpoint(path), []
+    assert now["generation"] == 0
+    held_back = []
+    with monkeypatch.context() as patched:
+        patched.setattr(passes, "write", lambda *args: held_back.append(args))
+        passes.advance_tile(small, 0, now["dictionary"], small.visits()[0], small.tiles()[3])
+
+    class Late(Silent):
+        def advance(self, n: int = 1) -> None:
+            try:
+                write(*held_back[0])
+                told.append("written")
+            except StoreError:
+                told.append("gone")
+
+    solve(large, LocalExecutor(1), progress=Late(), resume=True)
+    assert set(told) == {"written", "gone"}
+    assert result_hash(path) == result_hash(whole)
 
 
 @pytest.mark.slow
@@ -309,8 +414,10 @@ def test_a_run_killed_just_after_its_result_was_whole_is_found_finished(tmp_path
         solve(planned(path), LocalExecutor(1))
     monkeypatch.undo()
     assert run_folder(path).exists()
+    set_attributes(path / "results", {"names": []})  # as after a kill between the move and the record
     other = ["--smoothness", "0.7"] if changed else []
     assert main([*words(path, "paper", "--resume", *other)[3:], "--quiet"]) == int(changed)
+    assert recorded(path, "results") == ["r"]
     assert ("already holds a result 'r'" in capsys.readouterr().err) == changed
     assert not run_folder(path).exists()
     assert main(["check", str(path)]) == 0

@@ -259,7 +259,7 @@ def test_tiles_of_an_interrupted_visit_are_not_done_again(solved, tmp_path):
     before_visit = 2 * len(run.chunks()) + len(run.tiles())
     with pytest.raises(KeyboardInterrupt):
         solve(run, LocalExecutor(1), progress=InterruptAfter(before_visit + 12))
-    receipts = run.work / "gen-000001" / "receipts.jsonl"
+    receipts = run.work / f"gen-{run.visits()[0]:06d}" / "receipts.jsonl"
     assert len(receipts.read_text().splitlines()) >= 1 + 12
     with receipts.open("a") as file:
         file.write('0123abcd {"tile": [0, 50')  # a line cut off by a kill

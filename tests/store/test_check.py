@@ -1,14 +1,18 @@
 import json
+import os
 import shutil
+import time
 
 import numpy as np
 import pytest
 from helpers import small_painting, small_patch, small_truth
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError
+from xrfsr_dask.result import open_result
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.arrays import staged
+from xrfsr_dask.store.arrays import staged, work_area, write_values
 from xrfsr_dask.store.check import check_store
+from xrfsr_dask.store.metadata import set_attributes, write_metadata
 from xrfsr_dask.store.results import new_result
 
 
@@ -29,6 +33,9 @@ def whole(tmp_path_factory):
         )
         abundance[:] = rng.random((230, 170, 3)).astype("f4")
         group["coverage"][:] = 1.0
+        write_values(group, "evidence", np.ones((230, 170), "f4"), ("y", "x"))
+        fit = group.create_group("fit").create_group("a")
+        write_values(fit, "chi_square", np.ones((3, 4), "f4"), ("spot_y", "spot_x"))
     return path
 
 
@@ -69,6 +76,61 @@ def test_a_missing_array_is_found(whole, tmp_path):
     assert [(d.place, d.what) for d in check_store(tmp_path / "p.zarr").damage] == [
         ("patches/a/counts", "the array is missing")
     ]
+
+
+def test_every_array_that_was_removed_is_found_by_name(whole, tmp_path):
+    """Those that may be there or not are listed where they were written."""
+    path = shutil.copytree(whole, tmp_path / "p.zarr")
+    arrays = [p.parent for p in path.rglob("zarr.json") if json.loads(p.read_text())["node_type"] == "array"]
+    assert {"evidence", "chi_square"} < {array.name for array in arrays}
+    for array in arrays:
+        place = str(array.relative_to(path))
+        array.rename(tmp_path / "aside")
+        assert (place, "the array is missing") in {(d.place, d.what) for d in check_store(path).damage}
+        (tmp_path / "aside").rename(array)
+    assert check_store(path).damage == ()
+
+
+def test_an_array_a_result_was_written_with_is_missed_when_it_is_opened(whole, tmp_path):
+    path = shutil.copytree(whole, tmp_path / "p.zarr")
+    assert "evidence" in open_result(path, "r")
+    shutil.rmtree(path / "results" / "r" / "evidence")
+    with pytest.raises(DamagedStoreError, match="results/r is damaged: it was written with 'evidence'"):
+        open_result(path, "r")
+
+
+@pytest.mark.parametrize("listed", [7, ["../../x"], [""], [3], {"a": 1}], ids=repr)
+def test_a_list_of_arrays_that_is_none_is_damage(whole, tmp_path, listed):
+    path = shutil.copytree(whole, tmp_path / "p.zarr")
+    set_attributes(path / "results" / "r", {"arrays": listed})
+    assert [d.place for d in check_store(path).damage] == ["results/r/zarr.json"]
+
+
+def test_a_shape_for_which_next_to_nothing_was_written_is_told_at_once(whole, tmp_path):
+    path = shutil.copytree(whole, tmp_path / "p.zarr")
+    meta = path / "results" / "r" / "coverage" / "zarr.json"
+    found = json.loads(meta.read_text())
+    found["shape"], found["chunk_grid"]["configuration"]["chunk_shape"] = [10**6, 10], [1, 10]
+    found["attributes"].pop("checksum")
+    write_metadata(meta, found)
+    began = time.monotonic()
+    told = {d.place: d.what for d in check_store(path).damage}
+    assert "only 1 of the 1000000 chunks" in told["results/r/coverage"]
+    assert time.monotonic() - began < 5
+
+
+def test_what_killed_processes_left_half_made_goes_with_the_next_patch(whole, tmp_path):
+    path = shutil.copytree(whole, tmp_path / "p.zarr")
+    area = work_area(path)
+    area.mkdir(exist_ok=True)
+    dead, mine = 2**30, os.getpid()
+    for name in (f"names-results-q.partial-{dead}", f"staging-results-q.partial-{dead}"):
+        (area / name).mkdir()
+        (area / name / "zarr.json").touch()
+    (area / f"staging-results-q.partial-{mine}").mkdir()
+    A, D, _ = small_truth()
+    small_patch(path, "c", A, D)
+    assert [p.name for p in area.iterdir()] == [f"staging-results-q.partial-{mine}"]
 
 
 @pytest.mark.parametrize("place", ["patches/a", "patches/b", "results/r"])

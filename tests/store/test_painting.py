@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from helpers import small_painting, tree_bytes
 from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError, StoreError
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, open_painting, placement
 from xrfsr_dask.store.arrays import open_array, open_group, read, staged, work_area
+from xrfsr_dask.store.metadata import set_attributes
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (120, 90, 3)).astype("u1")
 
@@ -126,6 +128,27 @@ def test_scans_that_do_not_fit_the_painting_are_refused(store):
     refused(store, OptionError, "spot size must be more than 0", spot_mm=-1.0)
     for name in ("../p", "a/b", "", ".hidden", "x" * 65, "a\\b"):
         refused(store, OptionError, "cannot be the name of a patch", name=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gain", 1e300),
+        ("gain", 1e9),
+        ("spot_mm", 1e300),
+        ("spot_mm", 600.0),
+        ("max_counts", float("inf")),
+        ("total_counts", 1e300),
+        ("transform", [[1e300, 0, 0], [0, 1, 0], [0, 0, 1]]),
+        ("transform", [[50.0, 0, 0], [0, 1, 0], [0, 0, 1]]),
+    ],
+    ids=str,
+)
+def test_a_patch_with_numbers_that_none_can_have_is_damage(store, name, value):
+    add_patch(store, "p01", spec(), rows(COUNTS))
+    set_attributes(store / "patches" / "p01", {name: value})
+    with warnings.catch_warnings(action="error"), pytest.raises(StoreError, match="patch 'p01'"):
+        open_painting(store)
 
 
 def test_patches_must_agree_on_energy(store):

@@ -1,4 +1,5 @@
 import functools
+import threading
 import time
 
 import numpy as np
@@ -6,7 +7,8 @@ import pytest
 import scipy.linalg
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from xrfsr_dask.errors import InputError
+from xrfsr_dask.errors import ClusterWarning, InputError
+from xrfsr_dask.tiling import executor as executor_module
 from xrfsr_dask.tiling.executor import ClientExecutor, LocalExecutor
 
 
@@ -93,3 +95,29 @@ def test_a_client_never_answers_with_what_an_earlier_pass_found(tmp_path, monkey
             (tmp_path / "n").write_text(str(n))
             found += ClientExecutor(client).map(task, range(3), lambda *_: None)
     assert found == [0, 1, 2, 10, 11, 12]
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_run_whose_cluster_has_no_worker_left_says_so_and_waits(monkeypatch):
+    from distributed import Client, LocalCluster
+
+    monkeypatch.setattr(executor_module, "_ALONE_S", 0.5)
+    monkeypatch.setattr(executor_module, "_POLL_S", 0.2)
+    found = []
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        cluster.scale(0)
+        while client.nthreads():
+            time.sleep(0.05)
+        run = threading.Thread(
+            target=lambda: found.extend(ClientExecutor(client).map(square, range(3), lambda *_: None))
+        )
+        run.start()
+        with pytest.warns(ClusterWarning, match=r"no worker left.*dask worker"):
+            run.join(3.0)
+        assert run.is_alive()
+        cluster.scale(1)
+        run.join(30)
+    assert found == [0, 1, 4]

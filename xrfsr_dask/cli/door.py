@@ -12,13 +12,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from xrfsr_dask import __version__, interrupts
 from xrfsr_dask.cli.looking import browse_words, export_words, maps_words, report_words
 from xrfsr_dask.cli.paintings import add_words, check_words, info_words, new_words
 from xrfsr_dask.cli.solving import demo_words, evaluate_words, solve_words
 from xrfsr_dask.cli.words import Parser, printable
-from xrfsr_dask.errors import ClusterError, OptionError, PlacementWarning, XrfsrError
+from xrfsr_dask.errors import ClusterError, ClusterWarning, OptionError, PlacementWarning, XrfsrError
 from xrfsr_dask.tiling.budget import one_heap
 
 DEBUG = bool(os.environ.get("XRFSR_DEBUG"))
@@ -153,6 +154,16 @@ def _say_one_sentence_only() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     warnings.simplefilter("ignore", PlacementWarning)  # told in the summary
+    warnings.simplefilter("always", ClusterWarning)
+    others = warnings.showwarning
+
+    def tell(message: Warning | str, category: type[Warning], *rest: Any, **kwargs: Any) -> None:
+        if issubclass(category, ClusterWarning):
+            _fail(str(message))
+        else:
+            others(message, category, *rest, **kwargs)
+
+    warnings.showwarning = tell
     logging.disable(logging.CRITICAL)
     sys.unraisablehook = lambda _: None
     threading.excepthook = lambda _: None

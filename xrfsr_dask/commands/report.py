@@ -16,9 +16,8 @@ from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import line_kev, open_patch, open_result
 from xrfsr_dask.result.lines import usual_line
 from xrfsr_dask.store import Painting, Patch, open_painting
-from xrfsr_dask.store.arrays import holds, open_array, open_group, place_of, read_finite
+from xrfsr_dask.store.arrays import below, holds, open_array, open_group, read_finite
 from xrfsr_dask.store.patches import apply_transform
-from xrfsr_dask.store.places import folders
 from xrfsr_dask.store.results import out_of_place
 from xrfsr_dask.view.page import Section, as_html
 from xrfsr_dask.view.panels import Panel, Spot, colour_limits, greek, turned_corners
@@ -169,9 +168,7 @@ def _trust(painting: Painting, ds: xr.Dataset) -> list[Section]:
     group = open_group(painting.place / "results" / str(ds.attrs["result"]))
     out = []
     if holds(group, "history"):
-        history = open_group(place_of(group) / "history")
-        names = [folder.name for folder in folders(place_of(history))]
-        series = {name: read_finite(open_array(history, name)) for name in names}
+        series = {name: read_finite(open_array(group, f"history/{name}")) for name in below(group, "history")}
         series = {key: values for key, values in series.items() if len(values)}
         if series:
             drawn = curves(series, xlabel="iteration", ylabel="objective and its parts")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from xrfsr_dask.errors import DamagedStoreError, InputError, StoreError
 from xrfsr_dask.result.lowrank import Stored, cube_variable, lazy_stored
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import holds, open_array, open_group, read, read_finite
+from xrfsr_dask.store.contents import ARRAYS
 from xrfsr_dask.store.metadata import CHECKSUM
 from xrfsr_dask.store.painting import names_of
 from xrfsr_dask.store.places import Place
@@ -72,7 +73,7 @@ def open_result(path: str | Path, name: str | None = None) -> xr.Dataset:
         layer=_layer_names(read(parts["layer"]), f"{path}: result '{name}'"),
         coverage=lazy_stored(parts["coverage"]),
         axes={axis: read_finite(parts[axis]) for axis in _AXES},
-        attrs={"result": name} | {key: value for key, value in group.attrs.items() if key != CHECKSUM},
+        attrs={"result": name} | _told(group.attrs),
     )
     for extra in ("region", "evidence"):
         if holds(group, extra):
@@ -82,7 +83,7 @@ def open_result(path: str | Path, name: str | None = None) -> xr.Dataset:
                     f"{path}: result '{name}' is damaged: its {extra} has the shape {found.shape}, "
                     f"{parts['coverage'].shape} was expected."
                 )
-            ds[extra] = ("y", "x"), lazy_stored(found), {k: v for k, v in found.attrs.items() if k != CHECKSUM}
+            ds[extra] = ("y", "x"), lazy_stored(found), _told(found.attrs)
     ds.encoding["source"] = painting.path
     return ds
 
@@ -135,6 +136,11 @@ def from_factors(
         axes={axis: np.asarray(values, float) for axis, values in axes.items()},
         attrs=dict(attrs or {}),
     )
+
+
+def _told(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes without those by which a store vouches for itself."""
+    return {name: value for name, value in attributes.items() if name not in (CHECKSUM, ARRAYS)}
 
 
 def _assembled(

@@ -96,13 +96,13 @@ def update_abundances(plan: Plan, state: State, executor: Executor, progress: Pr
     for steps in plan.visits(done=state.passes - 1):
         visit(
             plan,
-            state.generation + 1,
+            state.generation + steps,
             partial(advance_tile, plan, state.generation, state.dictionary, steps),
             executor,
             progress,
             origin=f"gen-{state.generation} dictionary-{state.dictionary} steps-{steps} tile-{plan.tile}",
         )
-        state = states.save(plan, state.moved(passes=state.passes + steps, generation=state.generation + 1))
+        state = states.save(plan, state.moved(passes=state.passes + steps, generation=state.generation + steps))
     return state
 
 

@@ -30,7 +30,7 @@ def project_counts(plan: Plan, dictionary: int, chunk: Chunk) -> None:
 
 
 def advance_tile(plan: Plan, generation: int, dictionary: int, steps: int, tile: Rect) -> Receipt:
-    """`steps` abundance steps (15) on one tile: from `generation` with a halo, into the next without."""
+    """`steps` abundance steps (15) on one tile: from `generation` with a halo, into the one `steps` later."""
     patches = plan.painting.patches if plan.n_hidden else ()  # without hidden atoms the counts have no say
     beams = [plan.beam(patch) for patch in patches]
     windows = [beam.windows() for beam in beams]
@@ -52,7 +52,7 @@ def advance_tile(plan: Plan, generation: int, dictionary: int, steps: int, tile:
         shape=plan.painting.shape,
     )
     core = out[tile.within((padded.y0, padded.x0))]
-    write(open_generation(plan, generation + 1), tile.slices, core)
+    write(open_generation(plan, generation + steps), tile.slices, core)
     return receipt_of(tile, core)
 
 

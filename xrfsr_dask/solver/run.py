@@ -290,7 +290,7 @@ class Plan:
             found[f"patch {patch.name}"] = [
                 list(patch.shape), patch.transform.tolist(), patch.spot_mm, patch.footprint, patch.gain,
                 patch.noise, patch.max_counts, stored_checksum(patch.counts()),
-                stored_checksum(open_array(open_group(patch.path), "energy")),
+                *(stored_checksum(open_array(open_group(patch.path), n)) for n in ("energy", "mean_spectrum")),
             ]  # fmt: skip
         return found
 

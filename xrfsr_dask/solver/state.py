@@ -23,16 +23,18 @@ from xrfsr_dask.store.arrays import (
     open_array,
     open_group,
     read_finite,
+    sweep,
     work_area,
     write_values,
 )
+from xrfsr_dask.store.contents import record_all
 from xrfsr_dask.store.journal import add_line, cut_off_rest, read_lines, read_record, write_record
 from xrfsr_dask.store.locks import held, is_mine, require_mine
 from xrfsr_dask.store.metadata import n_stored, seal
 from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
 from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, OPTION, RECEIPTS, RUN, has_started, superseded, wipe
 
-_VERSION = 4
+_VERSION = 5
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class State:
     passes: int = 0
     """How far the current iteration is: one for the counts, and one for each abundance step."""
     generation: int = 0
-    """Number of the newest whole generation of abundances."""
+    """The newest whole generation of abundances: how many steps they have made since the start, so that whoever
+    writes one, with whatever tiles, and however late, writes the same."""
     dictionary: int = 0
     """Number of the newest dictionaries."""
     history: list[dict[str, float]] = field(default_factory=list)
@@ -292,9 +295,11 @@ def discard_finished(painting: Painting, name: str) -> bool:
     if not stands(painting.place / "results" / name) or not base.is_dir():
         return False
     with held(base / LOCK, f"{painting.path}: run '{name}'"):
+        record_all(painting.place, "results")
         wipe(base)
     with contextlib.suppress(OSError):
         base.rmdir()
+    sweep(base.parent)
     return True
 
 

@@ -18,10 +18,10 @@ from zarr.core.array_spec import ArrayConfigParams
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.interrupts import delayed
-from xrfsr_dask.store.contents import recording
+from xrfsr_dask.store.contents import listed_arrays, recording, seal_whole
 from xrfsr_dask.store.locks import is_of_the_dead, signature
-from xrfsr_dask.store.metadata import NAME, check_array, metadata_at, seal
-from xrfsr_dask.store.places import P, Place, as_place, ends, files_below, node, rmtree, stands
+from xrfsr_dask.store.metadata import NAME, check_array, metadata_at
+from xrfsr_dask.store.places import P, Place, as_place, ends, files_below, folders, node, rmtree, stands
 
 Region = tuple[slice, ...]
 
@@ -126,8 +126,29 @@ def open_group(path: str | Place, mode: Any = "r") -> zarr.Group:
 
 
 def holds(group: zarr.Group, name: str) -> bool:
-    """Whether a group has something of that name, whole or not; opening it tells which."""
-    return (place_of(group) / name).is_dir()
+    """Whether a group has something of that name, whole or not; opening it tells which.
+
+    Raises
+    ------
+    DamagedStoreError
+        It was written with it, and it is gone.
+    """
+    place = place_of(group)
+    if (place / name).is_dir():
+        return True
+    if any(f"{array}/".startswith(f"{name}/") for array in listed_arrays(place, group.attrs)):
+        raise DamagedStoreError(
+            f"{place} is damaged: it was written with '{name}', which is gone. Run `xrfsr check`."
+        )
+    return False
+
+
+def below(group: zarr.Group, name: str) -> list[str]:
+    """Names of what lies in a group inside `group`, and of the arrays that were written there and are gone."""
+    place, begins = place_of(group), f"{name}/"
+    there = {folder.name for folder in folders(place / name)}
+    listed = [path for path in listed_arrays(place, group.attrs) if path.startswith(begins)]
+    return sorted(there | {path.removeprefix(begins).split("/")[0] for path in listed})
 
 
 def open_array(group: zarr.Group, name: str) -> zarr.Array:
@@ -278,13 +299,14 @@ def staged(
     area = work_area(root)
     made = not area.exists()
     area.mkdir(exist_ok=True)
+    sweep(area)
     try:
         with (
             partial_of(area / f"staging-{kind}-{name}") as partial,
             partial_of(area / f"names-{kind}-{name}") as names,
         ):
             yield new_group(partial)
-            seal(partial)
+            seal_whole(partial)
             with recording(root, kind, name, names):
                 if stands(target):
                     raise taken
@@ -305,17 +327,24 @@ def partial_of(target: P) -> Iterator[P]:
 
     Each process has its own place. What a killed process left at its place is removed.
     """
-    begins = f"{target.name}{PARTIAL}"
-    for old in target.parent.glob(f"{begins}*"):
-        if is_of_the_dead(old.name.removeprefix(begins)):
-            remove_tree(old)
-    partial = target.with_name(f"{begins}{signature(target)}")
+    sweep(target.parent, target.name)
+    partial = target.with_name(f"{target.name}{PARTIAL}{signature(target)}")
     remove_tree(partial)
     try:
         yield partial
     except BaseException:
         remove_tree(partial)
         raise
+
+
+def sweep(folder: Place, name: str = "*") -> None:
+    """Remove what killed processes left of things of that name that they put together in a folder."""
+    for old in folder.glob(f"{name}{PARTIAL}*"):
+        if is_of_the_dead(old.name.rpartition(PARTIAL)[2]):
+            if old.is_dir():
+                remove_tree(old)
+            else:
+                old.unlink(missing_ok=True)
 
 
 def remove_tree(path: Place) -> None:

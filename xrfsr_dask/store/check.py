@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,10 @@ import zarr
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.store.arrays import first_line, open_array, open_group, read, work_area
-from xrfsr_dask.store.contents import KINDS, half_moved, lost
+from xrfsr_dask.store.contents import KINDS, half_moved, listed_arrays, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
-from xrfsr_dask.store.places import Place, folders
+from xrfsr_dask.store.places import Place, files_below, folders
 from xrfsr_dask.store.results import PYRAMID, out_of_place, stored_levels
 from xrfsr_dask.store.unfinished import (
     broken_receipts,
@@ -37,6 +37,9 @@ _REQUIRED = {
     "results/*": ("abundance", "endmember", "layer", "coverage", "y", "x", "energy"),
     f"results/*/{PYRAMID}/*": ("abundance", "measured"),
 }
+
+
+_MANY = 100_000  # chunks of one array; where few of so many are there, they are told of together
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def check_store(path: str | Path, progress: Progress | None = None) -> CheckRepo
     report.expect(sum(_n_stored(array) for _, array in arrays))
     for folder, array in arrays:
         damage.extend(_damaged_chunks(root, folder, array, report, partly=folder in unfinished))
-    damage = [found for found in damage if _stands(root, found)]
+    damage = [found for found in dict.fromkeys(damage) if _stands(root, found)]
     damage = damage or not_opened  # what was found piece by piece says more
     return CheckReport(len(arrays), sum(_n_stored(array) for _, array in arrays), tuple(damage))
 
@@ -208,25 +211,52 @@ def _missing(root: Place) -> Iterator[Damage]:
     passed = _half_moved(root)
     for pattern, names in _REQUIRED.items():
         for group in sorted(root.glob(pattern)):
-            for name in names:
-                if group not in passed and group.is_dir() and not (group / name).is_dir():
-                    yield Damage(str((group / name).relative_to(root)), "the array is missing")
-    for pyramid in sorted(root.glob(f"results/*/{PYRAMID}")):
-        try:
-            stored_levels(open_group(pyramid.parent))
-        except StoreError as error:
-            yield Damage(str(pyramid.relative_to(root)), first_line(error))
+            if group not in passed and group.is_dir():
+                yield from _gone(root, group, names)
+    for group in (root / "rgb", *(one for kind in KINDS for one in folders(root / kind) if one not in passed)):
+        yield from _gone_of_those_listed(root, group)
     for result in sorted(root.glob("results/*")):
-        with contextlib.suppress(StoreError):  # told where metadata are read
-            solved = open_group(result)
-            try:
-                out_of_place(solved, 1.0)
-            except DamagedStoreError as error:
-                yield Damage(str(result.relative_to(root)), first_line(error))
+        if result not in passed:
+            yield from _contradictions(root, result)
     for kind in KINDS:
         with contextlib.suppress(DamagedStoreError):  # told where metadata are read
             for name in lost(root, kind):
                 yield Damage(f"{kind}/{name}", "it was added, and its folder is gone")
+
+
+def _gone(root: Place, group: Place, arrays: Iterable[str]) -> Iterator[Damage]:
+    for name in arrays:
+        if not (group / name).is_dir():
+            yield Damage(str((group / name).relative_to(root)), "the array is missing")
+
+
+def _gone_of_those_listed(root: Place, group: Place) -> Iterator[Damage]:
+    """Arrays that a group was written with and that are gone."""
+    try:
+        attributes = read_metadata(group / NAME)["attributes"]
+    except DamagedStoreError:  # told where metadata are read
+        return
+    try:
+        yield from _gone(root, group, listed_arrays(group, attributes))
+    except DamagedStoreError as error:
+        yield Damage(str((group / NAME).relative_to(root)), first_line(error))
+
+
+def _contradictions(root: Place, result: Place) -> Iterator[Damage]:
+    """What a result says of itself that cannot be."""
+    try:
+        solved = open_group(result)
+    except StoreError:  # told where metadata are read
+        return
+    try:
+        if (result / PYRAMID).is_dir():
+            stored_levels(solved)
+    except StoreError as error:
+        yield Damage(str((result / PYRAMID).relative_to(root)), first_line(error))
+    try:
+        out_of_place(solved, 1.0)
+    except DamagedStoreError as error:
+        yield Damage(str(result.relative_to(root)), first_line(error))
 
 
 def _n_stored(array: zarr.Array) -> int:
@@ -238,6 +268,10 @@ def _damaged_chunks(
 ) -> Iterator[Damage]:
     stored = array.shards or array.chunks
     counts = [range(-(-n // c)) for n, c in zip(array.shape, stored, strict=True)]
+    if not partly and _n_stored(array) > _MANY and (there := len(files_below(folder / "c"))) < _MANY:
+        few = f"only {there} of the {_n_stored(array)} chunks of its shape {array.shape} are there"
+        yield Damage(str(folder.relative_to(root)), few)
+        return
     for index in itertools.product(*counts):
         place = folder.joinpath("c", *map(str, index))
         region = tuple(

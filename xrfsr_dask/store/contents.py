@@ -1,24 +1,54 @@
-"""Which patches and results a store has been given: names in the attributes of their groups.
+"""Which patches and results a store has been given, and which arrays these have: names in the attributes of
+their groups.
 
-A folder that was removed whole leaves no other trace. Stores written before the names were kept get them with
-the next patch or result; until then nothing is missed.
+A folder that was removed whole leaves no other trace. Stores written before the names were kept get those of
+patches and results with the next of them; until then nothing is missed.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from xrfsr_dask.errors import DamagedStoreError
 from xrfsr_dask.store.locks import alone
-from xrfsr_dask.store.metadata import NAME, read_metadata, write_metadata
+from xrfsr_dask.store.metadata import NAME, read_metadata, seal, set_attributes, write_metadata
 from xrfsr_dask.store.places import Place, folders, moves_at_once
 
 KINDS = ("patches", "results")
 """Groups whose members are recorded."""
 
+ARRAYS = "arrays"
+"""Attribute of a group with the arrays that were written below it, by their path inside it."""
+
 _NAMES = "names"
+
+
+def seal_whole(folder: Place) -> None:
+    """Seal a group and all below it; it tells from now on which arrays it has."""
+    sealed = seal(folder)
+    arrays = [str(at.relative_to(folder)) for at, found in sealed.items() if found["node_type"] == "array"]
+    set_attributes(folder, {ARRAYS: sorted(arrays)})
+
+
+def listed_arrays(place: Place, attributes: Mapping[str, Any]) -> list[str]:
+    """Arrays that a group of such attributes was written with; none in stores of earlier versions.
+
+    Raises
+    ------
+    DamagedStoreError
+        What is listed are no arrays.
+    """
+    listed = attributes.get(ARRAYS, [])
+    if isinstance(listed, list) and all(_is_inside(name) for name in listed):
+        return listed
+    raise DamagedStoreError(f"{place}/{NAME} is damaged: its '{ARRAYS}' is no list of arrays.")
+
+
+def _is_inside(name: Any) -> bool:
+    return isinstance(name, str) and all(part not in ("", ".", "..") for part in name.split("/"))
 
 
 def recorded(root: Place, kind: str) -> list[str]:
@@ -57,11 +87,22 @@ def recording(root: Place, kind: str, name: str, aside: Place) -> Iterator[None]
     """
     with alone(aside.parent):
         found = read_metadata(root / kind / NAME)
-        there = [folder.name for folder in folders(root / kind) if (folder / NAME).is_file()]
-        names = sorted({*recorded(root, kind), *there, name})
-        found["attributes"] |= {_NAMES: names}
+        found["attributes"] |= {_NAMES: sorted({*recorded(root, kind), *_there(root, kind), name})}
         aside.mkdir()
         write_metadata(aside / NAME, found)
         yield
         (aside / NAME).replace(root / kind / NAME)
         aside.rmdir()
+
+
+def record_all(root: Place, kind: str) -> None:
+    """Record whatever stands in a group: one may not be that was put there by who was killed just then."""
+    with alone(root / kind):
+        found, known = read_metadata(root / kind / NAME), recorded(root, kind)
+        if set(there := _there(root, kind)) - set(known):
+            found["attributes"] |= {_NAMES: sorted({*known, *there})}
+            write_metadata(root / kind / NAME, found)
+
+
+def _there(root: Place, kind: str) -> list[str]:
+    return [folder.name for folder in folders(root / kind) if (folder / NAME).is_file()]

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -125,7 +126,16 @@ def require_mine(path: Place, what: str) -> None:
 
 def _me() -> dict[str, Any]:
     process = psutil.Process()
-    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+    return _here() | {"pid": process.pid, "started": process.create_time()}
+
+
+def _here() -> dict[str, Any]:
+    """What a process must share with this one for its number to mean the same: machine and namespace."""
+    try:
+        space = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:  # a system without them
+        space = 0
+    return {"host": socket.gethostname(), "space": space}
 
 
 def is_mine(path: Place) -> bool:
@@ -134,7 +144,11 @@ def is_mine(path: Place) -> bool:
         found = read_record(path)
     except DamagedStoreError:
         return False
-    return (found.get("host"), found.get("pid")) == (socket.gethostname(), os.getpid())
+    return found.get("pid") == os.getpid() and _is_here(found)
+
+
+def _is_here(holder: dict[str, Any]) -> bool:
+    return all(holder.get(name) == value for name, value in _here().items())
 
 
 def _living(path: Place) -> dict[str, Any] | None:
@@ -144,7 +158,7 @@ def _living(path: Place) -> dict[str, Any] | None:
     try:
         holder = read_record(path)
         pid, started = int(holder["pid"]), float(holder["started"])
-        if holder["host"] == socket.gethostname():
+        if _is_here(holder):
             alive = abs(psutil.Process(pid).create_time() - started) < _SAME_S
             return holder if alive and (pid != os.getpid() or str(path) in _ours) else None
     except psutil.NoSuchProcess:
@@ -189,4 +203,5 @@ def _named(holder: dict[str, Any]) -> str:
         return (
             f"a process that cannot be told (its lock is damaged, and was touched less than {DEAD_S:.0f} s ago)"
         )
-    return f"process {holder['pid']} on {holder['host']}"
+    where = f"process {holder['pid']} on {holder['host']}"
+    return where if _is_here(holder) else f"{where}, or was until less than {DEAD_S:.0f} s ago"

@@ -26,6 +26,7 @@ _CODECS = {"bytes", "blosc", "crc32c", "sharding_indexed", "zstd", "gzip", "tran
 _KINDS = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
 _MOST_AXES = 4
 _MOST_VALUES = 2**48  # of an array
+_MOST_CHUNKS = 2**24  # of an array; the largest photograph has a quarter as many cells
 _MOST_IN_CHUNK = 2**28  # values of a chunk or shard
 
 
@@ -139,7 +140,9 @@ def check_array(path: Place, metadata: dict[str, Any]) -> None:
     faults = {
         f"data type '{kind[:40]}'": kind not in _KINDS,
         f"codec '{unknown[0][:40] if unknown else ''}'": bool(unknown),
-        f"shape {shape}"[:80]: len(shape) > _MOST_AXES or math.prod(shape) > _MOST_VALUES,
+        f"shape {shape}"[:80]: len(shape) > _MOST_AXES
+        or math.prod(shape) > _MOST_VALUES
+        or math.prod(-(-n // size) for n, size in zip(shape, chunks, strict=False)) > _MOST_CHUNKS,
         f"chunks {chunks}"[:80]: len(chunks) != len(shape) or math.prod(chunks) > _MOST_IN_CHUNK,
         "grid of chunks": not (regular and default),
         "storage transformer": bool(metadata.get("storage_transformers")),

@@ -24,10 +24,11 @@ from xrfsr_dask.store.arrays import (
     work_area,
     write_coordinate,
 )
-from xrfsr_dask.store.contents import half_moved, lost
+from xrfsr_dask.store.contents import half_moved, lost, seal_whole
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, seal
 from xrfsr_dask.store.patches import Patch, open_patch
 from xrfsr_dask.store.places import Place, as_place, contents, folders, has_room
+from xrfsr_dask.store.plausible import check_place
 from xrfsr_dask.values import is_number, is_one_of, shown
 
 FORMAT = "xrfsr painting"
@@ -152,6 +153,7 @@ def create_painting(
         for name in GROUPS:
             root.create_group(name)
         _write_pyramid(root["rgb"], image, width_mm=width_mm, transfer=transfer, source=source)  # type: ignore[arg-type]
+        seal_whole(partial / "rgb")
         seal(partial)
         partial.rename(target)
     return open_painting(target)
@@ -216,14 +218,27 @@ def open_painting(path: str | Place) -> Painting:
             f"{path} is damaged: the folder of patch '{gone[0]}' is gone; put patches/{gone[0]} back, or, "
             f"if it was removed on purpose, take its name and '{CHECKSUM}' out of patches/zarr.json."
         )
-    names = names_of(target / "patches")
+    patches = tuple(open_patch(target, name) for name in names_of(target / "patches"))
+    for patch in patches:
+        try:
+            check_place(
+                f"patch '{patch.name}'",
+                patch.shape,
+                patch.transform,
+                spot_mm=patch.spot_mm,
+                gain=patch.gain,
+                photo=(ny, nx),
+                pitch_mm=float(pitch_mm),
+            )
+        except (InputError, OptionError) as error:
+            raise DamagedStoreError(f"{path} is damaged: {error}") from error
     return Painting(
         path=str(target),
         shape=(ny, nx),
         n_band=n_band,
         pitch_mm=float(pitch_mm),
         transfer=str(transfer),
-        patches=tuple(open_patch(target, name) for name in names),
+        patches=patches,
     )
 
 

@@ -28,6 +28,7 @@ Noise = Literal["poisson", "gaussian"]
 FOOTPRINTS = ("box", "gaussian")
 NOISES = ("poisson", "gaussian")
 
+_MOST = 1e15  # of a count, or of any entry of a transform
 _METADATA = "zarr.json"  # lies beside the patches and results
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -175,10 +176,14 @@ def open_patch(store_path: str | Place, name: str) -> Patch:
         if attrs["footprint"] not in FOOTPRINTS or attrs["noise"] not in NOISES:
             raise ValueError(f"footprint {attrs['footprint']!r}, noise {attrs['noise']!r}")
         transform = np.array(attrs["transform"], float).reshape(3, 3)
-        if not np.isfinite(transform).all() or not 0 < step_of(transform, counts.shape) < math.inf:
+        if (
+            not np.isfinite(transform).all()
+            or np.abs(transform).max() > _MOST
+            or not 0 < step_of(transform, counts.shape) < math.inf
+        ):
             raise ValueError("transform")
         numbers = [float(attrs[name]) for name in ("gain", "max_counts", "total_counts")]
-        if not all(map(math.isfinite, numbers)) or numbers[0] <= 0 or not (attrs["spot_mm"] or 1.0) > 0:
+        if not all(abs(n) < _MOST**2 for n in numbers) or not 0 < (attrs["spot_mm"] or 1.0) < _MOST:
             raise ValueError("gain, spot_mm, max_counts or total_counts")
         return Patch(
             store_path=str(store_path),

@@ -17,6 +17,7 @@ from xrfsr_dask.store.arrays import (
     open_group,
     read_finite,
     remove_tree,
+    sweep,
     work_area,
 )
 from xrfsr_dask.store.journal import read_lines, read_record, write_record
@@ -76,6 +77,7 @@ def wipe(run: Place) -> None:
     for state in folders(run):
         remove_tree(state)
     (run / RUN).unlink(missing_ok=True)
+    sweep(run)
 
 
 def superseded(folder: str, *, generation: int, dictionary: int) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import queue
 import threading
+import time
 import uuid
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -17,7 +19,7 @@ import dask
 import dask.threaded
 from dask.callbacks import Callback
 
-from xrfsr_dask.errors import ClusterError
+from xrfsr_dask.errors import ClusterError, ClusterWarning
 from xrfsr_dask.tiling.blas import one_thread
 from xrfsr_dask.tiling.budget import WORKER
 
@@ -29,6 +31,11 @@ Done = Callable[[int, Any], None]
 _FAN_IN = 8  # parts merged by one task
 _WINDOW = 3  # tasks in flight per thread of a cluster
 _POLL_S = 2.0
+_ALONE_S = 10.0  # without a task that ends, before workers are asked for
+_NO_WORKER = (
+    "the cluster has no worker left; this run waits for one. Start some with `dask worker`, or interrupt it "
+    "with Ctrl-C: it goes on from its last checkpoint when the same command is repeated."
+)
 _PAUSED = 0.8  # of its limit at which Dask pauses a worker (distributed.worker.memory.pause)
 
 
@@ -166,6 +173,7 @@ class ClientExecutor:
             raise
 
     def _next(self, finished: queue.SimpleQueue[tuple[int, Any]], running: dict[int, Any]) -> tuple[int, Any]:
+        began, told = time.monotonic(), False
         while True:
             try:
                 return finished.get(timeout=_POLL_S)
@@ -173,6 +181,9 @@ class ClientExecutor:
                 for i, future in running.items():
                     if future.status in ("cancelled", "lost"):
                         return i, future
+                if not told and time.monotonic() - began > _ALONE_S and not self._answer(self._client.nthreads):
+                    told = True
+                    warnings.warn(_NO_WORKER, ClusterWarning, stacklevel=2)
 
     def _answer(self, ask: Callable[[], Any]) -> Any:
         """What the scheduler says of itself; a broken connection, of any kind, means that it is gone."""
