@@ -14,6 +14,7 @@ from multiprocessing import resource_tracker
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 from dask.system import CPU_COUNT
 
 from xrfsr_dask.errors import ClusterError, OptionError
@@ -127,7 +128,22 @@ def _local_cluster(workers: int, memory: int) -> Iterator[Any]:
                     silence_logs=logging.CRITICAL,
                 )
             )
-        yield stack.enter_context(Client(cluster, set_as_default=False))
+        client = stack.enter_context(Client(cluster, set_as_default=False))
+        try:
+            yield client
+        except BaseException:
+            with delayed():
+                _kill_workers(cluster)
+            raise
+
+
+def _kill_workers(cluster: Any) -> None:
+    """End worker processes at once: asked to, each would finish its task first, and no task needs to be."""
+    for nanny in list(cluster.workers.values()):
+        nanny.close_gracefully()  # else it would start another
+        if pid := nanny.pid:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(pid).kill()
 
 
 @contextlib.contextmanager

@@ -158,10 +158,11 @@ class KillWorkers(Silent):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
-def test_workers_killed_once_and_three_times_cost_little_and_leave_no_trace(tmp_path):
+@pytest.mark.parametrize(("method", "iterations"), [("paper", 40), ("joint", 400)])
+def test_workers_killed_once_and_three_times_cost_little_and_leave_no_trace(tmp_path, method, iterations):
     import dataclasses
 
-    options = dataclasses.replace(OPTIONS["paper"], iterations=40)
+    options = dataclasses.replace(OPTIONS[method], iterations=iterations)
     hashes, seconds = [], []
     for shares in ((), (0.5,), (0.3, 0.5, 0.7)):
         path = tmp_path / f"{len(shares)}.zarr"

@@ -24,6 +24,7 @@ from xrfsr_dask.tiling.budget import one_heap
 
 DEBUG = bool(os.environ.get("XRFSR_DEBUG"))
 """Whether tracebacks, warnings and logs are wanted."""
+_OF_KILLED_WORKERS = "ignore::UserWarning:multiprocessing.resource_tracker"
 
 _PLACES = ("out", "to", "folder", "store")  # words that say where a command writes
 _COMMANDS = (
@@ -151,8 +152,9 @@ def _say_one_sentence_only() -> None:
     """Warnings, logs and last words of other threads are not for the user; XRFSR_DEBUG=1 shows them."""
     if DEBUG:
         return
-    if not sys.warnoptions:
+    if not set(sys.warnoptions) - {_OF_KILLED_WORKERS}:
         warnings.simplefilter("ignore")
+        sys.warnoptions[:] = [_OF_KILLED_WORKERS]  # processes that are started from here are told too
     warnings.simplefilter("ignore", PlacementWarning)  # told in the summary
     warnings.simplefilter("always", ClusterWarning)
     others = warnings.showwarning
