@@ -126,6 +126,12 @@ def test_gaussian_values_may_be_negative_and_poisson_counts_may_not():
             InputError,
             "its largest count is 1.00053e-42; counts must lie",
         ),
+        ({"counts": np.full((13, 11, 4), 2**32)}, InputError, "a count of 4294967296 was found; at most"),
+        (
+            {"energy": 0.1 * np.arange(40) + 0j},
+            InputError,
+            "energy must be an array of real numbers, got complex",
+        ),
         ({"counts": np.full((13, 11, 4), 1e35)}, InputError, "its largest count is 1e[+]35; counts must lie"),
     ],
 )
@@ -161,6 +167,10 @@ def test_photographs_and_numbers_of_numpy_are_as_good_as_others():
         ({"energy": np.geomspace(1, 20, 40)}, "channels are not evenly spaced"),
         ({"truth": np.zeros((39, 33, 40))}, "a truth of 39 x 33 px .* got ndarray"),
         ({"truth": [[[1.0]], [1.0]]}, "a truth of 39 x 33 px"),
+        (
+            {"truth": (np.ones((39, 33, 2), complex), np.ones((2, 40)))},
+            "truth must be an array of real numbers",
+        ),
         ({"labels": np.full((39, 33), np.nan)}, "labels must be whole numbers"),
         ({"labels": np.zeros((3, 3), int)}, "labels must be whole numbers"),
         ({"counts": np.ma.masked_greater(scene(3)[0], 5)}, "counts holds masked values"),

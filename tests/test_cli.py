@@ -107,6 +107,7 @@ def test_bad_solves_are_refused(bench, capsys):
     refused(capsys, [*solve, "--resume", "--restart"], "give --resume or --restart")
     refused(capsys, [*solve, "--dry-run", "--resume"], "leave out --resume and --restart")
     refused(capsys, [*solve, "--scheduler", "tls://h:99999"], "is not the address of a scheduler")
+    refused(capsys, [*solve, "--scheduler", "tls://127.0.0.1:9"], "no certificates are configured")
     refused(capsys, [*solve, "--name", "zarr.json"], "cannot be the name of a result")
     both = ["--processes", "--scheduler", "tcp://127.0.0.1:1"]
     refused(capsys, [*solve, *both], "give --processes or --scheduler")
@@ -149,8 +150,14 @@ def test_an_unfinished_run_is_told_with_the_words_that_go_on(tmp_path, capsys):
     good = record.read_bytes()
     record.write_bytes(good[:-9])
     assert main(["info", str(path)]) == 0
-    assert "unfinished  few: its record cannot be read; `xrfsr check` tells more" in capsys.readouterr().out
+    assert "unfinished  few: its records cannot be read; `xrfsr check` tells more" in capsys.readouterr().out
     record.write_bytes(good)
+    stands = work_area(path) / "few" / "checkpoint.json"
+    good = stands.read_bytes()
+    stands.write_bytes(good[:-9])
+    assert main(["info", str(path)]) == 0
+    assert "unfinished  few: its records cannot be read" in capsys.readouterr().out
+    stands.write_bytes(good)
     assert main(way_on.split()[1:]) == 0
 
 

@@ -17,10 +17,9 @@ from urllib.parse import urlsplit
 import psutil
 from dask.system import CPU_COUNT
 
-from xrfsr_dask.errors import ClusterError, OptionError
+from xrfsr_dask.errors import ClusterError, OptionError, first_line
 from xrfsr_dask.interrupts import delayed
 from xrfsr_dask.options import RunOptions
-from xrfsr_dask.store.arrays import first_line
 from xrfsr_dask.tiling.budget import HEAP_VARIABLES, WORKER, one_heap
 from xrfsr_dask.tiling.executor import ClientExecutor, Executor, LocalExecutor
 
@@ -72,6 +71,7 @@ def _connected(address: str) -> Iterator[Any]:
     from distributed import Client
 
     _refuse_unencrypted(address)
+    _require_certificates(address)
     try:
         client = _within(2 * _CONNECT_S, lambda: Client(address, timeout=_CONNECT_S, set_as_default=False))
     except Exception as error:
@@ -83,6 +83,17 @@ def _connected(address: str) -> Iterator[Any]:
         if not client.nthreads():
             raise ClusterError(f"the scheduler at {address} has no workers; start some with `dask worker`.")
         yield client
+
+
+def _require_certificates(address: str) -> None:
+    from distributed.security import Security
+
+    encrypted = address.startswith(tuple(f"{name}://" for name in _ENCRYPTED))
+    if encrypted and Security().get_connection_args("client").get("ssl_context") is None:
+        raise ClusterError(
+            f"{address} is encrypted, and no certificates are configured here; set "
+            "distributed.comm.tls.ca-file and those of the client, in Dask's configuration."
+        )
 
 
 def _within(seconds: float, call: Callable[[], Any]) -> Any:

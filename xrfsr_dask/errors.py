@@ -56,3 +56,8 @@ class PlacementWarning(UserWarning):
 
 class MissingPackageError(XrfsrError):
     """An optional package is needed for what was asked."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text without its full stop, or its class where it has none."""
+    return (str(error) or type(error).__name__).splitlines()[0][:200].rstrip(".")

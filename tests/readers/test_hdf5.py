@@ -215,6 +215,16 @@ def test_an_energy_beside_the_cube_tells_the_axis_it_fits(path):
     np.testing.assert_allclose(scan.energy_kev, 0.01 * np.arange(9))
 
 
+@pytest.mark.parametrize("unit", ["keV", "kiloelectronvolt", "kilo electron volts"])
+def test_edges_of_channels_give_their_centres(path, unit):
+    with h5py.File(path, "w") as file:
+        file["a"], file["energy"] = ENERGY_FIRST, 0.1 * np.arange(10)
+        file["energy"].attrs["units"] = unit
+    scan = open_scan(path)
+    np.testing.assert_array_equal(whole(scan), CUBE)
+    np.testing.assert_allclose(scan.energy_kev, 0.05 + 0.1 * np.arange(9))
+
+
 def test_a_long_first_axis_without_a_name_is_asked_about(path):
     cube = np.zeros((130, 3, 4), "u2")
     cube[7, 1, 2] = 5

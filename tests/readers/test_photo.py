@@ -236,6 +236,28 @@ def test_several_images_and_a_fourth_band_are_said(tmp_path):
     check(tmp_path / "q.tif", RGB, "q.tif: of its four bands, the last, of no known meaning, was dropped.")
 
 
+def test_a_fourth_band_that_no_tag_tells_of_is_dropped_and_said(tmp_path):
+    path, four = tmp_path / "p.tif", np.concatenate([RGB, RGB[..., :1]], axis=2)
+    tifffile.imwrite(path, four, photometric="rgb", extrasamples=["unspecified"])
+    data = path.read_bytes()
+    path.write_bytes(data.replace(struct.pack("<HHI", 338, 3, 1), struct.pack("<HHI", 65000, 3, 1)))
+    check(path, RGB, "p.tif: of its four bands, the last, of no known meaning, was dropped.")
+
+
+def test_an_orientation_mark_of_two_numbers_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "p.tif", RGB, photometric="rgb", extratags=[(274, 3, 2, (6, 6), True)])
+    with pytest.raises(InputError, match=r"p\.tif has an orientation mark that is not one number"):
+        read_photograph(tmp_path / "p.tif")
+
+
+def test_a_tiff_without_any_directory_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "p.tif", RGB, photometric="rgb")
+    data = (tmp_path / "p.tif").read_bytes()
+    (tmp_path / "p.tif").write_bytes(data[:4] + bytes(4) + data[8:])
+    with pytest.raises(InputError, match="cut off or damaged"):
+        read_photograph(tmp_path / "p.tif")
+
+
 def test_the_first_image_of_several_is_taken_and_said(tmp_path):
     first, second = (Image.new("L", (9, 6), value) for value in (10, 200))
     first.save(tmp_path / "p.gif", save_all=True, append_images=[second])

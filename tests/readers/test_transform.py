@@ -88,6 +88,12 @@ def test_a_json_object_may_hold_it(tmp_path):
     check(read_transform(tmp_path / "t.json"), XY)
 
 
+def test_a_json_object_without_it_is_told(tmp_path):
+    (tmp_path / "t.json").write_text(json.dumps({"matrix": XY.tolist()}))
+    with pytest.raises(InputError, match=r"an object without the key 'transform'"):
+        read_transform(tmp_path / "t.json")
+
+
 def test_two_rows_are_an_affine_transform(tmp_path):
     np.savetxt(tmp_path / "t.txt", XY[:2])
     check(read_transform(tmp_path / "t.txt"), np.vstack([XY[:2], [0, 0, 1]]))

@@ -63,7 +63,7 @@ def _way_on(run: dict[str, Any], store: str) -> str:
     """An unfinished run in a line, with its options as they are typed, those that are as usual left out."""
     options = run["options"]
     if options is None:
-        return f"unfinished  {run['name']}: its record cannot be read; `xrfsr check` tells more"
+        return f"unfinished  {run['name']}: its records cannot be read; `xrfsr check` tells more"
     usual = {"name": options.get("method")} | as_attributes(SolveOptions())
     asked = {"name": run["name"]} | options
     words = [
@@ -92,9 +92,10 @@ def patch_figures(patch: Patch) -> dict[str, Any]:
 
 
 def _unfinished(run: Place) -> dict[str, Any]:
-    """Name and options of a run in progress; None for options where its record is damaged."""
+    """Name and options of a run in progress; None for options where it cannot go on from its records."""
     try:
         told = read_record(run / RUN)["fingerprint"]
+        read_record(run / CHECKPOINT)
     except (DamagedStoreError, KeyError):
         return {"name": run.name, "options": None}
     options = {key.removeprefix(OPTION): value for key, value in told.items() if key.startswith(OPTION)}

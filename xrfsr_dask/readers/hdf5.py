@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xrfsr_dask.errors import InputError
+from xrfsr_dask.errors import InputError, first_line
 from xrfsr_dask.readers.protocol import Scan, axis_of, falling, kev_per_unit, step_in_mm, turned
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def open_hdf5(path: Path, inside: str | None = None) -> Scan:
         with h5py.File(path, "r") as file:
             return _scan(path, _cube(path, file, where), named)
     except OSError as error:
-        raise InputError(f"{path} cannot be read as HDF5 ({str(error).splitlines()[0]}).") from error
+        raise InputError(f"{path} cannot be read as HDF5 ({first_line(error)}).") from error
 
 
 def _scan(path: Path, cube: h5py.Dataset, named: list[str] | None) -> Scan:
@@ -116,9 +116,10 @@ def _read(path: Path, name: str, axes: Axes, rows: slice, columns: slice) -> np.
         with h5py.File(path, "r") as file:
             return np.ascontiguousarray(file[name][tuple(region)].transpose(axes))
     except OSError as error:
-        reason = str(error).splitlines()[0]
         at = f"rows {rows.start} to {rows.stop}"
-        raise InputError(f"{path}:{name}, {at}, cannot be read ({reason}); copy or export it again.") from error
+        raise InputError(
+            f"{path}:{name}, {at}, cannot be read ({first_line(error)}); copy or export it again."
+        ) from error
 
 
 def _split(inside: str | None) -> tuple[str | None, list[str] | None]:
@@ -191,8 +192,11 @@ def _energy_axis(path: Path, cube: h5py.Dataset, names: list[str]) -> int:
     by_name = [axis for axis in range(3) if said[axis] == "energy"]
     by_unit = [axis for axis in range(3) if units[axis] and kev_per_unit(units[axis]) is not None]
     by_rest = [axis for axis in range(3) if not said[axis]] if {"y", "x"} <= set(said) else []
-    by_length = [axis for axis in range(3) if not said[axis] and _coordinate(cube, axis, "energy") is not None]
-    for those in (by_name, by_unit, by_rest, by_length):
+    by_length, by_edges = (
+        [axis for axis in range(3) if not said[axis] and _beside(cube, axis, "energy", more) is not None]
+        for more in (0, 1)
+    )
+    for those in (by_name, by_unit, by_rest, by_length, by_edges):
         if len(those) == 1:
             return those[0]
     if cube.shape[0] == max(cube.shape) >= _MAYBE_SPECTRUM and cube.shape[0] > cube.shape[2]:
@@ -204,11 +208,23 @@ def _energy_axis(path: Path, cube: h5py.Dataset, names: list[str]) -> int:
 
 
 def _coordinate(cube: h5py.Dataset, axis: int, name: str) -> tuple[np.ndarray, str] | None:
-    """Values and unit of an axis: its HDF5 dimension scale, else the dataset `name` beside the cube."""
+    """Values and unit of an axis: its HDF5 dimension scale, else the dataset `name` beside the cube.
+
+    Where there is one value more than the axis has places, as NeXus has it of histograms, they are the edges.
+    """
+    if (found := _beside(cube, axis, name)) is not None:
+        return found
+    if (edges := _beside(cube, axis, name, 1)) is None:
+        return None
+    return (edges[0][1:] + edges[0][:-1]) / 2, edges[1]
+
+
+def _beside(cube: h5py.Dataset, axis: int, name: str, more: int = 0) -> tuple[np.ndarray, str] | None:
+    """What lies beside a cube for one of its axes, with as many values, or `more`; and its unit."""
     scales = list(cube.dims[axis].values())
     beside = [cube.parent.get(key) for key in cube.parent if key.lower() == name.lower()]  # None: a broken link
     for node in (*scales, *beside):
-        if getattr(node, "shape", None) == (cube.shape[axis],) and node.dtype.kind in "uif":
+        if getattr(node, "shape", None) == (cube.shape[axis] + more,) and node.dtype.kind in "uif":
             return np.asarray(node[:], float), _text(node.attrs.get("units", node.attrs.get("unit", "")))
     return None
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from xrfsr_dask.errors import InputError
+from xrfsr_dask.errors import InputError, first_line
 from xrfsr_dask.readers.protocol import Scan
 from xrfsr_dask.readers.signals import Region, Signal, scan_of
 
@@ -30,7 +30,7 @@ def open_hyperspy(path: Path, inside: str | None = None) -> Scan:
         with _opened(path) as root:
             signals = [_signal(path, title, root[f"{_ROOT}/{title}"]) for title in sorted(root[_ROOT])]
     except _DAMAGE as error:
-        raise InputError(f"{path} cannot be read as {path.suffix} ({_reason(error)}).") from error
+        raise InputError(f"{path} cannot be read as {path.suffix} ({first_line(error)}).") from error
     return scan_of(path, signals, inside)
 
 
@@ -99,9 +99,5 @@ def _read(path: Path, name: str, region: Region) -> np.ndarray:
             return np.asarray(root[name][region])
     except _DAMAGE as error:
         raise InputError(
-            f"{path}/{name} cannot be read ({_reason(error)}); copy or export it again."
+            f"{path}/{name} cannot be read ({first_line(error)}); copy or export it again."
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xrfsr_dask.errors import InputError
+from xrfsr_dask.errors import InputError, first_line
 from xrfsr_dask.readers.numbers import Numbers
 from xrfsr_dask.readers.protocol import Scan
 
@@ -32,9 +32,8 @@ def _mapped(path: Path) -> np.memmap[Any, Any]:
     try:
         cube = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0]
         raise InputError(
-            f"{path} of {path.stat().st_size} bytes cannot be read as .npy ({reason}); "
+            f"{path} of {path.stat().st_size} bytes cannot be read as .npy ({first_line(error)}); "
             "it is truncated, not of this format, or holds no plain numbers."
         ) from error
     if not isinstance(cube, np.memmap):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xrfsr_dask.errors import InputError
+from xrfsr_dask.errors import InputError, first_line
 from xrfsr_dask.readers.protocol import damaged_is_input_error, readable
 from xrfsr_dask.readers.whole_tiff import lacks_an_image
 
@@ -100,11 +100,12 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
             return _without_codec(path, page, notes)
         raise _unreadable(path, error) from error
     image = np.moveaxis(image, 0, -1) if series.axes == "SYX" else image
-    if image.ndim == 3 and image.shape[2] == 4 and page.extrasamples[-1].name == "UNSPECIFIED":
+    alpha = page.extrasamples and page.extrasamples[-1].name != "UNSPECIFIED"
+    if image.ndim == 3 and image.shape[2] == 4 and not alpha:
         image = image[..., :3]
         notes.append(f"{path.name}: of its four bands, the last, of no known meaning, was dropped.")
     tag = page.tags.get(_TIFF_ORIENTATION)
-    image, turned = _upright(path, image, 1 if tag is None else int(tag.value))
+    image, turned = _upright(path, image, _mark(path, None if tag is None else tag.value))
     return image, notes + turned
 
 
@@ -178,6 +179,16 @@ def _upright(path: Path, image: np.ndarray, orientation: int) -> tuple[np.ndarra
     return np.flip(image, turns.get(orientation, ())), [_turned(path, orientation)]
 
 
+def _mark(path: Path, found: Any) -> int:
+    """An orientation mark as one number; 1, upright, where there is none."""
+    if found is None or isinstance(found, int):
+        return 1 if found is None else found
+    raise InputError(
+        f"photograph {path} has an orientation mark that is not one number; save it again, upright and without "
+        "a mark."
+    )
+
+
 def _turned(path: Path, orientation: int) -> str:
     return f"{path.name} was turned upright as its orientation mark ({orientation}) says."
 
@@ -192,7 +203,7 @@ def _read_pillow(path: Path, frame: Any = None) -> tuple[np.ndarray, list[str]]:
                 image.seek(frame)
             elif (n_image := getattr(image, "n_frames", 1)) > 1:
                 notes.append(f"{path.name} holds {n_image} images; the first was taken.")
-            mark = image.getexif().get(_TIFF_ORIENTATION, 1)
+            mark = _mark(path, image.getexif().get(_TIFF_ORIENTATION))
             image.load()
             if 2 <= mark <= 8:  # without a mark this would copy the image, large as it is
                 notes.append(_turned(path, mark))
@@ -258,5 +269,4 @@ def _is_deep_ppm(head: bytes) -> bool:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return InputError(f"photograph {path} cannot be read ({reason}); copy or save it again.")
+    return InputError(f"photograph {path} cannot be read ({first_line(error)}); copy or save it again.")

@@ -14,8 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from xrfsr_dask.errors import InputError, XrfsrError
-from xrfsr_dask.store.arrays import first_line
+from xrfsr_dask.errors import InputError, XrfsrError, first_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -146,7 +145,7 @@ def kev_per_unit(unit: str | None, *, step: float = 0.0, last: float = 0.0) -> f
     """
     word = unit_word(unit)
     if word:
-        return _KEV.get(word)
+        return _KEV.get(re.sub(r"(k?)(?:ilo)?[\s_-]*(?:electron[\s_-]*volts?|ev)", r"\1ev", word))
     return 1e-3 if abs(step) >= _PER_CHANNEL_EV or abs(last) > _LARGEST_KEV else 1.0
 
 

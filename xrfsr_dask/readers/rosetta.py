@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from xrfsr_dask.errors import InputError, MissingPackageError
+from xrfsr_dask.errors import InputError, MissingPackageError, first_line
 from xrfsr_dask.readers.protocol import Scan
 from xrfsr_dask.readers.signals import Signal, scan_of
 
@@ -51,9 +51,9 @@ def open_rosetta(path: Path, inside: str | None = None) -> Scan:
             f"reading {path} needs a further package ({error}); `pip install 'xrfsr_dask[bruker]'`."
         ) from error
     except Exception as error:  # a damaged file makes rosettasciio raise anything
-        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"{path} cannot be read as {path.suffix} ({reason}); is it whole? Copy or export it again."
+            f"{path} cannot be read as {path.suffix} ({first_line(error)}); is it whole? "
+            "Copy or export it again."
         ) from error
     return scan_of(path, [_signal(one) for one in found], inside)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xrfsr_dask.errors import InputError
+from xrfsr_dask.errors import InputError, first_line
 from xrfsr_dask.readers.protocol import damaged_is_input_error, readable
 
 _SWAP = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
@@ -41,7 +41,7 @@ def read_transform(path: str | Path) -> np.ndarray:
     try:
         values = _values(path)
     except (ValueError, TypeError, KeyError, EOFError, OSError) as error:
-        raise InputError(f"transform file {path} cannot be read as numbers ({_reason(error)}).") from error
+        raise InputError(f"transform file {path} cannot be read as numbers ({first_line(error)}).") from error
     matrix = _matrix(path, values)
     if not np.isfinite(matrix).all() or matrix[2, 2] == 0 or abs(np.linalg.det(matrix)) == 0:
         raise InputError(f"transform file {path}: its matrix is not finite and invertible.")
@@ -80,6 +80,8 @@ def _values(path: Path) -> np.ndarray:
         text = re.sub(r"#.*", "", text)  # the header that NumPy may write
         return np.array(_rows(text) or [], float)
     found = json.loads(text)
+    if isinstance(found, dict) and "transform" not in found:
+        raise TypeError("it holds an object without the key 'transform'")
     return np.asarray(found["transform"] if isinstance(found, dict) else found, float)
 
 
@@ -92,7 +94,3 @@ def _rows(text: str) -> list[list[str]]:
     if len({len(row) for row in rows}) > 1:
         raise ValueError(f"its rows are of {', '.join(str(len(row)) for row in rows)} words")
     return rows
-
-
-def _reason(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

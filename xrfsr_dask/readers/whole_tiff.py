@@ -43,7 +43,7 @@ def _chain_ends(file: tifffile.TiffFile) -> bool:
     while at is not None:
         directory = _number(file, at, file.tiff.offsetformat)
         if not directory:
-            return directory is not None
+            return directory is not None and bool(seen)  # there must be a first
         if directory in seen:
             return False
         seen.add(directory)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from xrfsr_dask.errors import DamagedStoreError, ResumeError
+from xrfsr_dask.errors import DamagedStoreError, ResumeError, first_line
 from xrfsr_dask.kernels.dictionary import Dictionaries, Objective
 from xrfsr_dask.solver.run import Plan, identity_of
 from xrfsr_dask.store import Painting
@@ -260,7 +260,7 @@ def load(plan: Plan, fingerprint: dict[str, Any]) -> State | None:
         return State(**read_record(plan.base / CHECKPOINT)["state"])
     except (DamagedStoreError, KeyError, TypeError) as error:
         raise ResumeError(
-            f"run '{plan.name}' left no readable checkpoint ({error}); begin again with --restart."
+            f"run '{plan.name}' left no readable checkpoint ({first_line(error)}); begin again with --restart."
         ) from error
 
 

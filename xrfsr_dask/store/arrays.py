@@ -16,7 +16,7 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.array_spec import ArrayConfigParams
 
-from xrfsr_dask.errors import DamagedStoreError, StoreError
+from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
 from xrfsr_dask.interrupts import delayed
 from xrfsr_dask.store.contents import listed_arrays, recording, seal_whole
 from xrfsr_dask.store.locks import is_of_the_dead, signature
@@ -403,8 +403,3 @@ def _at(region: Region | Any) -> str:
         for name, part in zip(names, region, strict=False)
         if isinstance(part, slice)
     )
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its class where it has none."""
-    return (str(error) or type(error).__name__).splitlines()[0][:200]

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from xrfsr_dask.errors import DamagedStoreError, StoreError
+from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
 from xrfsr_dask.progress import Progress, Silent
-from xrfsr_dask.store.arrays import first_line, open_array, open_group, read, work_area
+from xrfsr_dask.store.arrays import open_array, open_group, read, work_area
 from xrfsr_dask.store.contents import KINDS, half_moved, listed_arrays, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from xrfsr_dask.errors import DamagedStoreError, StoreError
+from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
 from xrfsr_dask.store.arrays import (
     PARTIAL,
-    first_line,
     open_array,
     open_group,
     read_finite,
