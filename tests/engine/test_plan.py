@@ -19,6 +19,7 @@ from xrfsr_dask.errors import MemoryBudgetError
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Silent
 from xrfsr_dask.solver import plan_run, solve
+from xrfsr_dask.solver.needs import task_bytes
 from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, open_painting, placement
 from xrfsr_dask.tiling.executor import ClientExecutor, LocalExecutor
@@ -63,7 +64,7 @@ def test_too_large_a_tile_is_refused_at_once_with_both_numbers(tmp_path, method)
     )
     plan = plan_run(painting, name="r", options=options, resources=RunOptions(memory=memory), slots=2)
     assert 50 <= plan.tile < 1000  # shrunk where none was asked for
-    assert 2 * plan.task_bytes(plan.tile) < memory
+    assert 2 * task_bytes(plan, plan.tile) < memory
 
 
 @pytest.mark.filterwarnings("default")
@@ -88,10 +89,10 @@ def test_a_cluster_of_small_workers_is_asked_for_small_tasks_or_refused(tmp_path
         executor = ClientExecutor(client)
         plan = plan_run(
             open_painting(tmp_path / "p.zarr"), **call, resources=RunOptions(memory=rich),
-            slots=executor.slots, task_bytes=executor.task_bytes,
+            slots=executor.slots, each=executor.task_bytes,
         )  # fmt: skip
     assert plan.tile < 1000
-    assert plan.task_bytes(plan.tile) <= 141e6
+    assert task_bytes(plan, plan.tile) <= 141e6
 
 
 class DiskUse(Silent):
@@ -123,7 +124,7 @@ def keeps_to_its_words(path, method) -> None:
     use = DiskUse(path)
     run = planned(path, options)
     assert said["tasks"] == task_count(run)
-    assert said["bytes_per_task"] == run.task_bytes(50)
+    assert said["bytes_per_task"] == task_bytes(run, 50)
     solve(run, LocalExecutor(1), progress=use)
     most = use.most - before.most
     assert most <= said["bytes_on_disk_while_running"] <= 2 * most

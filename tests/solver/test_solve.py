@@ -12,6 +12,7 @@ from xrfsr_dask.errors import MemoryBudgetError, OptionError, ResumeError, Store
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Silent
 from xrfsr_dask.solver import plan_run, solve
+from xrfsr_dask.solver.needs import task_bytes
 from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.store import create_painting, open_painting
 from xrfsr_dask.store.arrays import open_array, open_group, work_area
@@ -298,7 +299,7 @@ def test_the_plan_counts_the_start_and_the_shards(tmp_path):
     path = tmp_path / "p.zarr"
     small_painting(path, "a")
     run = plan(path, options=SolveOptions(method="paper", atoms=200))
-    assert run.task_bytes(50) >= 4 * 4 * 100**2 * 400  # shards shrink with the atoms: 100 px of 400
+    assert task_bytes(run, 50) >= 4 * 4 * 100**2 * 400  # shards shrink with the atoms: 100 px of 400
     assert max(shard.shape[0] for shard in run.shards()) == 100
     words = r"the start needs 6\d MB .* the limit is 600 kB; raise --memory"
     with pytest.raises(MemoryBudgetError, match=words):

@@ -21,7 +21,7 @@ from xrfsr_dask.phantom import OWN_PICTURE, write_painting
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.readers import read_photograph
 from xrfsr_dask.result import TRUTH, line_kev, line_weights, open_result
-from xrfsr_dask.solver.run import least_bytes
+from xrfsr_dask.solver.needs import least_bytes
 from xrfsr_dask.store import Painting, open_painting
 from xrfsr_dask.store.arrays import open_array, open_group, read
 from xrfsr_dask.tiling.budget import KERNELS, megabytes

@@ -14,6 +14,7 @@ from xrfsr_dask.errors import StoreError
 from xrfsr_dask.options import RunOptions, SolveOptions, as_attributes
 from xrfsr_dask.progress import Progress
 from xrfsr_dask.solver import Plan, fitting_workers, plan_run, solve
+from xrfsr_dask.solver.needs import disk_bytes, result_bytes, task_bytes
 from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.solver.state import discard_finished
 from xrfsr_dask.store import Painting, open_painting
@@ -111,7 +112,7 @@ def _planned(
         options=options,
         resources=resources,
         slots=executor.slots,
-        task_bytes=executor.task_bytes,
+        each=executor.task_bytes,
     )
 
 
@@ -126,9 +127,9 @@ def _described(plan: Plan, slots: int) -> dict[str, Any]:
         "chunks_of_counts": len(plan.chunks()),
         "tasks": task_count(plan),
         "tasks_at_once": slots,
-        "bytes_per_task": plan.task_bytes(plan.tile),
-        "bytes_on_disk_while_running": plan.disk_bytes,
-        "bytes_of_result": plan.result_bytes,
+        "bytes_per_task": task_bytes(plan, plan.tile),
+        "bytes_on_disk_while_running": disk_bytes(plan),
+        "bytes_of_result": result_bytes(plan),
     }
 
 

@@ -4,6 +4,7 @@
 """
 
 from xrfsr_dask.solver.outer import solve
-from xrfsr_dask.solver.run import Plan, fitting_workers, plan_run
+from xrfsr_dask.solver.planning import fitting_workers, plan_run
+from xrfsr_dask.solver.run import Plan
 
 __all__ = ["Plan", "fitting_workers", "plan_run", "solve"]

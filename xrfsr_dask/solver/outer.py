@@ -13,7 +13,8 @@ from xrfsr_dask.solver import joint
 from xrfsr_dask.solver import state as states
 from xrfsr_dask.solver.finish import finish
 from xrfsr_dask.solver.passes import advance_tile, project_counts, sum_spots, sum_tile
-from xrfsr_dask.solver.run import Plan, require_free
+from xrfsr_dask.solver.planning import require_free
+from xrfsr_dask.solver.run import Plan
 from xrfsr_dask.solver.start import start
 from xrfsr_dask.solver.state import State
 from xrfsr_dask.solver.visit import visit

@@ -1,0 +1,119 @@
+"""What a run needs: bytes of its largest task, of its start, on disk; known before anything is done."""
+
+from __future__ import annotations
+
+from xrfsr_dask.kernels.cokriging import PIXELS_AT_ONCE
+from xrfsr_dask.kernels.colour import CENTRES
+from xrfsr_dask.kernels.sampling import needed_bounds
+from xrfsr_dask.kernels.spectral import MOST_DIRECTIONS
+from xrfsr_dask.solver.run import COLOUR_DEPTH, NEAR_SPOTS, Plan, edge_margin_px, reach
+from xrfsr_dask.store.arrays import bytes_in_hand
+from xrfsr_dask.store.patches import CHUNK_SPOTS
+from xrfsr_dask.store.results import level_shapes, shard_of
+
+_OVERLAPS = 4  # patches that may lie over one another
+
+
+def task_bytes(plan: Plan, tile: int) -> int:
+    """Bytes the largest task of the run needs with tiles of that side, px."""
+    side = min(shard_of(plan.cell, plan.atoms), max(plan.painting.shape))
+    shard = 4 * side**2 * (plan.atoms + 1)  # and where it was measured
+    if plan.options.method == "joint":
+        whole = _block_bytes(plan) + 4 * plan.atoms * tile**2
+        return max(whole + bytes_in_hand(4 * plan.cell**2 * plan.atoms), _chunk_bytes(plan), 4 * shard)
+    return max(_tile_bytes(plan, tile), _chunk_bytes(plan), 4 * shard)
+
+
+def start_bytes(plan: Plan) -> int:
+    """Bytes the start (13) needs in the driver: the sampled spots, once more with colours, and codes."""
+    n_channel = plan.painting.patches[0].shape[2]
+    return 4 * min(plan.options.start_spots, _spots(plan)) * (3 * n_channel + 8 * plan.options.atoms)
+
+
+def disk_bytes(plan: Plan) -> int:
+    """Bytes on disk while the run goes on, at most: state, and the result as it is put together."""
+    pixels, spots = _stored_pixels(plan), _spots(plan)
+    n_channel = plan.painting.patches[0].shape[2]
+    state = 4 * pixels * plan.atoms
+    endmembers = 8 * plan.atoms * (n_channel + plan.atoms)
+    if plan.options.method == "joint":  # scores, their variance, colours, and what is seen of each spot
+        small = 4 * spots * (2 * min(MOST_DIRECTIONS, n_channel) + CENTRES + plan.atoms) + 8 * pixels
+    else:  # counts against two dictionaries
+        small = 2 * 4 * spots * max(plan.n_hidden, plan.options.atoms)
+    return 2 * state + small + 3 * endmembers + result_bytes(plan) - state
+
+
+def result_bytes(plan: Plan) -> int:
+    """Bytes of the result on disk."""
+    pixels, spots = _stored_pixels(plan), _spots(plan)
+    maps = 2 if plan.options.method == "joint" else 1  # coverage, and evidence
+    n_channel = plan.painting.patches[0].shape[2]
+    levels = sum(_padded(plan, shape) for shape in level_shapes(plan.painting.shape).values())
+    return 4 * (pixels * (plan.atoms + maps) + levels * (plan.atoms + 1) + spots + plan.atoms * n_channel)
+
+
+def least_bytes(n_channel: int, atoms: int) -> int:
+    """Bytes that any task on a chunk of counts needs: counts, their float copies, sums against all atoms."""
+    return CHUNK_SPOTS**2 * n_channel * 12 + 24 * atoms * n_channel
+
+
+def _tile_bytes(plan: Plan, side: int) -> int:
+    """Two states with their halo, what is written, the photograph, the spots, chunks on their way."""
+    windows, (ny, nx) = plan.windows(), plan.painting.shape
+    y, x = max(0, (ny - side) // 2), max(0, (nx - side) // 2)
+    core = (y, min(ny, y + side), x, min(nx, x + side))
+    seen = windows if plan.n_hidden else []
+    y0, y1, x0, x1 = needed_bounds(
+        core,
+        seen,
+        steps=min(plan.options.steps, plan.steps_at_once(side)),
+        margin=plan.margin,
+        shape=plan.painting.shape,
+    )[-1]
+    state, photo = 4 * plan.atoms, 12 * plan.painting.n_band
+    spots = sum(map(len, seen)) * (12 * plan.atoms + 600) // (ny * nx) + 1
+    padded, own = (y1 - y0) * (x1 - x0), side * side * state
+    in_hand, codes = bytes_in_hand(plan.cell**2 * state), 40 * plan.cell**2 * plan.options.atoms
+    return int(
+        max(
+            padded * (2.2 * state + photo + spots) + own,
+            padded * state + in_hand,
+            own + in_hand + codes,
+        )
+    )
+
+
+def _block_bytes(plan: Plan) -> int:
+    """Covariances of the spots around one block, twice factored, and what joins them to its pixels."""
+    step = max(1.0, min(p.step_mm for p in plan.painting.patches) / plan.painting.pitch_mm)
+    at_once = min(len(plan.painting.patches), _OVERLAPS)
+    near = min(NEAR_SPOTS, int((plan.cell / step + 12) ** 2) * at_once)
+    pixels = (plan.cell + 2 * edge_margin_px(step)) ** 2
+    return int(40 * near**2 + min(pixels, PIXELS_AT_ONCE) * 12 * near + pixels * (8 * CENTRES + 2000))
+
+
+def _chunk_bytes(plan: Plan) -> int:
+    """A chunk of counts and its float copies, the abundances or the photograph below it, the sums."""
+    n_channel, most = plan.painting.patches[0].shape[2], 0
+    for patch in plan.painting.patches:
+        windows = plan.beam(patch).windows().reshape(*patch.shape[:2], 4)
+        seen = 4 * plan.atoms * reach(windows, plan.block_side(patch, plan.atoms))
+        if plan.options.method == "joint":
+            seen = max(seen, 4 * COLOUR_DEPTH * reach(windows, plan.block_side(patch, COLOUR_DEPTH)))
+        photograph = 20 * plan.painting.n_band * reach(windows, CHUNK_SPOTS)
+        most = max(most, seen + bytes_in_hand(4 * plan.cell**2 * plan.atoms), photograph)
+    return least_bytes(n_channel, plan.atoms) + most
+
+
+def _stored_pixels(plan: Plan) -> int:
+    return _padded(plan, plan.painting.shape)
+
+
+def _padded(plan: Plan, shape: tuple[int, int]) -> int:
+    """Pixels of whole cells: those that the far edges cut off are stored whole."""
+    ny, nx = (-(-n // plan.cell) * plan.cell for n in shape)
+    return ny * nx
+
+
+def _spots(plan: Plan) -> int:
+    return sum(patch.shape[0] * patch.shape[1] for patch in plan.painting.patches)
