@@ -25,8 +25,9 @@ def write_large(path: Path) -> None:
     from xrfsr_dask.result.peaks import ELEMENTS, shapes, shells_on
     from xrfsr_dask.solver.levels import write_level
     from xrfsr_dask.store import create_painting
-    from xrfsr_dask.store.arrays import place_of, staged, write_values
+    from xrfsr_dask.store.arrays import place_of, write_values
     from xrfsr_dask.store.results import MEAN, level_shapes, new_levels, new_result, shard_of
+    from xrfsr_dask.store.staging import staged
     from xrfsr_dask.tiling.executor import LocalExecutor
     from xrfsr_dask.tiling.grid import CELL, blocks
 

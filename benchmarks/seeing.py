@@ -21,8 +21,8 @@ def write_result(path: Path) -> None:
     from xrfsr_dask.phantom.instrument import energy_axis
     from xrfsr_dask.result.peaks import ELEMENTS, shapes, shells_on
     from xrfsr_dask.store import create_painting
-    from xrfsr_dask.store.arrays import staged
     from xrfsr_dask.store.results import new_result
+    from xrfsr_dask.store.staging import staged
 
     rng = np.random.default_rng(0)
     create_painting(path, rng.integers(0, 255, (*SHAPE, 3)).astype("u1"), width_mm=WIDTH_MM)

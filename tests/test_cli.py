@@ -18,8 +18,8 @@ from PIL import Image
 from xrfsr_dask.cli import main
 from xrfsr_dask.options import SolveOptions, as_attributes
 from xrfsr_dask.solver import solve
-from xrfsr_dask.store.arrays import work_area
 from xrfsr_dask.store.journal import read_record
+from xrfsr_dask.store.staging import work_area
 from xrfsr_dask.tiling.executor import LocalExecutor
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (60, 50, 3)).astype("u1")
@@ -146,18 +146,14 @@ def test_an_unfinished_run_is_told_with_the_words_that_go_on(tmp_path, capsys):
     words = ["--name", "few", "--method", "paper", "--atoms", "6", "--hidden-atoms", "5", "--iterations", "2"]
     way_on = shlex.join(["xrfsr", "solve", str(path), *words, "--steps", "3"])
     assert f"unfinished  few: go on with {way_on}\n" in told
-    record = work_area(path) / "few" / "run.json"
-    good = record.read_bytes()
-    record.write_bytes(good[:-9])
-    assert main(["info", str(path)]) == 0
-    assert "unfinished  few: its records cannot be read; `xrfsr check` tells more" in capsys.readouterr().out
-    record.write_bytes(good)
-    stands = work_area(path) / "few" / "checkpoint.json"
-    good = stands.read_bytes()
-    stands.write_bytes(good[:-9])
-    assert main(["info", str(path)]) == 0
-    assert "unfinished  few: its records cannot be read" in capsys.readouterr().out
-    stands.write_bytes(good)
+    for name in ("run.json", "checkpoint.json"):
+        record = work_area(path) / "few" / name
+        good = record.read_bytes()
+        record.write_bytes(good[:-9])
+        assert main(["info", str(path)]) == 0
+        told = capsys.readouterr().out
+        assert "unfinished  few: its records cannot be read; `xrfsr check` tells more" in told
+        record.write_bytes(good)
     assert main(way_on.split()[1:]) == 0
 
 

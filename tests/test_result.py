@@ -19,8 +19,9 @@ from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError, StoreE
 from xrfsr_dask.result import from_factors, line_kev, line_weights, open_result, roi_weights
 from xrfsr_dask.result.lowrank import LowRank, lazy_cube, product
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.arrays import new_array, staged
+from xrfsr_dask.store.arrays import new_array
 from xrfsr_dask.store.results import new_result
+from xrfsr_dask.store.staging import staged
 
 CELL = 10  # so that 230 x 170 px are six shards
 LAYER = np.array([0, 0, 1, 1])

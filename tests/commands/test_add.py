@@ -14,8 +14,9 @@ from xrfsr_dask.errors import InputError, OptionError, StoreError, XrfsrError
 from xrfsr_dask.options import AddOptions
 from xrfsr_dask.readers import Scan
 from xrfsr_dask.store import add_patch, create_painting, open_painting
-from xrfsr_dask.store.arrays import open_group, work_area
+from xrfsr_dask.store.arrays import open_group
 from xrfsr_dask.store.check import check_store
+from xrfsr_dask.store.staging import work_area
 
 EDS = SHARED / "eds" / "0.bcf"
 M6 = SHARED / "m6" / "bruker_m6_jetstream_file_example.spx"

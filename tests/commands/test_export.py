@@ -18,8 +18,8 @@ from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.options import ExportOptions
 from xrfsr_dask.readers import open_scan
 from xrfsr_dask.result import open_result
-from xrfsr_dask.store.arrays import staged
 from xrfsr_dask.store.results import new_result
+from xrfsr_dask.store.staging import staged
 
 KINDS = [".zarr", ".rpl", ".h5", ".nxs", ".zspy"]
 

@@ -21,8 +21,8 @@ from xrfsr_dask.phantom.instrument import energy_axis
 from xrfsr_dask.phantom.pigments import VISIBLE
 from xrfsr_dask.phantom.spectra import film_spectrum
 from xrfsr_dask.result import open_result
-from xrfsr_dask.store.arrays import staged
 from xrfsr_dask.store.results import new_result
+from xrfsr_dask.store.staging import staged
 
 
 @pytest.fixture(scope="module")

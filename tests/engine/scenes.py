@@ -17,8 +17,8 @@ from solver.test_solve import InterruptAfter, result_hash
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.solver import plan_run, solve
 from xrfsr_dask.store import Painting, PatchSpec, create_painting, open_painting, placement
-from xrfsr_dask.store.arrays import work_area
 from xrfsr_dask.store.journal import read_record
+from xrfsr_dask.store.staging import work_area
 
 PAPER = SolveOptions(method="paper", atoms=5, iterations=3, steps=6, tolerance=0)
 JOINT = SolveOptions(atoms=4, hidden_atoms=3, iterations=3, tolerance=0)

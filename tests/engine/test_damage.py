@@ -25,10 +25,11 @@ from xrfsr_dask.result.levels import Levels
 from xrfsr_dask.solver import solve
 from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.arrays import open_group, read_finite, work_area
+from xrfsr_dask.store.arrays import open_group, read_finite
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.metadata import set_attributes
 from xrfsr_dask.store.results import stored_levels
+from xrfsr_dask.store.staging import work_area
 from xrfsr_dask.tiling.executor import LocalExecutor
 
 HARMS = {

@@ -35,11 +35,12 @@ from xrfsr_dask.progress import Silent
 from xrfsr_dask.solver import passes, solve
 from xrfsr_dask.solver import state as states
 from xrfsr_dask.store import locks
-from xrfsr_dask.store.arrays import open_array, open_group, work_area, write
+from xrfsr_dask.store.arrays import open_array, open_group, write
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.contents import recorded
 from xrfsr_dask.store.journal import read_record, write_record
 from xrfsr_dask.store.metadata import set_attributes
+from xrfsr_dask.store.staging import work_area
 from xrfsr_dask.tiling.executor import LocalExecutor
 
 

@@ -48,11 +48,12 @@ from xrfsr_dask.result import open_patch, open_result
 from xrfsr_dask.result.levels import Levels
 from xrfsr_dask.solver import solve
 from xrfsr_dask.store import PatchSpec, add_patch, locks, open_painting, placement
-from xrfsr_dask.store.arrays import open_array, open_group, staged, work_area
+from xrfsr_dask.store.arrays import open_array, open_group
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.journal import read_record, write_record
 from xrfsr_dask.store.metadata import read_metadata, write_metadata
 from xrfsr_dask.store.places import as_place, files_below, node
+from xrfsr_dask.store.staging import staged, work_area
 from xrfsr_dask.tiling.executor import LocalExecutor
 
 SHORT = {

@@ -15,7 +15,8 @@ from xrfsr_dask.solver import plan_run, solve
 from xrfsr_dask.solver.needs import task_bytes
 from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.store import create_painting, open_painting
-from xrfsr_dask.store.arrays import open_array, open_group, work_area
+from xrfsr_dask.store.arrays import open_array, open_group
+from xrfsr_dask.store.staging import work_area
 from xrfsr_dask.tiling.executor import LocalExecutor
 
 OPTIONS = SolveOptions(method="paper", atoms=6, iterations=3, steps=7, tolerance=0)

@@ -10,10 +10,11 @@ from helpers import small_painting, small_patch, small_truth
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.result import open_result
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.arrays import staged, work_area, write_values
+from xrfsr_dask.store.arrays import write_values
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.metadata import set_attributes, write_metadata
 from xrfsr_dask.store.results import new_result
+from xrfsr_dask.store.staging import staged, work_area
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from helpers import small_painting, tree_bytes
 
 from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError, StoreError
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, open_painting, placement
-from xrfsr_dask.store.arrays import open_array, open_group, read, staged, work_area
+from xrfsr_dask.store.arrays import open_array, open_group, read
 from xrfsr_dask.store.metadata import set_attributes
+from xrfsr_dask.store.staging import staged, work_area
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (120, 90, 3)).astype("u1")
 

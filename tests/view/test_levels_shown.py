@@ -17,8 +17,9 @@ from xrfsr_dask.result import open_result
 from xrfsr_dask.result.lines import usual_line
 from xrfsr_dask.solver.levels import write_level
 from xrfsr_dask.store import create_painting, open_painting
-from xrfsr_dask.store.arrays import place_of, staged, write_values
+from xrfsr_dask.store.arrays import place_of, write_values
 from xrfsr_dask.store.results import MEAN, level_shapes, new_levels, new_result
+from xrfsr_dask.store.staging import staged
 from xrfsr_dask.tiling.grid import blocks
 from xrfsr_dask.view.scene import _FINE_ENOUGH, Channel, Scene
 

@@ -12,8 +12,8 @@ from xrfsr_dask.phantom.pigments import VISIBLE
 from xrfsr_dask.phantom.spectra import film_spectrum
 from xrfsr_dask.result import open_result
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.arrays import staged
 from xrfsr_dask.store.results import new_result
+from xrfsr_dask.store.staging import staged
 from xrfsr_dask.view.scene import Channel, Scene
 
 RED = (1.0, 0.0, 0.0)

@@ -124,11 +124,11 @@ def _interrupted(args: argparse.Namespace, words: Sequence[str]) -> str:
 
 def _way_on(args: argparse.Namespace, words: Sequence[str]) -> str | None:
     """The command that goes on with an unfinished solve, if there is one."""
-    arrays = sys.modules.get("xrfsr_dask.store.arrays")  # not imported for this: there may be an interrupt
-    if getattr(args, "command", None) != "solve" or arrays is None:
+    staging = sys.modules.get("xrfsr_dask.store.staging")  # not imported for this: there may be an interrupt
+    if getattr(args, "command", None) != "solve" or staging is None:
         return None
     try:
-        run = arrays.work_area(args.store) / (args.name or args.method)
+        run = staging.work_area(args.store) / (args.name or args.method)
         if not (run / "checkpoint.json").exists():
             return None
     except XrfsrError:  # an object store that does not answer

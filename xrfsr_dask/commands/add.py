@@ -27,9 +27,10 @@ from xrfsr_dask.readers import (
 )
 from xrfsr_dask.store import Painting, Patch, PatchSpec, add_patch, open_painting, placement
 from xrfsr_dask.store.adding import check_block
-from xrfsr_dask.store.arrays import FULL, open_group
+from xrfsr_dask.store.arrays import open_group
 from xrfsr_dask.store.patches import CHUNK_SPOTS, MOST_COUNTS, check_name
 from xrfsr_dask.store.places import stands
+from xrfsr_dask.store.staging import FULL
 
 Piece = tuple[tuple[int, int], np.ndarray]
 """(first row, first column) and counts (rows, columns, n_channel)."""

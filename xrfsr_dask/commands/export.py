@@ -20,7 +20,8 @@ from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import open_result
 from xrfsr_dask.result.lowrank import loaded
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.arrays import open_array, open_group, remove_tree, stored_checksum
+from xrfsr_dask.store.arrays import open_array, open_group, stored_checksum
+from xrfsr_dask.store.staging import remove_tree
 from xrfsr_dask.writers import Part, format_of
 
 BLOCK_PX = 50

@@ -9,11 +9,12 @@ from typing import Any
 from xrfsr_dask.errors import DamagedStoreError
 from xrfsr_dask.options import SolveOptions, as_attributes
 from xrfsr_dask.store import Painting, Patch, open_painting
-from xrfsr_dask.store.arrays import open_array, open_group, work_area
+from xrfsr_dask.store.arrays import open_array, open_group
 from xrfsr_dask.store.journal import read_record
 from xrfsr_dask.store.painting import names_of
 from xrfsr_dask.store.places import Place, stands
 from xrfsr_dask.store.results import out_of_place
+from xrfsr_dask.store.staging import work_area
 from xrfsr_dask.store.unfinished import CHECKPOINT, OPTION, RUN
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xrfsr_dask.errors import InputError, MissingPackageError, OptionError
-from xrfsr_dask.store.arrays import partial_of
 from xrfsr_dask.store.painting import refuse_inside
 from xrfsr_dask.store.places import is_url
+from xrfsr_dask.store.staging import partial_of
 
 _PROBE_BYTES = 2**20  # about what a report takes
 

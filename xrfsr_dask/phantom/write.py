@@ -17,10 +17,11 @@ from xrfsr_dask.phantom.painted import REGIONS, PaintedScene
 from xrfsr_dask.phantom.room import paint_room
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.store import Painting, PatchSpec, add_patch, create_painting, open_painting
-from xrfsr_dask.store.arrays import new_array, open_array, open_group, partial_of, staged
+from xrfsr_dask.store.arrays import new_array, open_array, open_group
 from xrfsr_dask.store.painting import refuse_inside
 from xrfsr_dask.store.patches import CHUNK_SPOTS, Patch
 from xrfsr_dask.store.results import TRUTH, new_result, shard_of
+from xrfsr_dask.store.staging import partial_of, staged
 
 OWN_PICTURE = "procedural room"
 """Source of a phantom's photograph where none was given."""

@@ -16,10 +16,11 @@ from xrfsr_dask.kernels.sampling import Beam
 from xrfsr_dask.kernels.smoothness import SMOOTHNESS_MARGIN
 from xrfsr_dask.options import SolveOptions, as_attributes
 from xrfsr_dask.store import Painting, Patch
-from xrfsr_dask.store.arrays import open_array, open_group, stored_checksum, work_area
+from xrfsr_dask.store.arrays import open_array, open_group, stored_checksum
 from xrfsr_dask.store.patches import CHUNK_SPOTS
 from xrfsr_dask.store.places import Place
 from xrfsr_dask.store.results import level_shapes, shard_of
+from xrfsr_dask.store.staging import work_area
 from xrfsr_dask.store.unfinished import OPTION
 from xrfsr_dask.tiling.grid import Rect, blocks, cells_of, plan_tiles
 

@@ -17,21 +17,13 @@ from xrfsr_dask.errors import DamagedStoreError, ResumeError, first_line
 from xrfsr_dask.kernels.dictionary import Dictionaries, Objective
 from xrfsr_dask.solver.run import Plan, identity_of
 from xrfsr_dask.store import Painting
-from xrfsr_dask.store.arrays import (
-    new_array,
-    new_group,
-    open_array,
-    open_group,
-    read_finite,
-    sweep,
-    work_area,
-    write_values,
-)
+from xrfsr_dask.store.arrays import new_array, new_group, open_array, open_group, read_finite, write_values
 from xrfsr_dask.store.contents import record_all
 from xrfsr_dask.store.journal import add_line, cut_off_rest, read_lines, read_record, write_record
 from xrfsr_dask.store.locks import held, is_mine, require_mine
 from xrfsr_dask.store.metadata import n_stored, seal
 from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
+from xrfsr_dask.store.staging import sweep, work_area
 from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, OPTION, RECEIPTS, RUN, has_started, superseded, wipe
 
 _VERSION = 5

@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 
 from xrfsr_dask.errors import InputError, OptionError, StoreError
-from xrfsr_dask.store.arrays import new_array, staged, write, write_coordinate, write_values
+from xrfsr_dask.store.arrays import new_array, write, write_coordinate, write_values
 from xrfsr_dask.store.painting import open_painting
 from xrfsr_dask.store.patches import (
     CHUNK_SPOTS,
@@ -24,6 +24,7 @@ from xrfsr_dask.store.patches import (
 )
 from xrfsr_dask.store.places import Place
 from xrfsr_dask.store.plausible import check_place
+from xrfsr_dask.store.staging import staged
 
 Pieces = Iterable[tuple[int | tuple[int, int], np.ndarray]]
 """(first row, or first row and column) -> counts; see `add_patch`."""

@@ -15,12 +15,13 @@ import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
 from xrfsr_dask.progress import Progress, Silent
-from xrfsr_dask.store.arrays import open_array, open_group, read, work_area
+from xrfsr_dask.store.arrays import open_array, open_group, read
 from xrfsr_dask.store.contents import KINDS, half_moved, listed_arrays, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
 from xrfsr_dask.store.places import Place, files_below, folders
 from xrfsr_dask.store.results import PYRAMID, out_of_place, stored_levels
+from xrfsr_dask.store.staging import work_area
 from xrfsr_dask.store.unfinished import (
     broken_receipts,
     faulty_records,

@@ -17,11 +17,9 @@ from xrfsr_dask.store.arrays import (
     new_group,
     open_array,
     open_group,
-    partial_of,
     pixel_centres_mm,
     read,
     require_last_chunk,
-    work_area,
     write_coordinate,
 )
 from xrfsr_dask.store.contents import half_moved, lost, seal_whole
@@ -29,6 +27,7 @@ from xrfsr_dask.store.metadata import CHECKSUM, NAME, seal
 from xrfsr_dask.store.patches import Patch, open_patch
 from xrfsr_dask.store.places import Place, as_place, contents, folders, has_room
 from xrfsr_dask.store.plausible import check_place
+from xrfsr_dask.store.staging import partial_of, work_area
 from xrfsr_dask.values import is_number, is_one_of, shown
 
 FORMAT = "xrfsr painting"

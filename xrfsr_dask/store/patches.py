@@ -11,8 +11,9 @@ import numpy as np
 import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, OptionError, StoreError
-from xrfsr_dask.store.arrays import PARTIAL, open_array, open_group, read_finite, require_last_chunk
+from xrfsr_dask.store.arrays import open_array, open_group, read_finite, require_last_chunk
 from xrfsr_dask.store.places import Place, as_place
+from xrfsr_dask.store.staging import PARTIAL
 
 CHUNK_SPOTS = 32
 """Counts lie in chunks of this many spots square times all channels."""
