@@ -287,7 +287,7 @@ def discard_finished(painting: Painting, name: str) -> bool:
     if not stands(painting.place / "results" / name) or not base.is_dir():
         return False
     with held(base / LOCK, f"{painting.path}: run '{name}'"):
-        record_all(painting.place, "results")
+        record_all(painting.place, "results", base.parent)
         wipe(base)
     with contextlib.suppress(OSError):
         base.rmdir()

@@ -95,9 +95,12 @@ def recording(root: Place, kind: str, name: str, aside: Place) -> Iterator[None]
         aside.rmdir()
 
 
-def record_all(root: Place, kind: str) -> None:
-    """Record whatever stands in a group: one may not be that was put there by who was killed just then."""
-    with alone(root / kind):
+def record_all(root: Place, kind: str, area: Place) -> None:
+    """Record whatever stands in a group: one may not be that was put there by who was killed just then.
+
+    `area` is the folder that `recording` has its new folders in.
+    """
+    with alone(area):
         found, known = read_metadata(root / kind / NAME), recorded(root, kind)
         if set(there := _there(root, kind)) - set(known):
             found["attributes"] |= {_NAMES: sorted({*known, *there})}
