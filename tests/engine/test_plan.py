@@ -173,7 +173,7 @@ def test_tasks_of_a_pass_are_its_tiles_and_nothing_grows_with_the_iterations(tmp
         def transition(self, key, start, finish, *args, **kwargs):
             self.most = max(self.most, len(client.cluster.scheduler.tasks))
             if (start, finish) == ("processing", "memory"):
-                self.tasks[str(key).rpartition("-")[0]] += 1
+                self.tasks[str(key).partition("-")[0]] += 1
 
     found = []
     with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
