@@ -188,7 +188,7 @@ def test_tasks_of_a_pass_are_its_tiles_and_nothing_grows_with_the_iterations(tmp
             found.append(plugin)
             plan = planned(path, options, name="other")
     few, many = (plugin.tasks for plugin in found)
-    assert many.total() - many["merge"] <= task_count(plan)
+    assert many.total() - many["merge"] <= 1.2 * task_count(plan)
     tiles, chunks = len(plan.tiles()), len(plan.chunks())
     if method == "paper":
         each = {
