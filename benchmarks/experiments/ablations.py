@@ -52,14 +52,14 @@ def _with(module: Any, **values: Any) -> Iterator[None]:
 
 
 def _hidden_blind(
-    plan: Any, scan: Any, field: Any, near: Any, block: Any, plain: Any = picture.pictured
+    desk: Any, field: Any, near: Any, block: Any, *, plain: Any = picture.pictured, spots: Any, **only: Any
 ) -> Any:
     """Hidden: all departures from the map, kriged without the photograph."""
-    found, spots = plain(plan, scan, field, near, block), picture.neighbours(plan, scan, near, field)
+    found = plain(desk, field, near, block, spots=spots, **only)
     if spots is None or field.sharp:
         return found
-    places, _ = picture.pixels_of(plan, scan, block)
-    blind = picture.krige_blind(spots, field.prior, places)
+    places, _ = picture.pixels_of(desk, near, block)
+    blind = picture.krige_blind(spots, field.prior, places[only.get("only", slice(None))])
     return picture.Picture(found.whole, blind - field.middle.astype(np.float32))
 
 

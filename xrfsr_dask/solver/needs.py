@@ -6,6 +6,7 @@ from xrfsr_dask.kernels.cokriging import PIXELS_AT_ONCE
 from xrfsr_dask.kernels.colour import CENTRES
 from xrfsr_dask.kernels.sampling import needed_bounds
 from xrfsr_dask.kernels.spectral import MOST_DIRECTIONS
+from xrfsr_dask.solver.joint.desk import KEPT_BYTES
 from xrfsr_dask.solver.run import COLOUR_DEPTH, NEAR_SPOTS, Plan, edge_margin_px, reach
 from xrfsr_dask.store.arrays import bytes_in_hand
 from xrfsr_dask.store.patches import CHUNK_SPOTS
@@ -84,12 +85,13 @@ def _tile_bytes(plan: Plan, side: int) -> int:
 
 
 def _block_bytes(plan: Plan) -> int:
-    """Covariances of the spots around one block, twice factored, and what joins them to its pixels."""
+    """Covariances of the spots around one block, twice factored, what joins them to its pixels, spots kept."""
     step = max(1.0, min(p.step_mm for p in plan.painting.patches) / plan.painting.pitch_mm)
     at_once = min(len(plan.painting.patches), _OVERLAPS)
     near = min(NEAR_SPOTS, int((plan.cell / step + 12) ** 2) * at_once)
     pixels = (plan.cell + 2 * edge_margin_px(step)) ** 2
-    return int(40 * near**2 + min(pixels, PIXELS_AT_ONCE) * 12 * near + pixels * (8 * CENTRES + 2000))
+    joined = min(pixels, PIXELS_AT_ONCE) * 12 * near
+    return int(40 * near**2 + joined + pixels * (8 * CENTRES + 2000) + KEPT_BYTES)
 
 
 def _chunk_bytes(plan: Plan) -> int:

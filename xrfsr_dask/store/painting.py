@@ -88,8 +88,11 @@ class Painting:
 
     def photograph(self, region: tuple[slice, slice] | None = None) -> np.ndarray:
         """Linear light in [0, 1] of a region (y, x) of the photograph, float32 of shape (ny, nx, n_band)."""
-        image = open_array(open_group(self.path), "rgb/0/image")
-        return linear_light(read(image, ... if region is None else region), self.transfer)
+        return linear_light(read(self.image(), ... if region is None else region), self.transfer)
+
+    def image(self) -> zarr.Array:
+        """The photograph as stored, (y, x, band)."""
+        return open_array(open_group(self.path), "rgb/0/image")
 
 
 def refuse_inside(path: str | Place) -> None:

@@ -9,12 +9,11 @@ import numpy as np
 
 from xrfsr_dask.kernels.cokriging import Law, classes_of, evidence, likelihoods, map_sums
 from xrfsr_dask.kernels.nonnegative import abundances
-from xrfsr_dask.kernels.ridge import MapSums
 from xrfsr_dask.kernels.sampling import Footprints, downsample
 from xrfsr_dask.solver.joint import model
+from xrfsr_dask.solver.joint.desk import Desk
 from xrfsr_dask.solver.joint.model import Spectra
 from xrfsr_dask.solver.joint.picture import Picture, footprints_inside, neighbours, pictured, pixels_of
-from xrfsr_dask.solver.joint.scan import Scan
 from xrfsr_dask.solver.run import NEAR_SPOTS, Plan
 from xrfsr_dask.solver.state import Receipt, load_matrix, open_generation, receipt_of
 from xrfsr_dask.store.arrays import write
@@ -32,7 +31,7 @@ _FIRM = np.float32(3.0)  # weight of the hidden layer as first found, against th
 
 
 class MapBounds(NamedTuple):
-    """What no sum of `block_map_sums` exceeds over the whole painting."""
+    """What no sum of `area_map_sums` exceeds over the whole painting."""
 
     normal: float
     right: float
@@ -43,45 +42,48 @@ def sampled_likelihoods(
     plan: Plan, field: str, laws: tuple[tuple[Law, ...], tuple[Law, ...]], block: Rect
 ) -> np.ndarray | None:
     """`likelihoods` of the spots around one block; None where there are none."""
-    scan = Scan(plan)
-    spots = neighbours(
-        plan, scan, scan.gathered(block, _SAMPLED_MARGINS, _SAMPLED_SPOTS), model.load_field(plan, field)
-    )
+    desk = Desk(plan)
+    near = desk.scan.gathered(block, _SAMPLED_MARGINS, _SAMPLED_SPOTS)
+    spots = neighbours(desk, near, desk.field(field))
     return None if spots is None else likelihoods(spots, *laws)
 
 
-def block_map_sums(plan: Plan, field: str, bounds: MapBounds, block: Rect) -> Sums:
-    """`map_sums` of the spots whose centre lies in one block, under the prior of a field."""
-    scan, prior = Scan(plan), model.load_field(plan, field).prior
-    classes = classes_of(prior)
-    spots = neighbours(plan, scan, scan.near(block, 0), None)
-    if spots is None:
-        m, r = model.load_colours(plan).n + 1, len(prior.scale)
-        found = MapSums(np.zeros((len(classes), m, m)), np.zeros((m, r)), np.zeros(r), 0.0)
-    else:
-        found = map_sums(spots, prior, classes)
-    return {
-        "normal": quantised(found.normal, bounds.normal),
-        "right": quantised(found.right, bounds.right),
-        "square": quantised(found.square, bounds.square),
-        "n": np.array(found.n),
+def area_map_sums(plan: Plan, field: str, bounds: MapBounds, area: Rect) -> Sums:
+    """`map_sums` of the spots whose centre lies in the blocks of an area, under the prior of a field."""
+    desk = Desk(plan)
+    prior = desk.field(field).prior
+    classes, m, r = classes_of(prior), desk.colours.n + 1, len(prior.scale)
+    total: Sums = {
+        "normal": np.zeros((len(classes), m, m)),
+        "right": np.zeros((m, r)),
+        "square": np.zeros(r),
+        "n": np.array(0.0),
     }
+    for block in desk.scan.blocks(area):
+        spots = neighbours(desk, desk.scan.near(block, 0), None)
+        if spots is not None:
+            found = map_sums(spots, prior, classes)
+            total["normal"] += quantised(found.normal, bounds.normal)
+            total["right"] += quantised(found.right, bounds.right)
+            total["square"] += quantised(found.square, bounds.square)
+            total["n"] += found.n
+    return total
 
 
 def sampled_departures(plan: Plan, field: str, block: Rect) -> np.ndarray:
     """Sum over the spots of one block of outer products (r, r) of departures from the map, in noise units."""
-    scan, found = Scan(plan), model.load_field(plan, field)
-    spots = neighbours(plan, scan, scan.near(block, 0), found)
+    desk = Desk(plan)
+    spots = neighbours(desk, desk.scan.near(block, 0), desk.field(field))
     if spots is None:
-        return np.zeros((len(found.middle),) * 2)
+        return np.zeros((len(desk.field(field).middle),) * 2)
     whitened = spots.scores / np.sqrt(spots.variance)
     return np.asarray(whitened.T @ whitened)
 
 
 def held_out(plan: Plan, fields: tuple[str, ...], block: Rect) -> np.ndarray:
     """How badly each field predicts spots of one block that it was not shown: mean squares over noise, (n,)."""
-    scan = Scan(plan)
-    near = scan.gathered(block, MARGINS, NEAR_SPOTS)
+    desk = Desk(plan)
+    near = desk.scan.gathered(block, MARGINS, NEAR_SPOTS)
     if not near:
         return np.zeros(len(fields))
     inside, footprints = footprints_inside(plan, near, block)
@@ -95,14 +97,13 @@ def held_out(plan: Plan, fields: tuple[str, ...], block: Rect) -> np.ndarray:
         for n, i, j in zip(near, ends[:-1], ends[1:], strict=True)
     ]
     shown = [n for n in shown if len(n.spots)]
-    test = neighbours(plan, scan, near, None)
+    test = neighbours(desk, near, None)
     assert test is not None
     some = Footprints(footprints.origin[tested[inside]], footprints.weight[tested[inside]])
     out = []
     for name in fields:
-        field = model.load_field(plan, name)
-        spots = neighbours(plan, scan, shown, field)
-        whole = pictured(plan, scan, field, shown, block, spots=spots).whole.reshape(*block.shape, -1)
+        spots = neighbours(desk, shown, desk.field(name))
+        whole = pictured(desk, desk.field(name), shown, block, spots=spots).whole.reshape(*block.shape, -1)
         error = (downsample(whole, some) - test.scores[tested]) ** 2 / test.variance[tested]
         out.append(float(error.sum()))
     return np.array(out)
@@ -110,13 +111,13 @@ def held_out(plan: Plan, fields: tuple[str, ...], block: Rect) -> np.ndarray:
 
 def sampled_pixels(plan: Plan, block: Rect) -> Picture | None:
     """Scores of pixels spread over one block, by the field as learned; None where no spot is near."""
-    scan, field = Scan(plan), model.load_field(plan, model.LEARNED)
-    near = scan.gathered(block, MARGINS, NEAR_SPOTS)
+    desk = Desk(plan)
+    field, near = desk.field(model.LEARNED), desk.scan.gathered(block, MARGINS, NEAR_SPOTS)
     if not near:
         return None
     rng = np.random.default_rng([plan.options.seed, block.y0, block.x0])
     picked = np.sort(rng.permutation(block.shape[0] * block.shape[1])[:_SAMPLED_PIXELS])
-    return pictured(plan, scan, field, near, block, spots=neighbours(plan, scan, near, field), only=picked)
+    return pictured(desk, field, near, block, spots=neighbours(desk, near, field), only=picked)
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,8 @@ def mixer(spectra: Spectra, Dv: np.ndarray, Dnv: np.ndarray, n_held: int) -> Mix
 
 def unmix_tile(plan: Plan, generation: int, dictionary: int, tile: Rect) -> Receipt:
     """Abundances and evidence of one tile, block by block, written whole."""
-    scan, field, spectra = Scan(plan), model.load_field(plan), model.load_spectra(plan)
+    desk, spectra = Desk(plan), model.load_spectra(plan)
+    scan, field = desk.scan, desk.field()
     Dv, Dnv = (plan.scale * load_matrix(plan, dictionary, name) for name in ("Dv", "Dnv"))
     mix = mixer(spectra, Dv, Dnv, model.load_held(plan))
     A = np.empty((*tile.shape, plan.atoms), np.float32)
@@ -167,10 +169,10 @@ def unmix_tile(plan: Plan, generation: int, dictionary: int, tile: Rect) -> Rece
     for block in scan.blocks(tile):
         near = scan.gathered(block, MARGINS, NEAR_SPOTS)
         at = block.within((tile.y0, tile.x0))
-        spots = neighbours(plan, scan, near, field)
-        A[at] = mix.unmixed(pictured(plan, scan, field, near, block, spots=spots)).reshape(*block.shape, -1)
+        spots = neighbours(desk, near, field)
+        A[at] = mix.unmixed(pictured(desk, field, near, block, spots=spots)).reshape(*block.shape, -1)
         if spots is not None:
-            sure[at] = evidence(spots, field.prior, *pixels_of(plan, scan, near, block)).reshape(block.shape)
+            sure[at] = evidence(spots, field.prior, *pixels_of(desk, near, block)).reshape(block.shape)
     write(model.open_evidence(plan), tile.slices, sure)
     write(open_generation(plan, generation), tile.slices, A)
     return receipt_of(tile, A)

@@ -217,12 +217,6 @@ def open_spots(plan: Plan, name: str, patch: str) -> zarr.Array:
     return open_array(open_group(_path(plan, name), mode="r+"), patch)
 
 
-def open_features(plan: Plan, patch: str) -> zarr.Array:
-    """S phi of a patch, of the photograph as it is looked at there."""
-    smoothed = patch in load_placing(plan)["smoothed_px"]
-    return open_spots(plan, SMOOTHED if smoothed else "features", patch)
-
-
 def new_evidence(plan: Plan) -> None:
     """An empty (y, x) map of evidence."""
     group = open_group(plan.work / _FOLDER, mode="r+")

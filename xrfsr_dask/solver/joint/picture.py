@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -12,18 +11,16 @@ from xrfsr_dask.beams import centres_mm
 from xrfsr_dask.kernels.cokriging import Neighbours, krige, krige_blind
 from xrfsr_dask.kernels.edges import sharpened
 from xrfsr_dask.kernels.sampling import Footprints
-from xrfsr_dask.solver.joint import model
+from xrfsr_dask.solver.joint.desk import Desk
 from xrfsr_dask.solver.joint.model import Field
-from xrfsr_dask.solver.joint.photograph import photograph, smoothing_px
-from xrfsr_dask.solver.joint.scan import Near, Scan
+from xrfsr_dask.solver.joint.scan import Near
 from xrfsr_dask.solver.run import Plan, edge_margin_px
-from xrfsr_dask.store.arrays import read_finite
 from xrfsr_dask.tiling.grid import Rect
 
 _ALL = slice(None)
 
 
-def neighbours(plan: Plan, scan: Scan, found: Sequence[Near], field: Field | None) -> Neighbours | None:
+def neighbours(desk: Desk, found: Sequence[Near], field: Field | None) -> Neighbours | None:
     """Spots as `Scan.near` lists them, read from the store; scores less the global map of `field`."""
     if not found:
         return None
@@ -34,10 +31,8 @@ def neighbours(plan: Plan, scan: Scan, found: Sequence[Near], field: Field | Non
         y0, x0 = int(rows.min()), int(columns.min())
         box = Rect(y0, int(rows.max()) + 1, x0, int(columns.max()) + 1)
         for name, values in parts.items():
-            open_one = model.open_features if name == "features" else partial(model.open_spots, name=name)
-            array = open_one(plan, patch=patch.name)
-            values.append(read_finite(array, box.slices)[rows - y0, columns - x0])
-        places.append(centres / scan.step_px)
+            values.append(desk.spots(name, patch.name, box)[rows - y0, columns - x0])
+        places.append(centres / desk.scan.step_px)
     features = np.ascontiguousarray(np.concatenate(parts["features"]))
     scores = np.concatenate(parts["scores"]).astype(np.float64)
     if field is not None:
@@ -47,15 +42,15 @@ def neighbours(plan: Plan, scan: Scan, found: Sequence[Near], field: Field | Non
         features=features,
         scores=scores,
         variance=np.concatenate(parts["variance"]).astype(np.float64),
-        size=scan.spot_steps,
+        size=desk.scan.spot_steps,
     )
 
 
-def pixels_of(plan: Plan, scan: Scan, near: Sequence[Near], area: Rect) -> tuple[np.ndarray, np.ndarray]:
+def pixels_of(desk: Desk, near: Sequence[Near], area: Rect) -> tuple[np.ndarray, np.ndarray]:
     """Places (n, 2) of the pixels of an area, steps, and their features (n, m), fit for the spots near it."""
-    smoothing = smoothing_px(plan, (n.patch.name for n in near))
-    places = centres_mm(area, plan.painting.pitch_mm) / (plan.painting.pitch_mm * scan.step_px)
-    features = model.load_colours(plan).features(photograph(plan, area, smoothing))
+    smoothing, pitch_mm = desk.smoothing_px(n.patch.name for n in near), desk.plan.painting.pitch_mm
+    places = centres_mm(area, pitch_mm) / (pitch_mm * desk.scan.step_px)
+    features = desk.colours.features(desk.photograph(area, smoothing))
     return places.astype(np.float32), features.reshape(len(places), -1)
 
 
@@ -70,8 +65,7 @@ class Picture:
 
 
 def pictured(
-    plan: Plan,
-    scan: Scan,
+    desk: Desk,
     field: Field,
     near: Sequence[Near],
     block: Rect,
@@ -84,8 +78,8 @@ def pictured(
     `only` picks some pixels by their number; where edges are sought, it saves nothing.
     """
     if spots is not None and field.sharp:
-        return _sharp(plan, scan, field, near, spots, block, only)
-    places, features = (values[only] for values in pixels_of(plan, scan, near, block))
+        return _sharp(desk, field, near, spots, block, only)
+    places, features = (values[only] for values in pixels_of(desk, near, block))
     coloured = field.coloured(features)
     if spots is None:
         return Picture(coloured, np.zeros_like(coloured))
@@ -94,8 +88,7 @@ def pictured(
 
 
 def _sharp(
-    plan: Plan,
-    scan: Scan,
+    desk: Desk,
     field: Field,
     near: Sequence[Near],
     spots: Neighbours,
@@ -103,14 +96,14 @@ def _sharp(
     only: slice | np.ndarray,
 ) -> Picture:
     """Departures from the global map with edges (J3), sought on the block and around it."""
-    area = block.grown(edge_margin_px(scan.step_px), plan.painting.shape)
-    places, features = pixels_of(plan, scan, near, area)
+    area = block.grown(edge_margin_px(desk.scan.step_px), desk.plan.painting.shape)
+    places, features = pixels_of(desk, near, area)
     smooth = krige_blind(spots, field.prior, places)
     unit = np.sqrt(spots.variance.mean(axis=0))
     directions = field.directions
     start = ((smooth / unit) @ directions).reshape(*area.shape, -1)
     e, variance = (spots.scores / unit) @ directions, (spots.variance / unit**2).mean(axis=1)
-    inside, footprints = footprints_inside(plan, near, area)
+    inside, footprints = footprints_inside(desk.plan, near, area)
     edged = sharpened(e[inside], variance[inside], footprints, start).reshape(len(places), -1)
     departure = smooth + ((edged - start.reshape(len(places), -1)) @ directions.T * unit).astype(np.float32)
     own = block.within((area.y0, area.x0))

@@ -15,10 +15,12 @@ import numpy as np
 from xrfsr_dask.beams import in_spots, square_side_mm
 from xrfsr_dask.solver.run import Plan
 from xrfsr_dask.store.patches import Patch, apply_transform
-from xrfsr_dask.tiling.grid import Rect, cells_of
+from xrfsr_dask.tiling.grid import Rect, blocks, cells_of
 
 BLOCK_STEPS = 12
 """A block is at most this many steps of the scan wide."""
+
+_AREA_CELLS = 4  # side
 
 
 class Near(NamedTuple):
@@ -60,6 +62,10 @@ class Scan:
         ny, nx = self.plan.painting.shape
         cells = cells_of(Rect(0, ny, 0, nx), self.plan.cell)
         return [block for cell in cells for block in self.blocks(cell)]
+
+    def areas(self) -> list[Rect]:
+        """The whole painting in squares of some cells, as tasks on sums take it; any others give the same."""
+        return blocks(self.plan.painting.shape, _AREA_CELLS * self.plan.cell)
 
     def near(self, block: Rect, margin: float) -> list[Near]:
         """Spots whose centres lie in a block grown by `margin` steps: patch, flat indices, centres in px.

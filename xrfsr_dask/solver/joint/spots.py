@@ -9,7 +9,7 @@ from xrfsr_dask.kernels.dictionary import spot_statistics
 from xrfsr_dask.kernels.poisson import count_sums
 from xrfsr_dask.kernels.spectral import pair_sums
 from xrfsr_dask.solver.joint import model
-from xrfsr_dask.solver.joint.photograph import photograph
+from xrfsr_dask.solver.joint.desk import Desk
 from xrfsr_dask.solver.passes import scaled_counts, seen_abundances
 from xrfsr_dask.solver.run import COLOUR_DEPTH, Chunk, Plan
 from xrfsr_dask.solver.state import load_matrix
@@ -74,20 +74,19 @@ def describe_spots(plan: Plan, chunk: Chunk) -> dict[str, float]:
 
 def write_features(plan: Plan, name: str, smoothing: float, chunk: Chunk) -> None:
     """S phi of one chunk of spots, of the photograph smoothed over `smoothing` px, into the array `name`."""
-    colours, patch = model.load_colours(plan), plan.painting.patch(chunk.patch)
-    features = np.empty((*chunk.spots.shape, colours.n), np.float32)
+    desk, patch = Desk(plan), plan.painting.patch(chunk.patch)
+    features = np.empty((*chunk.spots.shape, desk.colours.n), np.float32)
     for block in plan.spot_blocks(chunk, COLOUR_DEPTH):
         window = spot_window(plan.painting, patch, *block.slices)
-        phi = window.downsample(colours.features(photograph(plan, Rect(*window.bounds), smoothing)))
+        phi = window.downsample(desk.colours.features(desk.photograph(Rect(*window.bounds), smoothing)))
         features[block.within((chunk.spots.y0, chunk.spots.x0))] = phi.reshape(*block.shape, -1)
     model.open_spots(plan, name, chunk.patch)[chunk.spots.slices] = features
 
 
 def ridge_sums(plan: Plan, bound: float, chunk: Chunk) -> Sums:
     """Normal equations of the global map for each fold: small squares of spots go to folds by turns."""
-    arrays = [model.open_features(plan, chunk.patch)]
-    arrays += [model.open_spots(plan, name, chunk.patch) for name in ("scores", "variance")]
-    values = [read_finite(array, chunk.spots.slices) for array in arrays]
+    desk = Desk(plan)
+    values = [desk.spots(name, chunk.patch, chunk.spots) for name in ("features", "scores", "variance")]
     F, Z, variance = (v.reshape(-1, v.shape[2]).astype(np.float64) for v in values)
     F = np.column_stack([F, np.ones(len(F))])
     weight = 1.0 / variance.mean(axis=1)

@@ -28,7 +28,7 @@ from xrfsr_dask.solver import state as states
 from xrfsr_dask.solver.joint import model
 from xrfsr_dask.solver.joint.blocks import (
     MapBounds,
-    block_map_sums,
+    area_map_sums,
     held_out,
     sampled_departures,
     sampled_likelihoods,
@@ -90,10 +90,10 @@ def run(plan: Plan, state: State | None, executor: Executor, progress: Progress)
 def task_count(plan: Plan, state: State | None = None) -> int:
     """Tasks still ahead, if every iteration is needed."""
     tiles, chunks = len(plan.tiles()), len(plan.chunks())
-    blocks = len(Scan(plan).all_blocks())
+    areas = len(Scan(plan).areas())
     drawn, pictures = (len(_sampled_blocks(plan, most)) for most in (_PRIOR_BLOCKS, _PIXEL_BLOCKS))
     asked = sum(len(asked_chunks(plan, patch.name)) for patch in plan.painting.patches)
-    each = [2 * chunks, chunks, asked, chunks + 2 * blocks + 4 * drawn, pictures, tiles, chunks]
+    each = [2 * chunks, chunks, asked, chunks + 2 * areas + 4 * drawn, pictures, tiles, chunks]
     done = state or State()
     iterations = chunks * (plan.options.iterations - done.iteration)
     return sum(each[done.passes :]) + iterations + plan.result_tasks
@@ -266,8 +266,8 @@ def _mapped(plan: Plan, field: Field, prior: Prior, executor: Executor, progress
         right=4.0 * n * max(1.0, limits["score"]) / least,
         square=4.0 * n * max(1.0, limits["score"]) ** 2 / least,
     )
-    task = partial(block_map_sums, plan, _TRIED, bounds)
-    sums = executor.reduce(task, Scan(plan).all_blocks(), merge, ticking(progress))
+    task = partial(area_map_sums, plan, _TRIED, bounds)
+    sums = executor.reduce(task, Scan(plan).areas(), merge, ticking(progress))
     found = MapSums(sums["normal"], sums["right"], sums["square"], float(sums["n"]))
     return dataclasses.replace(field, map=ridge_by_evidence(found, classes))
 
