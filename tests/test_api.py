@@ -64,6 +64,18 @@ def test_a_scan_without_counts_is_refused():
         xs.fuse(np.zeros((6, 8, 24), "u2"), np.zeros((18, 24, 3), "u1"), factor=3)
 
 
+def test_a_labelled_array_may_have_its_energies_anywhere():
+    counts = np.random.default_rng(0).poisson(9.0, (4, 5, 6)).astype("u2")
+    rgb = np.random.default_rng(1).integers(0, 255, (8, 10, 3)).astype("u1")
+    energy = 1.0 + 0.1 * np.arange(6)
+    asked = {"factor": 2, "method": "paper", "atoms": 2, "iterations": 1}
+    right = xs.fuse(counts, rgb, energy=energy, **asked)
+    labelled = xr.DataArray(counts, dims=("y", "x", "energy"), coords={"energy": energy})
+    found = xs.fuse(labelled.transpose("energy", "y", "x"), rgb, **asked)
+    np.testing.assert_array_equal(found.energy, energy)
+    np.testing.assert_array_equal(found.cube.values, right.cube.values)
+
+
 def test_fuse_sees_more_than_the_spots_do():
     counts, rgb, truth = scene(5, ny=20, nx=20)
     ds = xs.fuse(counts, rgb, factor=5, atoms=12, iterations=15, prox="simplex")

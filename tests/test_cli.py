@@ -102,6 +102,7 @@ def test_check_names_damage_and_exits_with_one(bench, capsys):
 
 
 def test_bad_solves_are_refused(bench, capsys):
+    before = sorted(Path("p.zarr").rglob("*"))
     solve = ["solve", "p.zarr"]
     refused(capsys, [*solve, "--memory", "200KB"], "the limit is 200 kB; raise --memory")
     refused(capsys, [*solve, "--resume", "--restart"], "give --resume or --restart")
@@ -129,6 +130,7 @@ def test_bad_solves_are_refused(bench, capsys):
     refused(capsys, ["solve", "absent.zarr"], "absent.zarr does not exist; create it with `xrfsr new`")
     refused(capsys, ["solve", "photo.png"], "photo.png is a file; a painting store is a folder")
     refused(capsys, ["dance"], "invalid choice: 'dance'", status=2)
+    assert sorted(Path("p.zarr").rglob("*")) == before
 
 
 def test_an_unfinished_run_is_told_with_the_words_that_go_on(tmp_path, capsys):
@@ -218,6 +220,14 @@ def test_an_answer_that_cannot_be_printed_is_one_sentence(bench):
         assert ended.returncode == 1
         assert ended.stderr.startswith("xrfsr: the answer could not be printed (No space left on device)")
         assert ended.stderr.count("\n") == 1
+
+
+def test_letters_that_a_terminal_does_not_know_are_spelled_out(bench):
+    Path("p.zarr").rename("für.zarr")
+    words, only_ascii = [sys.executable, "-m", "xrfsr_dask", "info"], os.environ | {"PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run([*words, "für.zarr"], capture_output=True, env=only_ascii, check=False)
+    assert ended.returncode == 0
+    assert b"f\\xfcr" in ended.stdout
 
 
 def test_options_are_taken_by_their_whole_names_only(bench, capsys):

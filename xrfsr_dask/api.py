@@ -78,7 +78,7 @@ def fuse(
     Parameters
     ----------
     counts : array of shape (ny, nx, n_channel)
-        LR counts per spot.
+        LR counts per spot; an `xarray.DataArray` may have its axis "energy" anywhere.
     rgb : array of shape (factor * ny, factor * nx, 3) or (…, 1) or (factor * ny, factor * nx)
         HR photograph: uint8 or uint16 in sRGB, or floats in [0, 1] in linear light.
     factor : int
@@ -88,7 +88,7 @@ def fuse(
     atoms, hidden_atoms : int
         Endmembers of each layer; `joint`: visible and hidden ones, at most.
     energy : array of shape (n_channel,), optional
-        keV of each channel; channel numbers where not given.
+        keV of each channel; where not given, those that `counts` is labelled with, or channel numbers.
     noise : {"poisson", "gaussian"}
         Poisson counts are never negative; Gaussian values may be, and their level is estimated.
     smoothness, iterations, steps, prox, seed

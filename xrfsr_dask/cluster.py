@@ -143,8 +143,9 @@ def _local_cluster(workers: int, memory: int) -> Iterator[Any]:
         try:
             yield client
         except BaseException:
-            with delayed():
+            with delayed():  # a second Ctrl-C would leave what is closed here to its timeouts
                 _kill_workers(cluster)
+                stack.close()
             raise
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from helpers import overpainted, painted_patch, small_truth
 from solver.test_solve import InterruptAfter, result_hash
 
@@ -19,6 +20,7 @@ from xrfsr_dask.solver import plan_run, solve
 from xrfsr_dask.store import Painting, PatchSpec, create_painting, open_painting, placement
 from xrfsr_dask.store.journal import read_record
 from xrfsr_dask.store.staging import work_area
+from xrfsr_dask.tiling.executor import LocalExecutor
 
 PAPER = SolveOptions(method="paper", atoms=5, iterations=3, steps=6, tolerance=0)
 JOINT = SolveOptions(atoms=4, hidden_atoms=3, iterations=3, tolerance=0)
@@ -116,6 +118,24 @@ def wait_for(ready: Callable[[], bool], process: subprocess.Popen, seconds: floa
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
+
+
+def interrupt_in_a_visit(run) -> None:
+    """Stop a run with four receipts of a visit: the first (joint), or that of the second iteration (paper)."""
+
+    class Stop(InterruptAfter):
+        def advance(self, n: int = 1) -> None:
+            if list(run.work.glob("gen-*")) and self.in_a_visit():
+                raise KeyboardInterrupt
+
+        def in_a_visit(self) -> bool:
+            newest = max(run.work.glob("gen-*"))
+            lines = len((newest / "receipts.jsonl").read_text().splitlines())
+            least = 1 if run.options.method == "joint" else run.options.steps + 1
+            return int(newest.name[4:]) >= least and lines >= 5
+
+    with pytest.raises(KeyboardInterrupt):
+        solve(run, LocalExecutor(1), progress=Stop(0))
 
 
 def has_passes(path: Path, n: int = 1) -> bool:

@@ -8,7 +8,8 @@ from engine.scenes import (
     JOINT,
     OPTIONS,
     PAPER,
-    InterruptAfter,
+    checkpoint,
+    interrupt_in_a_visit,
     narrow_painting,
     planned,
     result_hash,
@@ -71,24 +72,6 @@ def unfinished(tmp_path_factory):
         interrupt_in_a_visit(run)
     assert check_store(path).damage == ()
     return path
-
-
-def interrupt_in_a_visit(run) -> None:
-    """Stop a run with four receipts of a visit: the first (joint), or that of the second iteration (paper)."""
-
-    class Stop(InterruptAfter):
-        def advance(self, n: int = 1) -> None:
-            if list(run.work.glob("gen-*")) and self.in_a_visit():
-                raise KeyboardInterrupt
-
-        def in_a_visit(self) -> bool:
-            newest = max(run.work.glob("gen-*"))
-            lines = len((newest / "receipts.jsonl").read_text().splitlines())
-            least = 1 if run.options.method == "joint" else run.options.steps + 1
-            return int(newest.name[4:]) >= least and lines >= 5
-
-    with pytest.raises(KeyboardInterrupt):
-        solve(run, LocalExecutor(1), progress=Stop(0))
 
 
 def files(path):
@@ -323,6 +306,21 @@ def test_receipts_of_which_the_first_was_never_whole_are_no_damage(unfinished, t
     shutil.rmtree(receipts.parent / "abundance" / "c")
     receipts.write_bytes(written)
     assert check_store(path).damage == ()
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_receipts_that_lost_some_of_their_lines_are_damage(unfinished, tmp_path, left):
+    """Of the generation that the checkpoint names, every tile is told."""
+    path = tmp_path / "p.zarr"
+    shutil.copytree(unfinished, path)
+    told = checkpoint(path)["generation"]
+    receipts = next(run_folder(path).glob(f"*/gen-{told:06d}")) / "receipts.jsonl"
+    lines = receipts.read_text().splitlines(keepends=True)
+    assert len(lines) > 3
+    receipts.write_text("".join(lines[: 1 + left]))
+    (found,) = check_store(path).damage
+    assert "receipts.jsonl" in found.place
+    assert "do not tell of" in found.what
 
 
 def test_a_level_of_another_size_is_an_error_and_damage(unfinished, tmp_path):

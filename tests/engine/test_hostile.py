@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from engine.scenes import OPTIONS, PAPER, narrow_painting, planned
+from engine.scenes import OPTIONS, PAPER, interrupt_in_a_visit, narrow_painting, planned, run_folder
 from helpers import levels_from
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,8 +21,9 @@ from xrfsr_dask.errors import StoreError, XrfsrError
 from xrfsr_dask.result import open_result
 from xrfsr_dask.solver import solve
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.arrays import open_array, open_group, read
+from xrfsr_dask.store.arrays import new_group, open_array, open_group, read
 from xrfsr_dask.store.check import check_store
+from xrfsr_dask.store.journal import add_line, as_line, read_record, write_record
 from xrfsr_dask.store.metadata import CHECKSUM, checksum_of
 from xrfsr_dask.tiling.executor import LocalExecutor
 
@@ -183,6 +184,73 @@ def test_a_work_area_that_is_a_link_is_never_emptied(store, tmp_path, place, cap
     assert "is a link that leads out of the store" in capsys.readouterr().err
     assert main(["check", str(store), "--quiet"]) == 1
     assert (victim / "letters" / "a.txt").read_text() == "precious"
+
+
+@pytest.fixture(scope="module")
+def half_done(good, tmp_path_factory):
+    """A run that was interrupted in the middle of a visit to the tiles."""
+    path = shutil.copytree(good, tmp_path_factory.mktemp("half") / "p.zarr")
+    interrupt_in_a_visit(planned(path, PAPER, name="r", tile=50))
+    return path
+
+
+FORGED_RECEIPTS = {
+    "no tile": {"checksum": 1},
+    "a word": {"tile": "abc", "checksum": 1},
+    "no checksum": {"tile": [0, 50, 0, 50]},
+    "words": {"tile": ["a", "b", "c", "d"], "checksum": 1, "smallest": 0.0, "largest": 1.0},
+    "words within": {"tile": [0, 50, 0, 50], "checksum": "x", "smallest": "y", "largest": None},
+    "far away": {"tile": [10**9, 10**9 + 50, 0, 50], "checksum": 1, "smallest": 0.0, "largest": 1.0},
+}
+
+
+@pytest.mark.parametrize("forged", FORGED_RECEIPTS)
+def test_forged_receipts_are_damage_and_the_rest_is_checked(half_done, tmp_path, forged):
+    path = shutil.copytree(half_done, tmp_path / "p.zarr")
+    (path / "results" / "joint" / "layer" / "zarr.json").unlink()
+    receipts = max(run_folder(path).glob("*/gen-*")) / "receipts.jsonl"
+    add_line(receipts, FORGED_RECEIPTS[forged])
+    found = {damage.place for damage in check_store(path).damage}
+    assert any("/gen-" in place for place in found)
+    assert any(place.startswith("results/joint") for place in found)
+    with contextlib.suppress(XrfsrError):
+        solve(planned(path, PAPER, name="r", tile=50), LocalExecutor(1), resume=True)
+
+
+@pytest.mark.parametrize("where", ["../" * 7 + "outside.zarr/secret", "{}/outside.zarr/secret", "..", "", 3])
+def test_receipts_lead_a_check_nowhere_else(half_done, tmp_path, where):
+    path = shutil.copytree(half_done, tmp_path / "p.zarr")
+    secret = new_group(tmp_path / "outside.zarr").create_array("secret", data=np.full((60, 240, 2), np.nan))
+    where = where.format(tmp_path) if isinstance(where, str) else where
+    receipts = max(run_folder(path).glob("*/gen-*")) / "receipts.jsonl"
+    first, *rest = receipts.read_text().splitlines(keepends=True)
+    told = json.loads(first.partition(" ")[2]) | {"beside": [where]}
+    receipts.write_text(as_line(told) + "".join(rest))
+    found = check_store(path).damage
+    assert any("receipts.jsonl" in damage.place for damage in found)
+    assert not any("secret" in damage.place or "missing" in damage.what for damage in found), secret.path
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("iteration", "x"), ("iteration", -1), ("passes", -3), ("passes", 10**9), ("generation", "../../x"),
+     ("generation", True), ("dictionary", 10**6), ("history", "abc"), ("history", [{"objective": "x"}])],
+)  # fmt: skip
+def test_forged_states_are_no_readable_checkpoint(half_done, tmp_path, name, value):
+    path = shutil.copytree(half_done, tmp_path / "p.zarr")
+    file = run_folder(path) / "checkpoint.json"
+    told = read_record(file)
+    told["state"][name] = value
+    write_record(file, told)
+    assert isinstance(check_store(path).damage, tuple)
+    with pytest.raises(XrfsrError, match=r"run 'r' left no readable checkpoint .*--restart"):
+        solve(planned(path, PAPER, name="r", tile=50), LocalExecutor(1), resume=True)
+
+
+def test_names_too_long_for_any_file_are_damage(store):
+    forge(store / "patches" / "zarr.json", sets("attributes", "names", ["a", "y" * 5000]))
+    with pytest.raises(StoreError, match="is no name in 'names'"):
+        open_painting(store)
 
 
 json_values = st.recursive(

@@ -262,7 +262,8 @@ def wait_for_workers(address) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("where", [(), ("--processes", "--workers", 2)], ids=["threads", "processes"])
-def test_ctrl_c_ends_soon_leaves_no_process_and_says_how_to_go_on(undisturbed, tmp_path, method, where):
+@pytest.mark.parametrize("times", [1, 20], ids=["once", "held down"])
+def test_ctrl_c_ends_soon_leaves_no_process_and_says_how_to_go_on(undisturbed, tmp_path, method, where, times):
     right, _ = undisturbed(method)
     path = tmp_path / "p a.zarr"
     narrow_painting(path)
@@ -273,7 +274,9 @@ def test_ctrl_c_ends_soon_leaves_no_process_and_says_how_to_go_on(undisturbed, t
     )
     wait_for(lambda: has_passes(path), run)
     family = psutil.Process(run.pid).children(recursive=True)
-    os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+    for _ in range(times):
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+        time.sleep(0.02)
     err, seconds = ending(run, "Ctrl-C")
     assert seconds < 5
     _, alive = psutil.wait_procs(family, timeout=3)

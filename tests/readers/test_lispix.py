@@ -165,6 +165,24 @@ def test_a_header_that_cannot_be_right_is_refused(tmp_path, more, words):
         open_scan(write(tmp_path, cube_of("u2"), **more))
 
 
+def test_a_size_that_is_given_twice_must_be_one(tmp_path):
+    header = write(tmp_path, cube_of("u2"))
+    text = header.read_text()
+    header.write_text(text + "depth 9\n")
+    with pytest.raises(InputError, match=r"scan\.rpl gives depth twice, as 7 and as 9; correct the header"):
+        open_scan(header)
+    header.write_text(text + text)
+    open_scan(header)
+
+
+def test_an_origin_that_is_hardly_in_ev_is_said(tmp_path):
+    """Of what writes keV there, beside eV per channel."""
+    scan = open_scan(write(tmp_path, cube_of("u2"), ev_per_chan=10, depth_origin=-0.96))
+    assert "a depth-origin of -0.96 without a unit; it was taken as -0.96 eV" in scan.calibration_notes[0]
+    scan = open_scan(write(tmp_path, cube_of("u2"), ev_per_chan=10, depth_origin=-960))
+    assert scan.calibration_notes == ()
+
+
 def test_a_missing_raw_file_is_named(tmp_path):
     write(tmp_path, cube_of("u2"))
     (tmp_path / "scan.raw").unlink()

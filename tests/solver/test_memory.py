@@ -9,6 +9,7 @@ from helpers import small_painting
 
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.solver import plan_run
+from xrfsr_dask.solver.needs import task_bytes
 from xrfsr_dask.solver.passes import chunk_window, seen_abundances
 from xrfsr_dask.solver.state import new_generation, open_generation
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, open_painting, placement
@@ -64,6 +65,62 @@ def test_a_solve_keeps_to_the_memory_it_was_given(tmp_path, atoms, workers, memo
     wide_painting(tmp_path / "p.zarr")
     words = ["--atoms", atoms, "--workers", workers, "--memory", f"{memory}MB"]
     assert solved(tmp_path / "p.zarr", *words) <= 1.1 * memory * 1e6
+
+
+def crowded_painting(path, step, fwhm, patches=1, spots=(60, 60), size=1500, apart=0):
+    """Small spots with a wide beam in one corner of a large painting, patch over patch."""
+    rng = np.random.default_rng(0)
+    create_painting(path, rng.integers(0, 255, (size, size, 3)).astype("u1"), width_mm=float(size))
+    energy = 0.1 + 0.1 * np.arange(8)
+    counts = rng.poisson(5.0, (*spots, 8)).astype("u2")
+    for i in range(patches):
+        place = placement(at_mm=(20 + i * apart, 20), step_mm=step)
+        spec = PatchSpec(
+            shape=counts.shape,
+            dtype="u2",
+            transform=place,
+            energy_kev=energy,
+            footprint="gaussian",
+            spot_mm=fwhm,
+        )
+        add_patch(path, f"p{i}", spec, ((row, counts[row : row + 32]) for row in range(0, spots[0], 32)))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's account of memory")
+@pytest.mark.parametrize(
+    ("scan", "memory"),
+    [({"step": 1, "fwhm": 10, "spots": (300, 300)}, 800), ({"step": 4, "fwhm": 12, "patches": 8}, 450)],
+    ids=["small spots", "many patches"],
+)
+def test_a_solve_of_crowded_spots_keeps_to_its_memory(tmp_path, scan, memory):
+    wide_painting(tmp_path / "warm.zarr")
+    solved(tmp_path / "warm.zarr", "--atoms", 4, "--method", "paper")
+    crowded_painting(tmp_path / "p.zarr", **scan)
+    words = ["--method", "paper", "--atoms", 5, "--workers", 1, "--memory", f"{memory}MB"]
+    assert solved(tmp_path / "p.zarr", *words) <= 1.1 * memory * 1e6
+
+
+def test_spots_that_lie_close_together_count_for_the_tile_they_lie_in(tmp_path):
+    needs = {}
+    for name, scan in {
+        "one": {"step": 2, "fwhm": 20},
+        "two": {"step": 2, "fwhm": 20, "patches": 2},
+        "two apart": {"step": 2, "fwhm": 20, "patches": 2, "apart": 1000},
+        "narrow": {"step": 2, "fwhm": 2},
+    }.items():
+        crowded_painting(tmp_path / name, **scan)
+        plan = plan_run(
+            open_painting(tmp_path / name),
+            name="r",
+            options=SolveOptions(method="paper", atoms=5),
+            resources=RunOptions(memory=2 * 10**9, tile=600),
+            slots=1,
+        )
+        needs[name] = task_bytes(plan, 600)
+    assert needs["narrow"] < 0.7 * needs["one"]
+    assert needs["two apart"] == pytest.approx(needs["one"], rel=0.02)
+    assert needs["two"] > 1.4 * needs["one"]
 
 
 def test_many_atoms_are_seen_block_by_block_with_the_same_bits(tmp_path):

@@ -9,7 +9,7 @@ from helpers import small_painting, small_patch, small_truth
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.result import open_result
-from xrfsr_dask.store import open_painting
+from xrfsr_dask.store import open_painting, whose
 from xrfsr_dask.store.arrays import write_values
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.metadata import set_attributes, write_metadata
@@ -124,14 +124,17 @@ def test_what_killed_processes_left_half_made_goes_with_the_next_patch(whole, tm
     path = shutil.copytree(whole, tmp_path / "p.zarr")
     area = work_area(path)
     area.mkdir(exist_ok=True)
-    dead, mine = 2**30, os.getpid()
+    place = whose.signature().rpartition(f"-{os.getpid()}-")[0]
+    dead, mine, elsewhere = f"{place}-{2**30}-1", f"{place}-{os.getpid()}-1", f"other-7-{2**30}-1"
     for name in (f"names-results-q.partial-{dead}", f"staging-results-q.partial-{dead}"):
         (area / name).mkdir()
         (area / name / "zarr.json").touch()
-    (area / f"staging-results-q.partial-{mine}").mkdir()
+    for alive in (mine, elsewhere):  # a number says nothing of another machine, or namespace
+        (area / f"staging-results-q.partial-{alive}").mkdir()
     A, D, _ = small_truth()
     small_patch(path, "c", A, D)
-    assert [p.name for p in area.iterdir()] == [f"staging-results-q.partial-{mine}"]
+    left = {p.name.removeprefix("staging-results-q.partial-") for p in area.iterdir()}
+    assert left == {mine, elsewhere}
 
 
 @pytest.mark.parametrize("place", ["patches/a", "patches/b", "results/r"])

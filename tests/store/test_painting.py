@@ -1,5 +1,8 @@
 import json
+import time
+import tracemalloc
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,7 +12,9 @@ from helpers import small_painting, tree_bytes
 from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError, StoreError
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, open_painting, placement
 from xrfsr_dask.store.arrays import open_array, open_group, read
+from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.metadata import set_attributes
+from xrfsr_dask.store.painting import _halved
 from xrfsr_dask.store.staging import staged, work_area
 
 PHOTO = np.random.default_rng(0).integers(0, 255, (120, 90, 3)).astype("u1")
@@ -316,6 +321,46 @@ def test_a_staged_group_appears_whole_or_not_at_all(store):
     with pytest.raises(RuntimeError, match="in the middle"):
         fail_half_way()
     assert tree_bytes(store) == before
+
+
+def test_of_threads_that_add_one_name_together_one_adds_it(store):
+    def slow():
+        for row, counts in rows(COUNTS):
+            time.sleep(0.05)
+            yield row, counts
+
+    def adds(_) -> str:
+        try:
+            add_patch(store, "b", spec(), slow())
+        except StoreError as error:
+            return str(error)
+        return "added"
+
+    with ThreadPoolExecutor(3) as pool:
+        told = list(pool.map(adds, range(3)))
+    assert sorted(words == "added" for words in told) == [False, False, True]
+    assert all("already holds" in words for words in told if words != "added")
+    np.testing.assert_array_equal(read(open_painting(store).patches[0].counts()), COUNTS)
+    assert check_store(store).damage == ()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (64, 64), (65, 129), (130, 7), (200, 1)])
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+def test_half_a_photograph_is_the_rounded_mean_of_its_blocks(shape, dtype):
+    image = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (*shape, 3), dtype=dtype, endpoint=True)
+    even = np.pad(image, ((0, shape[0] % 2), (0, shape[1] % 2), (0, 0)), mode="edge").astype(float)
+    blocks = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
+    np.testing.assert_array_equal(_halved(image), np.floor(blocks + 0.5))
+
+
+def test_half_a_photograph_takes_little_more_memory_than_itself():
+    image = np.ones((4000, 3000, 3), "u1")
+    tracemalloc.start()
+    try:
+        _halved(image)
+        assert tracemalloc.get_traced_memory()[1] < 0.6 * image.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_flipped_bit_is_an_error_and_never_a_number(store):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import logging
 import os
 import re
@@ -63,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupts.hear()
     try:
         _say_one_sentence_only()
+        _say_what_can_be_said()
         one_heap()
         return _run(sys.argv[1:])
     finally:
@@ -169,6 +171,13 @@ def _say_one_sentence_only() -> None:
     logging.disable(logging.CRITICAL)
     sys.unraisablehook = lambda _: None
     threading.excepthook = lambda _: None
+
+
+def _say_what_can_be_said() -> None:
+    """Letters that the terminal does not know are spelled out, and are no error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fail(message: str) -> int:

@@ -35,6 +35,7 @@ from xrfsr_dask.store.staging import FULL
 Piece = tuple[tuple[int, int], np.ndarray]
 """(first row, first column) and counts (rows, columns, n_channel)."""
 
+_UNREACHED = 1e-3  # of another patch's counts, in channels that a scan does not reach
 _LARGEST_SINGLE = float(np.finfo(np.float32).max)
 
 
@@ -153,9 +154,25 @@ def _rebinning(painting: Painting, scan: Scan, energy: np.ndarray, options: AddO
     known = painting.energy_kev if painting.patches else energy
     same = len(known) == len(energy) and np.allclose(known, energy, rtol=0, atol=1e-6)
     if options.resample and not same:
-        return rebinning(energy, known, source=scan.source)
+        found = rebinning(energy, known, source=scan.source)
+        for patch in painting.patches:
+            _check_reach(scan, energy, found, patch)
+        return found
     require_even(scan.source, energy)
     return None
+
+
+def _check_reach(scan: Scan, energy: np.ndarray, rebin: Rebinning, other: Patch) -> None:
+    """Refuse a scan that measured nothing where another patch has counts: zeros there would be taken for
+    measured."""
+    counts = np.abs(other.mean_spectrum())
+    share = counts[~rebin.reached].sum() / max(counts.sum(), 1e-30)
+    if share > _UNREACHED:
+        raise InputError(
+            f"{scan.source} reaches from {energy[0]:.3f} to {energy[-1]:.3f} keV, and patch '{other.name}' has "
+            f"{100 * share:.2g} % of its counts beyond that, where nothing was measured here; begin a painting "
+            "with the scan of the narrowest axis, and add the others with --resample."
+        )
 
 
 def _spec(

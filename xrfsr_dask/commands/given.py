@@ -34,6 +34,7 @@ def aligned(counts: Any, rgb: Any, *, factor: int, energy: Any, noise: Noise, st
         is_number(step_mm) and step_mm > 0,
         f"step_mm must be more than 0, got {shown(step_mm)}.",
     )
+    counts, energy = _unlabelled(counts, energy)
     require(is_one_of(noise, NOISES), f"noise must be 'poisson' or 'gaussian', got {shown(noise)}.")
     storable, image, transfer = _checked(counts, rgb, factor)
     n_channel = storable.shape[2]
@@ -46,6 +47,15 @@ def aligned(counts: Any, rgb: Any, *, factor: int, energy: Any, noise: Noise, st
     return Aligned(
         counts=storable, image=image, transfer=transfer, energy_kev=kev, noise=noise, step_mm=float(step_mm)
     )
+
+
+def _unlabelled(counts: Any, energy: Any) -> tuple[Any, Any]:
+    """An `xarray.DataArray` with an axis "energy" as (…, energy), and its own energies where none are given."""
+    if "energy" not in getattr(counts, "dims", ()):
+        return counts, energy
+    if energy is None and "energy" in counts.coords:
+        energy = counts.coords["energy"].values
+    return counts.transpose(..., "energy"), energy
 
 
 def _checked(counts: np.ndarray, rgb: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray, str]:

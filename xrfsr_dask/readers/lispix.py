@@ -110,10 +110,15 @@ def _read_header(header: Path) -> dict[str, str]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    keys = {}
+    keys: dict[str, str] = {}
     for line in text.splitlines():
-        key, _, value = line.split(";")[0].strip().replace(" ", "\t", 1).partition("\t")
-        keys[key.strip().lower()] = value.strip().split("\t")[0].strip()
+        key, _, rest = line.split(";")[0].strip().replace(" ", "\t", 1).partition("\t")
+        name, value = key.strip().lower(), rest.strip().split("\t")[0].strip()
+        if name in _SIZES and keys.get(name, value) != value:
+            raise InputError(
+                f"{header} gives {name} twice, as {keys[name]} and as {value}; correct the header."
+            )
+        keys[name] = value
     return keys
 
 
@@ -175,7 +180,11 @@ def _energy(
     gain_kev = gain * (kev if key == "depth-scale" else 1e-3)
     axis = linear_axis((offset or 0.0) * kev, gain_kev, n_channel)
     if offset is not None:
-        return axis, f"{key} and depth-origin of {header.name}", ()
+        said = (
+            f"{header.name} gives a depth-origin of {offset:g} without a unit; it was taken as {offset:g} eV."
+        )
+        tiny = key == "ev-per-chan" and not unit_word(unit) and 0 < abs(offset) < 0.5 * abs(gain) and kev < 1
+        return axis, f"{key} and depth-origin of {header.name}", (said,) * tiny
     note = (
         f"{header.name} gives {1e3 * gain_kev:g} eV per channel but no offset; channel 0 was taken as 0 keV, "
         "which is rarely true: compare a known line, or give --calibration."

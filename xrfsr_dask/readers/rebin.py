@@ -24,9 +24,14 @@ class Rebinning:
         return 1.0 - np.asarray(self.share.sum(axis=1)).ravel()
 
     @cached_property
+    def reached(self) -> np.ndarray:
+        """Which new channels some old channel reaches, bool (n_new,)."""
+        return np.asarray(self.share.sum(axis=0)).ravel() > 0
+
+    @cached_property
     def n_empty(self) -> int:
         """New channels that no old channel reaches; they count 0."""
-        return int((np.asarray(self.share.sum(axis=0)).ravel() == 0).sum())
+        return int((~self.reached).sum())
 
     def apply(self, counts: np.ndarray) -> np.ndarray:
         """Rebin (rows, nx, n_old) to float32 (rows, nx, n_new), one row at a time to bound memory."""

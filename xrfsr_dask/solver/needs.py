@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
 from xrfsr_dask.kernels.cokriging import PIXELS_AT_ONCE
 from xrfsr_dask.kernels.colour import CENTRES
 from xrfsr_dask.kernels.sampling import needed_bounds
 from xrfsr_dask.kernels.spectral import MOST_DIRECTIONS
 from xrfsr_dask.solver.joint.desk import KEPT_BYTES
+from xrfsr_dask.solver.joint.scan import BLOCK_STEPS
 from xrfsr_dask.solver.run import COLOUR_DEPTH, NEAR_SPOTS, Plan, edge_margin_px, reach
 from xrfsr_dask.store.arrays import bytes_in_hand
 from xrfsr_dask.store.patches import CHUNK_SPOTS
 from xrfsr_dask.store.results import level_shapes, shard_of
 
-_OVERLAPS = 4  # patches that may lie over one another
+_BINS = 1000  # along a side
+_SPOT_BYTES = 200  # while it is told which pixels each spot of a patch sees
 
 
 def task_bytes(plan: Plan, tile: int) -> int:
@@ -72,26 +79,31 @@ def _tile_bytes(plan: Plan, side: int) -> int:
         shape=plan.painting.shape,
     )[-1]
     state, photo = 4 * plan.atoms, 12 * plan.painting.n_band
-    spots = sum(map(len, seen)) * (12 * plan.atoms + 600) // (ny * nx) + 1
+    each = [12 * plan.atoms + 100 + _footprint_bytes(w) for w in seen]
+    wide = max((int((w[:, 1::2] - w[:, ::2]).max()) for w in seen), default=0)  # a spot touches from outside
+    spots = _most_of(plan, max(y1 - y0, x1 - x0) + wide, each) if each else 0
     padded, own = (y1 - y0) * (x1 - x0), side * side * state
     in_hand, codes = bytes_in_hand(plan.cell**2 * state), 40 * plan.cell**2 * plan.options.atoms
     return int(
         max(
-            padded * (2.2 * state + photo + spots) + own,
+            padded * (2.2 * state + photo) + spots + own,
             padded * state + in_hand,
             own + in_hand + codes,
         )
+        + _geometry_bytes(plan)
     )
 
 
 def _block_bytes(plan: Plan) -> int:
     """Covariances of the spots around one block, twice factored, what joins them to its pixels, spots kept."""
     step = max(1.0, min(p.step_mm for p in plan.painting.patches) / plan.painting.pitch_mm)
-    at_once = min(len(plan.painting.patches), _OVERLAPS)
-    near = min(NEAR_SPOTS, int((plan.cell / step + 12) ** 2) * at_once)
+    ones, widest = [1.0] * len(plan.painting.patches), max(map(_footprint_bytes, plan.windows()))
+    near = min(NEAR_SPOTS, int(_most_of(plan, plan.cell + 12 * step, ones)))
+    near = max(near, int(_most_of(plan, min(plan.cell, BLOCK_STEPS * step) + 2 * step, ones)))  # and no fewer
     pixels = (plan.cell + 2 * edge_margin_px(step)) ** 2
     joined = min(pixels, PIXELS_AT_ONCE) * 12 * near
-    return int(40 * near**2 + joined + pixels * (8 * CENTRES + 2000) + KEPT_BYTES)
+    whole = 40 * near**2 + joined + near * widest + pixels * (8 * CENTRES + 2000)
+    return int(whole + KEPT_BYTES + _geometry_bytes(plan))
 
 
 def _chunk_bytes(plan: Plan) -> int:
@@ -103,8 +115,40 @@ def _chunk_bytes(plan: Plan) -> int:
         if plan.options.method == "joint":
             seen = max(seen, 4 * COLOUR_DEPTH * reach(windows, plan.block_side(patch, COLOUR_DEPTH)))
         photograph = 20 * plan.painting.n_band * reach(windows, CHUNK_SPOTS)
-        most = max(most, seen + bytes_in_hand(4 * plan.cell**2 * plan.atoms), photograph)
-    return least_bytes(n_channel, plan.atoms) + most
+        seen += bytes_in_hand(4 * plan.cell**2 * plan.atoms)
+        spots = min(patch.shape[0] * patch.shape[1], CHUNK_SPOTS**2)
+        most = max(most, max(seen, photograph) + spots * _footprint_bytes(windows.reshape(-1, 4)))
+    return least_bytes(n_channel, plan.atoms) + most + _geometry_bytes(plan)
+
+
+def _footprint_bytes(windows: np.ndarray) -> int:
+    """Of one spot's weights, twice; `windows` (n, 4) are those of its patch."""
+    return 8 * math.prod(int((windows[:, end] - windows[:, start]).max()) for start, end in ((0, 1), (2, 3)))
+
+
+def _geometry_bytes(plan: Plan) -> int:
+    """Places of all spots of the largest patch, and windows of all patches."""
+    largest = max(patch.shape[0] * patch.shape[1] for patch in plan.painting.patches)
+    return _SPOT_BYTES * largest + 16 * _spots(plan)
+
+
+def _most_of(plan: Plan, side: float, each: Sequence[float]) -> float:
+    """The largest sum, over squares of `side` px anywhere, of what each spot of every patch (n_patch,) takes.
+
+    Counted in bins much smaller than a cell, unless the painting is very large: a little more than there is.
+    """
+    size = max(1, plan.cell // 10, -(-max(plan.painting.shape) // _BINS))
+    ny, nx = (-(-n // size) for n in plan.painting.shape)
+    total = np.zeros((ny, nx))
+    for windows, one in zip(plan.windows(), each, strict=True):
+        y, x = ((windows[:, i] + windows[:, i + 1]) // 2 // size for i in (0, 2))
+        total += one * np.bincount(y * nx + x, minlength=ny * nx).reshape(ny, nx)
+    n = math.ceil(side / size) + 1
+    sums = np.pad(total, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+    y, x = (np.arange(max(1, m - n + 1)) for m in (ny, nx))
+    y1, x1 = np.minimum(y + n, ny), np.minimum(x + n, nx)
+    squares = sums[np.ix_(y1, x1)] - sums[np.ix_(y, x1)] - sums[np.ix_(y1, x)] + sums[np.ix_(y, x)]
+    return float(squares.max())
 
 
 def _stored_pixels(plan: Plan) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import operator
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from xrfsr_dask.store.staging import sweep, work_area
 from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, OPTION, RECEIPTS, RUN, has_started, superseded, wipe
 
 _VERSION = 5
+_MOST_STAGES = 7  # of `joint`
 
 
 @dataclass(frozen=True)
@@ -131,11 +133,19 @@ def keep_receipt(plan: Plan, generation: int, receipt: Receipt) -> None:
 
 
 def _receipts(path: Place, first: dict[str, Any]) -> list[Receipt]:
-    """Receipts of a pass; lines that are damaged, or were cut off by a kill, are passed over."""
+    """Receipts of a pass; lines that are damaged, tell of no tile or were cut off by a kill are passed over."""
     lines, _ = read_lines(path)
     if not lines or lines[0] != first:
         return []
-    return [Receipt(**(told | {"tile": tuple(told["tile"])})) for told in lines[1:]]
+    return [receipt for told in lines[1:] if (receipt := _receipt(told))]
+
+
+def _receipt(told: dict[str, Any]) -> Receipt | None:
+    try:
+        y0, y1, x0, x1 = map(operator.index, told["tile"])
+        return Receipt(**(told | {"tile": (y0, y1, x0, x1)}))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def open_generation(plan: Plan, generation: int) -> zarr.Array:
@@ -249,11 +259,37 @@ def load(plan: Plan, fingerprint: dict[str, Any]) -> State | None:
             )
         before = told["fingerprint"]
         _refuse_changes(plan, before, json.loads(json.dumps(fingerprint)))
-        return State(**read_record(plan.base / CHECKPOINT)["state"])
-    except (DamagedStoreError, KeyError, TypeError) as error:
+        return _checked(plan, State(**read_record(plan.base / CHECKPOINT)["state"]))
+    except (DamagedStoreError, KeyError, TypeError, ValueError) as error:
         raise ResumeError(
             f"run '{plan.name}' left no readable checkpoint ({first_line(error)}); begin again with --restart."
         ) from error
+
+
+def _checked(plan: Plan, state: State) -> State:
+    """A state that this run can have; `ValueError` for any other."""
+    most = {
+        "iteration": plan.options.iterations,
+        "passes": max(_MOST_STAGES, plan.options.steps + 1),
+        "generation": plan.options.iterations * plan.options.steps + 1,
+        "dictionary": plan.options.iterations,
+    }
+    for name, limit in most.items():
+        value = getattr(state, name)
+        if type(value) is not int or not 0 <= value <= limit:
+            raise ValueError(f"its {name} is {value!r}")
+    told = state.history
+    if not isinstance(told, list) or len(told) != state.iteration or not all(map(_is_of_numbers, told)):
+        raise ValueError(f"its history is not that of {state.iteration} iterations")
+    return state
+
+
+def _is_of_numbers(line: Any) -> bool:
+    return (
+        isinstance(line, dict)
+        and "objective" in line
+        and all(isinstance(v, int | float) for v in line.values())
+    )
 
 
 def _refuse_changes(plan: Plan, before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -301,6 +337,8 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
 
     A run that ends before its first checkpoint leaves nothing behind.
     """
+    area = plan.base.parent
+    made = not area.exists()
     plan.base.mkdir(parents=True, exist_ok=True)
     try:
         with held(plan.base / LOCK, f"{plan.painting.path}: run '{plan.name}'"):
@@ -317,6 +355,8 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             plan.base.rmdir()  # empty where nothing was begun
+            if made:
+                area.rmdir()
 
 
 def _is_whole(folder: Place, metadata: dict[str, Any]) -> bool:

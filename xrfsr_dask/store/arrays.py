@@ -167,9 +167,15 @@ def read(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
         return np.asarray(array[region]) if len(parts) < 2 else _assembled(array, region, parts)
     except (ValueError, RuntimeError, TypeError, EOFError) as error:
         raise DamagedStoreError(
-            f"{where(array)}{_at(region)}: stored bytes are damaged ({first_line(error)}). "
+            f"{where(array)}{_at(region)}: stored bytes are damaged ({fault_of(error)}). "
             "Run `xrfsr check` to list every damaged chunk."
         ) from error
+
+
+def fault_of(error: BaseException) -> str:
+    """What Zarr says, but for a checksum, of which it shows the bytes."""
+    text = first_line(error)
+    return "the checksum does not match" if "checksum" in text.lower() else text
 
 
 def _assembled(array: zarr.Array, region: Region, parts: list[Region]) -> np.ndarray:

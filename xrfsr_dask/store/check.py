@@ -15,7 +15,7 @@ import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
 from xrfsr_dask.progress import Progress, Silent
-from xrfsr_dask.store.arrays import open_array, open_group, read
+from xrfsr_dask.store.arrays import fault_of, open_array, open_group, read
 from xrfsr_dask.store.contents import KINDS, half_moved, listed_arrays, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
@@ -290,7 +290,7 @@ def _fault(array: zarr.Array, region: tuple[slice, ...]) -> str | None:
     try:
         values = read(array, region)
     except (DamagedStoreError, OSError) as error:
-        return first_line(error.__cause__ or error)
+        return fault_of(error.__cause__ or error)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         return "values are missing (not finite)"
     return None

@@ -24,6 +24,7 @@ ARRAYS = "arrays"
 """Attribute of a group with the arrays that were written below it, by their path inside it."""
 
 _NAMES = "names"
+_LONGEST = 64  # letters of a name
 
 
 def seal_whole(folder: Place) -> None:
@@ -42,12 +43,13 @@ def listed_arrays(place: Place, attributes: Mapping[str, Any]) -> list[str]:
         What is listed are no arrays.
     """
     listed = attributes.get(ARRAYS, [])
-    if isinstance(listed, list) and all(_is_inside(name) for name in listed):
+    if isinstance(listed, list) and all(is_inside(name) for name in listed):
         return listed
     raise DamagedStoreError(f"{place}/{NAME} is damaged: its '{ARRAYS}' is no list of arrays.")
 
 
-def _is_inside(name: Any) -> bool:
+def is_inside(name: Any) -> bool:
+    """Whether a value is a path that leads nowhere but into the folder it is told of."""
     return isinstance(name, str) and all(part not in ("", ".", "..") for part in name.split("/"))
 
 
@@ -57,8 +59,10 @@ def recorded(root: Place, kind: str) -> list[str]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DamagedStoreError(f"{root / kind}/zarr.json is damaged: its '{_NAMES}' is no list of names.")
     for name in names:
-        if Path(name).name != name or "\0" in name:
-            raise DamagedStoreError(f"{root / kind}/zarr.json is damaged: {name!r} is no name in '{_NAMES}'.")
+        if Path(name).name != name or "\0" in name or len(name) > _LONGEST:
+            raise DamagedStoreError(
+                f"{root / kind}/zarr.json is damaged: {name[:80]!r} is no name in '{_NAMES}'."
+            )
     return names
 
 

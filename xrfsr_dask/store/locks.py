@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,6 +14,7 @@ import psutil
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.store.journal import as_line, read_record
 from xrfsr_dask.store.places import Place, S3Path, replace_text, touch_again
+from xrfsr_dask.store.whose import here, is_here, signature
 
 BEAT_S = 10.0
 """How often who holds a lock touches it."""
@@ -126,16 +125,7 @@ def require_mine(path: Place, what: str) -> None:
 
 def _me() -> dict[str, Any]:
     process = psutil.Process()
-    return _here() | {"pid": process.pid, "started": process.create_time()}
-
-
-def _here() -> dict[str, Any]:
-    """What a process must share with this one for its number to mean the same: machine and namespace."""
-    try:
-        space = Path("/proc/self/ns/pid").stat().st_ino
-    except OSError:  # a system without them
-        space = 0
-    return {"host": socket.gethostname(), "space": space}
+    return here() | {"pid": process.pid, "started": process.create_time()}
 
 
 def is_mine(path: Place) -> bool:
@@ -144,11 +134,7 @@ def is_mine(path: Place) -> bool:
         found = read_record(path)
     except DamagedStoreError:
         return False
-    return found.get("pid") == os.getpid() and _is_here(found)
-
-
-def _is_here(holder: dict[str, Any]) -> bool:
-    return all(holder.get(name) == value for name, value in _here().items())
+    return found.get("pid") == os.getpid() and is_here(found)
 
 
 def _living(path: Place) -> dict[str, Any] | None:
@@ -158,7 +144,7 @@ def _living(path: Place) -> dict[str, Any] | None:
     try:
         holder = read_record(path)
         pid, started = int(holder["pid"]), float(holder["started"])
-        if _is_here(holder):
+        if is_here(holder):
             alive = abs(psutil.Process(pid).create_time() - started) < _SAME_S
             return holder if alive and (pid != os.getpid() or str(path) in _ours) else None
     except psutil.NoSuchProcess:
@@ -170,7 +156,7 @@ def _living(path: Place) -> dict[str, Any] | None:
 
 def _quiet_s(path: Place) -> float:
     """Seconds since a file was touched, by the clock of who stores it."""
-    now = path.with_name(f"clock-{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}")
+    now = path.with_name(f"clock-{signature()}")
     now.touch()
     try:
         return now.stat().st_mtime - path.stat().st_mtime
@@ -186,22 +172,10 @@ def _beat(path: Place, ended: threading.Event) -> None:
             touch_again(path)
 
 
-def signature(place: Place) -> str:
-    """What tells this process from others that write where `place` is: its number, and on an object store its
-    machine."""
-    return f"{socket.gethostname()}-{os.getpid()}" if isinstance(place, S3Path) else str(os.getpid())
-
-
-def is_of_the_dead(signed: str) -> bool:
-    """Whether a `signature` is that of a process of this machine that is gone."""
-    host, _, pid = signed.rpartition("-")
-    return host in ("", socket.gethostname()) and pid.isdigit() and not psutil.pid_exists(int(pid))
-
-
 def _named(holder: dict[str, Any]) -> str:
     if not holder:
         return (
             f"a process that cannot be told (its lock is damaged, and was touched less than {DEAD_S:.0f} s ago)"
         )
     where = f"process {holder['pid']} on {holder['host']}"
-    return where if _is_here(holder) else f"{where}, or was until less than {DEAD_S:.0f} s ago"
+    return where if is_here(holder) else f"{where}, or was until less than {DEAD_S:.0f} s ago"

@@ -113,7 +113,9 @@ def read_metadata(path: Place) -> dict[str, Any]:
 
 def _parsed(path: Place) -> dict[str, Any]:
     try:
-        found = dict(json.loads(path.read_bytes()))
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict) or found.get("node_type") not in ("array", "group"):
+            raise ValueError("neither an array nor a group")
         return found | {"attributes": dict(found.get("attributes", {}))}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedStoreError(f"{path} is damaged: not readable ({type(error).__name__}).") from error

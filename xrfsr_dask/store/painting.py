@@ -41,6 +41,7 @@ MOST_PX = 10**10
 _DEPTH, _WORK_DEPTH = 4, 3  # folders below a store, and below its work area, among which links are sought
 _PHOTO_CHUNK = 512  # px
 _SMALLEST_LEVEL = 512  # px; the pyramid stops once a level fits this
+_ROWS = 64  # of a photograph that are halved at a time
 
 
 @dataclass(frozen=True, repr=False)
@@ -347,6 +348,12 @@ def _write_pyramid(
 def _halved(image: np.ndarray) -> np.ndarray:
     """Mean of 2 x 2 blocks; an odd last row or column is repeated."""
     ny, nx, n_band = image.shape
-    even = np.pad(image, ((0, ny % 2), (0, nx % 2), (0, 0)), mode="edge").astype(np.uint32)
-    blocks = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2, n_band).sum(axis=(1, 3))
-    return ((blocks + 2) // 4).astype(image.dtype)
+    out = np.empty((-(-ny // 2), -(-nx // 2), n_band), image.dtype)
+    for y in range(0, ny, _ROWS):  # so that no more than a few rows are wide enough for their sums
+        rows = image[y : y + _ROWS]
+        even = np.pad(rows, ((0, len(rows) % 2), (0, nx % 2), (0, 0)), mode="edge").astype(np.uint32)
+        blocks = even.reshape(len(even) // 2, 2, even.shape[1] // 2, 2, n_band).sum(
+            axis=(1, 3), dtype=np.uint32
+        )
+        out[y // 2 : y // 2 + len(blocks)] = (blocks + 2) // 4
+    return out

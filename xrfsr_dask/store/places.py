@@ -17,6 +17,7 @@ from typing import Any, Protocol, Self, TypeVar, cast
 from xrfsr_dask.errors import OptionError
 from xrfsr_dask.store.bucket import SCHEME, Prefix
 from xrfsr_dask.store.objects import S3Path, together
+from xrfsr_dask.store.whose import signature
 
 
 class Place(Protocol):
@@ -148,7 +149,7 @@ def replace_text(file: Place, text: str) -> None:
         file.write_bytes(text.encode())
         return
     path = _local(file)
-    partial = path.with_suffix(f".partial-{os.getpid()}")
+    partial = path.with_suffix(f".partial-{signature()}")
     try:
         with partial.open("w") as opened:
             opened.write(text)

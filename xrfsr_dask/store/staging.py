@@ -13,8 +13,8 @@ from xrfsr_dask.errors import StoreError
 from xrfsr_dask.interrupts import delayed
 from xrfsr_dask.store.arrays import new_group
 from xrfsr_dask.store.contents import recording, seal_whole
-from xrfsr_dask.store.locks import is_of_the_dead, signature
 from xrfsr_dask.store.places import P, Place, as_place, rmtree, stands
+from xrfsr_dask.store.whose import is_of_the_dead, signature
 
 PARTIAL = ".partial-"
 """In the name of what is being put together, before who does it; in no name that a user gives."""
@@ -84,7 +84,7 @@ def partial_of(target: P) -> Iterator[P]:
     Each process has its own place. What a killed process left at its place is removed.
     """
     sweep(target.parent, target.name)
-    partial = target.with_name(f"{target.name}{PARTIAL}{signature(target)}")
+    partial = target.with_name(f"{target.name}{PARTIAL}{signature()}")
     remove_tree(partial)
     try:
         yield partial

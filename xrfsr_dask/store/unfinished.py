@@ -11,6 +11,7 @@ import numpy as np
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
 from xrfsr_dask.store.arrays import open_array, open_group, read_finite
+from xrfsr_dask.store.contents import is_inside
 from xrfsr_dask.store.journal import read_lines, read_record, write_record
 from xrfsr_dask.store.metadata import NAME
 from xrfsr_dask.store.places import Place, files_below, folders
@@ -30,6 +31,7 @@ START = "start"
 """Folder of what is needed until the first checkpoint."""
 
 
+_LONGEST = 1000  # letters of the path of an array inside a run
 _PARTIAL = ".partial"  # ends the names of files that Zarr is writing
 
 
@@ -101,7 +103,8 @@ def is_void(run: Place, place: str) -> bool:
 def whole_arrays(run: Place) -> list[str]:
     """Arrays of a run that must have every chunk, by their path inside it."""
     try:
-        return [str(name) for name in read_record(run / CHECKPOINT)["whole"]]
+        listed = read_record(run / CHECKPOINT)["whole"]
+        return [name for name in listed if is_inside(name) and len(name) <= _LONGEST]
     except (DamagedStoreError, KeyError, TypeError):
         return []
 
@@ -120,12 +123,44 @@ def broken_receipts(run: Place) -> Iterator[tuple[str, str]]:
             yield place, f"{bad} receipts are damaged"
         elif not lines and begun:  # else it was killed before the first was whole, and no tile is there
             yield place, "its receipts are empty"
-        for told in lines[1:]:
-            if what := _departs(path.parent, told):
-                yield str((path.parent / "abundance").relative_to(run)), f"tile {told['tile']}: {what}"
-            for name in lines[0].get("beside", ()):
-                if what := _lacks(path.parents[1] / name, told["tile"]):
-                    yield str((path.parents[1] / name).relative_to(run)), what
+        try:
+            yield from _not_as_told(run, path, lines)
+            if begun and path.parent.name == _generation_in(run) and (n := _untold(path.parent, lines)):
+                yield place, f"they do not tell of {n} of its pixels"
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            yield place, f"they tell of no tiles ({first_line(error)})"
+
+
+def _not_as_told(run: Place, path: Place, lines: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Tiles of a generation, and of the arrays beside it, that are not as its receipts tell."""
+    beside = lines[0].get("beside", []) if lines else []
+    if not all(map(is_inside, beside)):
+        raise ValueError("their arrays lie elsewhere")
+    for told in lines[1:]:
+        if what := _departs(path.parent, told):
+            yield str((path.parent / "abundance").relative_to(run)), f"tile {told['tile']}: {what}"
+        for name in beside:
+            if what := _lacks(path.parents[1] / name, told["tile"]):
+                yield str((path.parents[1] / name).relative_to(run)), what
+
+
+def _generation_in(run: Place) -> str:
+    """Folder of the generation that a checkpoint names, if it was made tile by tile; the first is not."""
+    try:
+        number = read_record(run / CHECKPOINT)["state"]["generation"]
+        return f"gen-{number:06d}" if number > 0 else ""
+    except (DamagedStoreError, KeyError, TypeError, ValueError):
+        return ""
+
+
+def _untold(generation: Place, lines: list[dict[str, Any]]) -> int:
+    """Pixels of a whole generation that none of its receipts tells of."""
+    try:
+        ny, nx = open_array(open_group(generation), "abundance").shape[:2]
+    except StoreError:  # told where metadata are read
+        return 0
+    tiles = {tuple(told["tile"]) for told in lines[1:]}
+    return int(ny * nx - sum((y1 - y0) * (x1 - x0) for y0, y1, x0, x1 in tiles))
 
 
 def in_the_making(folder: Place) -> bool:
