@@ -165,7 +165,7 @@ def test_channels_that_a_rebinned_scan_does_not_reach_are_said(store):
     few[3, 2, 9] = 1  # so that less than a thousandth of all counts lie there
     add(store, saved(store, few), options())
     patch = add(store, saved(store, CUBE[..., :8]), options(resample=True))
-    assert "does not reach 8 channels" in notes_of(patch)[0]
+    assert "does not reach 8 of 16 channels" in notes_of(patch)[0]
     np.testing.assert_allclose(
         patch.counts()[:], np.pad(CUBE[..., :8], ((0, 0), (0, 0), (0, 8))), rtol=1e-5, atol=1e-4
     )

@@ -240,7 +240,8 @@ def _rebin_notes(scan: Scan, rebin: Rebinning, dropped: float) -> list[str]:
         notes.append(f"{scan.source}: {dropped:.6g} counts outside the store's energy axis were dropped.")
     if rebin.n_empty:
         notes.append(
-            f"{scan.source} does not reach {rebin.n_empty} channels of the store's energy axis; they hold 0."
+            f"{scan.source} does not reach {rebin.n_empty} of {len(rebin.reached)} channels of the store's "
+            "energy axis; 0 is held there."
         )
     return notes
 

@@ -234,6 +234,8 @@ def _plain(path: Path, image: Image.Image) -> Image.Image | np.ndarray:
     """Grey or RGB, with alpha where there is some, of 8 or 16 bit."""
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.mode in ("L", "RGB") and image.has_transparency_data:  # one colour that stands for none
+        return image.convert(f"{image.mode}A")
     if image.mode in ("1", "YCbCr"):
         return image.convert("L" if image.mode == "1" else "RGB")
     if image.mode == "I":
