@@ -210,10 +210,16 @@ def test_a_patch_is_the_same_however_it_is_cut(store):
                 yield (row, column), counts[row : row + 32, column : column + wide]
 
     whole = add_patch(store, "whole", given, rows(counts))
+    means = [
+        [counts[y : y + 16, x : x + 16].mean(axis=(0, 1), dtype=float) for x in range(0, 75, 16)]
+        for y in range(0, counts.shape[0], 16)
+    ]
+    np.testing.assert_allclose(whole.square_means(), means, rtol=1e-6)
     for name, wide in (("narrow", 32), ("wide", 64)):
         patch = add_patch(store, name, given, cut(wide))
         np.testing.assert_array_equal(read(patch.counts()), counts)
         assert patch.mean_spectrum().tobytes() == whole.mean_spectrum().tobytes()
+        assert patch.square_means().tobytes() == whole.square_means().tobytes()
         assert (patch.max_counts, patch.total_counts) == (whole.max_counts, whole.total_counts)
 
 

@@ -331,8 +331,8 @@ class XrfAccessor:
         source = self._ds.encoding.get("source")
         if source is None or not isinstance(self._source, Factors):
             return [self._source]
-        names = [patch.name for patch in open_painting(source).patches]
-        return [Measured(open_patch(source, name)) for name in names] or [self._source]
+        patches = open_painting(source).patches
+        return [Measured(open_patch(source, p.name), p.square_means()) for p in patches] or [self._source]
 
     def _pitch_mm(self) -> float:
         if "step_mm" in self._ds.attrs:

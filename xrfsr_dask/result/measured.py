@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,11 +16,9 @@ from xrfsr_dask.result.lowrank import lazy_stored, loaded
 from xrfsr_dask.result.peaks import ELEMENTS
 from xrfsr_dask.result.source import Layer, box_of, checked_mask
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.patches import CHUNK_SPOTS, apply_transform
+from xrfsr_dask.store.patches import CHUNK_SPOTS, apply_transform, square_sizes, square_sums
 
-_BLOCK_SPOTS = (
-    CHUNK_SPOTS // 2
-)  # squares of this side are averaged to look for elements that only a part of the patch has
+_MOST_SQUARES = 2000  # in which elements are sought that only a part of the patch has
 
 
 def open_patch(path: str | Path, name: str) -> xr.Dataset:
@@ -69,12 +68,21 @@ def open_patch(path: str | Path, name: str) -> xr.Dataset:
 
 
 class Measured:
-    """Answers of a Dataset with ``counts (spot_y, spot_x, energy)`` and its spots' places ``y``, ``x``."""
+    """Answers of a Dataset with ``counts (spot_y, spot_x, energy)`` and its spots' places ``y``, ``x``.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+    squares : float array (n_y, n_x, n_channel), optional
+        Means of its counts over squares of `SQUARE_SPOTS` spots, where these are at hand; else the counts are
+        read for them.
+    """
 
     dims = ("spot_y", "spot_x")
 
-    def __init__(self, ds: xr.Dataset) -> None:
+    def __init__(self, ds: xr.Dataset, squares: np.ndarray | None = None) -> None:
         self._ds = ds
+        self._squares = squares
         self._found: tuple[np.ndarray, np.ndarray] | None = None
         self._fits: list[tuple[Axis, np.ndarray, np.ndarray]] = []
 
@@ -134,7 +142,7 @@ class Measured:
         return self._mapped(_fitted, P, G, np.array(shares, np.float32))
 
     def fit(self, elements: Iterable[str]) -> LineFit:
-        """Means of squares of `_BLOCK_SPOTS` spots taken apart."""
+        """Means of squares of spots taken apart."""
         means, exposure = self._blocks()
         return fit_lines(means, axis_for(self.share() @ means, self.energy_kev, elements), exposure)
 
@@ -163,16 +171,13 @@ class Measured:
     def _blocks(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean spectra (n, n_channel) of squares of spots, and how many spots each has (n,)."""
         if self._found is None:
-            data, (ny, nx), side = self._counts(), self.shape, _BLOCK_SPOTS
-            rows, columns = np.arange(0, ny, side), np.arange(0, nx, side)
-            sums = np.concatenate(
-                [
-                    _summed(data[first : first + CHUNK_SPOTS].compute(), side)
-                    for first in range(0, ny, CHUNK_SPOTS)
-                ]
-            )
-            spots = np.outer(np.minimum(side, ny - rows), np.minimum(side, nx - columns)).ravel().astype(float)
-            self._found = np.asarray(sums) / spots[:, None], spots
+            data, rows = self._counts(), range(0, self.shape[0], CHUNK_SPOTS)
+            spots = square_sizes(*self.shape)
+            if self._squares is None:
+                sums = [square_sums(data[y : y + CHUNK_SPOTS].compute()) for y in rows]
+                self._found = _joined(np.concatenate(sums) / spots[..., None], spots)
+            else:
+                self._found = _joined(self._squares, spots)
         return self._found
 
     def _mapped(self, function: object, *arrays: np.ndarray) -> xr.DataArray:
@@ -184,14 +189,14 @@ class Measured:
         return xr.DataArray(made, dims=self.dims, coords=coords)
 
 
-def _summed(counts: np.ndarray, side: int) -> np.ndarray:
-    """Sums over squares of spots, row by row, float64 (n, n_channel)."""
-    squares = [
-        counts[row : row + side, column : column + side].reshape(-1, counts.shape[2]).astype(np.float32)
-        for row in range(0, counts.shape[0], side)
-        for column in range(0, counts.shape[1], side)
-    ]
-    return np.array([np.ones(len(square), np.float32) @ square for square in squares], float)
+def _joined(means: np.ndarray, spots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means (n, n_channel) and spots (n,) of at most `_MOST_SQUARES` squares, neighbours put together."""
+    k = math.ceil(math.sqrt(spots.size / _MOST_SQUARES))
+    rows, columns = (range(0, n, k) for n in spots.shape)
+    parts = [(slice(y, y + k), slice(x, x + k)) for y in rows for x in columns]
+    exposure = np.array([spots[part].sum() for part in parts], float)
+    joined = [np.einsum("yx,yxc->c", spots[part], means[part], dtype=float) for part in parts]
+    return np.array(joined) / exposure[:, None], exposure
 
 
 def _whole(layer: Layer) -> None:

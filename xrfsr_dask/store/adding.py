@@ -16,11 +16,15 @@ from xrfsr_dask.store.patches import (
     CHUNK_SPOTS,
     FOOTPRINTS,
     NOISES,
+    SQUARE_MEAN,
+    SQUARE_SPOTS,
     Patch,
     PatchSpec,
     check_name,
     open_patch,
     rises,
+    square_sizes,
+    square_sums,
 )
 from xrfsr_dask.store.places import Place
 from xrfsr_dask.store.plausible import check_place
@@ -135,16 +139,33 @@ def _write_counts(
         dims=("y", "x", "energy"),
         attrs={"units": "counts", "long_name": "counts per channel, as measured"},
     )
+    squares = new_array(
+        group,
+        SQUARE_MEAN,
+        shape=(-(-ny // SQUARE_SPOTS), -(-nx // SQUARE_SPOTS), n_channel),
+        dtype="f4",
+        chunks=(CHUNK_SPOTS // SQUARE_SPOTS, CHUNK_SPOTS, n_channel),
+        dims=("square_y", "square_x", "energy"),
+        attrs={"units": "counts", "long_name": f"mean of {SQUARE_SPOTS} x {SQUARE_SPOTS} spots"},
+    )
+    band: list[np.ndarray] = []  # sums over squares of the rows that are being written
+    whole = slice(0, squares.shape[1]), slice(0, n_channel)
     at, largest, spectrum, filled = (0, 0), -math.inf, np.zeros(n_channel), np.zeros(ny, bool)
     for corner, piece in pieces:
         corner = (corner, 0) if isinstance(corner, int) else corner
         region = _checked_region(name, spec, at, corner, piece)
         check_block(name, spec, corner, piece)
         write(counts, region, piece.astype(spec.dtype, copy=False))
-        _add_sums(spectrum, piece)
+        band.append(square_sums(piece))
         filled[region[0]] |= piece.any(axis=(1, 2))
         largest = max(largest, float(piece.max()))
         at = (at[0], region[1].stop) if region[1].stop < nx else (region[0].stop, 0)
+        if at[1] == 0:  # so that no bit depends on how wide the pieces were
+            sums, row = np.hstack(band), region[0].start // SQUARE_SPOTS
+            spectrum += sums.sum(axis=(0, 1))
+            sums /= square_sizes(len(piece), nx)[..., None]
+            write(squares, (slice(row, row + len(sums)), *whole), sums)
+            band.clear()
     if at != (ny, 0):
         raise InputError(f"patch '{name}' ({spec.source}) ends after {at[0]} of {ny} rows.")
     if largest == 0 and not spectrum.any():
@@ -174,13 +195,6 @@ def _checked_region(
             f"{piece.shape} from row {corner[0]}, column {corner[1]}."
         )
     return slice(at[0], at[0] + rows), slice(at[1], at[1] + columns), slice(0, n_channel)
-
-
-def _add_sums(spectrum: np.ndarray, piece: np.ndarray) -> None:
-    """Add the counts of a piece to `spectrum`, chunk by chunk, so that the bits do not depend on its width."""
-    for column in range(0, piece.shape[1], CHUNK_SPOTS):
-        chunk = piece[:, column : column + CHUNK_SPOTS]
-        spectrum += chunk.reshape(-1, len(spectrum)).sum(axis=0, dtype=np.float64)
 
 
 def check_block(name: str, spec: PatchSpec, corner: tuple[int, int], block: np.ndarray) -> None:

@@ -18,6 +18,9 @@ from xrfsr_dask.store.staging import PARTIAL
 CHUNK_SPOTS = 32
 """Counts lie in chunks of this many spots square times all channels."""
 
+SQUARE_SPOTS = CHUNK_SPOTS // 2
+"""Means are kept of squares of this many spots a side, cut off at the last row and column."""
+
 MOST_SPOTS = 10**9
 """Spots of a patch at most."""
 
@@ -28,6 +31,9 @@ Footprint = Literal["box", "gaussian"]
 Noise = Literal["poisson", "gaussian"]
 FOOTPRINTS = ("box", "gaussian")
 NOISES = ("poisson", "gaussian")
+
+SQUARE_MEAN = "square_mean"
+"""Array of a patch."""
 
 _MOST = 1e15  # of a count, or of any entry of a transform
 _METADATA = "zarr.json"  # lies beside the patches and results
@@ -103,10 +109,35 @@ class Patch:
         """Mean counts per spot, float64 of shape (n_channel,)."""
         return read_finite(open_array(open_group(self.path), "mean_spectrum"))
 
+    def square_means(self) -> np.ndarray | None:
+        """Mean counts per spot of squares of `SQUARE_SPOTS` spots, float32 (n_y, n_x, n_channel).
+
+        None where the patch was written before these were kept.
+        """
+        group = open_group(self.path)
+        return read_finite(open_array(group, SQUARE_MEAN)) if SQUARE_MEAN in group else None
+
     @property
     def step_mm(self) -> float:
         """Distance between neighbouring spots, mm (geometric mean of both axes), in the middle of the patch."""
         return step_of(self.transform, self.shape)
+
+
+def square_sums(counts: np.ndarray) -> np.ndarray:
+    """Counts (ny, nx, n_channel) summed over squares of `SQUARE_SPOTS` spots: float64 (n_y, n_x, n_channel)."""
+    ny, nx, n_channel = counts.shape
+    rows, columns = (range(0, n, SQUARE_SPOTS) for n in (ny, nx))
+    out = np.empty((len(rows), len(columns), n_channel))
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            square = counts[row : row + SQUARE_SPOTS, column : column + SQUARE_SPOTS]
+            square.reshape(-1, n_channel).sum(axis=0, dtype=np.float64, out=out[i, j])
+    return out
+
+
+def square_sizes(ny: int, nx: int) -> np.ndarray:
+    """How many spots each of these squares has, (n_y, n_x)."""
+    return np.outer(*(np.diff(np.arange(0, n, SQUARE_SPOTS), append=n) for n in (ny, nx)))
 
 
 def placement(*, at_mm: tuple[float, float], step_mm: float, rotation_deg: float = 0.0) -> np.ndarray:

@@ -1,0 +1,65 @@
+"""Which elements there are is asked of the mean spectra of squares of spots, not of all counts."""
+
+import shutil
+
+import numpy as np
+import pytest
+from result.test_overlaps import measured, scene
+
+from xrfsr_dask.result import measured as measuring
+from xrfsr_dask.result import open_patch, open_result
+from xrfsr_dask.result.measured import Measured
+from xrfsr_dask.store import PatchSpec, add_patch, create_painting, open_painting, placement
+from xrfsr_dask.store.contents import ARRAYS
+from xrfsr_dask.store.metadata import set_attributes
+from xrfsr_dask.store.patches import SQUARE_MEAN
+from xrfsr_dask.store.results import new_result
+from xrfsr_dask.store.staging import staged
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A painting with one patch of one spot a pixel, and its truth as a result."""
+    path = tmp_path_factory.mktemp("squares") / "p.zarr"
+    ds, counts = scene("lead"), measured("lead").counts.values.astype("u2")
+    ny, nx = counts.shape[:2]
+    create_painting(path, np.full((ny, nx, 3), 90, "u1"), width_mm=float(nx))
+    place, energy = placement(at_mm=(0, 0), step_mm=1), ds.energy.values
+    spec = PatchSpec(shape=counts.shape, dtype="u2", transform=place, energy_kev=energy)
+    add_patch(path, "a", spec, ((row, counts[row : row + 32]) for row in range(0, ny, 32)))
+    with staged(path, "results/r") as group:
+        layout = {"shape": (ny, nx), "pitch_mm": 1.0, "cell": 50, "attrs": {"method": "r"}}
+        D, layer = ds.endmember.values, [0, 0, 1, 1]
+        new_result(group, endmember=D, layer=layer, energy_kev=energy, **layout)[...] = ds.abundance.values
+        group["coverage"][...] = np.ones((ny, nx), "f4")
+    return path
+
+
+def test_elements_of_a_result_are_told_without_its_counts(store, tmp_path):
+    right = open_result(store, "r").xrf.elements()
+    assert {"Pb", "As", "Cr"} <= set(right.index)
+    without = shutil.copytree(store, tmp_path / "p.zarr")
+    shutil.rmtree(without / "patches" / "a" / "counts" / "c" / "0")
+    assert open_result(without, "r").xrf.elements().equals(right)
+
+
+def test_a_store_without_squares_has_its_counts_read_for_them(store, tmp_path):
+    right = open_result(store, "r").xrf.elements()
+    old = shutil.copytree(store, tmp_path / "p.zarr")
+    shutil.rmtree(old / "patches" / "a" / SQUARE_MEAN)
+    set_attributes(old / "patches" / "a", {ARRAYS: ["counts", "energy", "mean_spectrum"]})
+    assert open_painting(old).patch("a").square_means() is None
+    found = open_result(old, "r").xrf.elements()
+    assert list(found.index) == list(right.index)
+    np.testing.assert_allclose(found.errors, right.errors, rtol=1e-3)
+
+
+@pytest.mark.parametrize("most", [1, 4, 7, 1000])
+def test_squares_of_a_large_scan_are_put_together(store, monkeypatch, most):
+    monkeypatch.setattr(measuring, "_MOST_SQUARES", most)
+    ds, patch = open_patch(store, "a"), open_painting(store).patch("a")
+    for source in (Measured(ds), Measured(ds, patch.square_means())):
+        means, exposure = source._blocks()
+        assert len(means) <= most
+        assert exposure.sum() == 83 * 71
+        np.testing.assert_allclose(source.share() @ means, patch.mean_spectrum(), rtol=1e-5, atol=1e-9)
