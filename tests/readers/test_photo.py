@@ -100,6 +100,18 @@ def test_alpha_is_dropped_and_said(tmp_path):
     check(tmp_path / "c.tif", RGB16, "alpha channel was dropped")
 
 
+def test_any_damage_to_a_png_is_told(tmp_path):
+    y, x = np.mgrid[:60, :80]
+    smooth = np.dstack([3 * y, 2 * x, y + x]).astype("u1")
+    Image.fromarray(smooth).save(tmp_path / "whole.png")
+    whole = (tmp_path / "whole.png").read_bytes()
+    check(tmp_path / "whole.png", smooth)
+    for at in range(8, whole.index(b"IEND") - 4):  # what ends the file says nothing of the picture
+        (tmp_path / "hurt.png").write_bytes(whole[:at] + bytes([whole[at] ^ 8]) + whole[at + 1 :])
+        with pytest.raises(InputError, match=r"hurt\.png"):
+            read_photograph(tmp_path / "hurt.png")
+
+
 def test_a_palette_is_expanded(tmp_path):
     colours = Image.fromarray(RGB).quantize(8)
     colours.save(tmp_path / "p.png")

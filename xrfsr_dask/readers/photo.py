@@ -198,6 +198,9 @@ def _read_pillow(path: Path, frame: Any = None) -> tuple[np.ndarray, list[str]]:
 
     try:
         with _pillow_image(path) as image:
+            if image.format == "PNG":  # whose checksums are not looked at when it is read
+                image.verify()
+        with _pillow_image(path) as image:
             notes = _depth_notes(path, image)
             if frame is not None:
                 image.seek(frame)
