@@ -15,7 +15,9 @@ from engine.scenes import InterruptAfter, narrow_painting, planned
 from helpers import small_painting, tree_bytes
 from PIL import Image
 
+import xrfsr_dask as xs
 from xrfsr_dask.cli import main
+from xrfsr_dask.errors import OptionError
 from xrfsr_dask.options import SolveOptions, as_attributes
 from xrfsr_dask.solver import solve
 from xrfsr_dask.store.journal import read_record
@@ -131,6 +133,27 @@ def test_bad_solves_are_refused(bench, capsys):
     refused(capsys, ["solve", "photo.png"], "photo.png is a file; a painting store is a folder")
     refused(capsys, ["dance"], "invalid choice: 'dance'", status=2)
     assert sorted(Path("p.zarr").rglob("*")) == before
+
+
+@pytest.mark.parametrize("method", ["paper", "joint"])
+@pytest.mark.parametrize("more", [[], ["--restart"], ["--resume"], ["--dry-run"]], ids=str)
+def test_a_name_leads_a_solve_nowhere_else(bench, capsys, method, more):
+    """Nothing is removed, wherever the name leads: not other runs, nor the store, nor any other folder."""
+    assert main(["solve", "p.zarr", "--name", "done", "--method", "paper", "--iterations", "1", "--quiet"]) == 0
+    run = Path("p.zarr/rgb/0/image/.work/r")
+    run.mkdir(parents=True)
+    (run / "state").write_text("mine")
+    (bench / "victim" / "letters").mkdir(parents=True)
+    (bench / "victim" / "letters" / "a").write_text("precious")
+    before = tree_bytes(bench)
+    names = ["", ".", "./", "..", "../..", "../../..", "../../../..", "../../../../..", "r/../..", "/", "a/b"]
+    for name in [*names, str(bench / "victim"), "../../../../../victim", "done/", "done/../done", "\0", "r\\x"]:
+        solve = ["solve", "p.zarr", "--method", method, f"--name={name}", *more, "--quiet"]
+        refused(capsys, solve, "cannot be the name of a result")
+    for name in (7, Path("r"), ["r"], b"r"):
+        with pytest.raises(OptionError, match="name of a result"):
+            xs.super_resolve("p.zarr", name=name)
+    assert tree_bytes(bench) == before
 
 
 def test_an_unfinished_run_is_told_with_the_words_that_go_on(tmp_path, capsys):
@@ -301,7 +324,9 @@ def test_a_memory_of_nothing_is_refused(bench, capsys):
 def test_a_demo_that_cannot_be_solved_is_not_painted(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
-    refused(capsys, ["demo", "d", "--memory", "1KB"], "the demo needs at least")
+    refused(capsys, ["demo", "d", "--memory", "1KB"], "the start needs")
+    refused(capsys, ["demo", "d", "--memory", "150MB"], "the limit is 150 MB; raise --memory")
+    refused(capsys, ["demo", "d", "--memory", "180MB"], "the limit is 180 MB; raise --memory")  # by joint alone
     refused(capsys, ["demo", "d", "--tile", "7"], "7 px is not a whole number of 50-px cells")
     refused(capsys, ["demo", "file"], "file is a file")
     refused(capsys, ["demo", "file/deeper"], "file is a file")

@@ -7,9 +7,12 @@ import xarray as xr
 
 from xrfsr_dask.beams import spot_window
 from xrfsr_dask.errors import StoreError
-from xrfsr_dask.options import BedroomOptions
-from xrfsr_dask.phantom import REGIONS, write_painting
+from xrfsr_dask.options import BedroomOptions, RunOptions, SolveOptions
+from xrfsr_dask.phantom import REGIONS, unpainted, write_painting
 from xrfsr_dask.phantom import write as writing
+from xrfsr_dask.solver import plan_run
+from xrfsr_dask.solver.needs import task_bytes
+from xrfsr_dask.solver.planning import roomy
 from xrfsr_dask.store.arrays import open_array, open_group
 
 OPTIONS = BedroomOptions(
@@ -20,6 +23,26 @@ OPTIONS = BedroomOptions(
 @pytest.fixture(scope="module")
 def painting(tmp_path_factory):
     return write_painting(tmp_path_factory.mktemp("phantom") / "p.zarr", OPTIONS)
+
+
+def test_what_is_known_before_it_is_painted_is_what_is_painted(painting):
+    before = unpainted(OPTIONS)
+    assert (before.shape, before.n_band, before.transfer) == (
+        painting.shape,
+        painting.n_band,
+        painting.transfer,
+    )
+    assert before.pitch_mm == pytest.approx(painting.pitch_mm)
+    assert len(before.patches) == len(painting.patches)
+    for early, late in zip(before.patches, painting.patches, strict=True):
+        assert early.name == late.name
+        assert early.shape == late.shape
+        np.testing.assert_allclose(early.transform, late.transform)
+    for method in ("paper", "joint"):
+        call = {"name": "r", "options": SolveOptions(method=method), "resources": RunOptions(), "slots": 2}
+        early, late = roomy(before, **call), plan_run(painting, **call)
+        assert (early.cell, early.tile) == (late.cell, late.tile)
+        assert task_bytes(early, early.tile) == task_bytes(late, late.tile)
 
 
 @pytest.fixture(scope="module")

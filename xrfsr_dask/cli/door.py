@@ -130,10 +130,10 @@ def _way_on(args: argparse.Namespace, words: Sequence[str]) -> str | None:
     if getattr(args, "command", None) != "solve" or staging is None:
         return None
     try:
-        run = staging.work_area(args.store) / (args.name or args.method)
+        run = staging.run_folder(args.store, args.name or args.method)
         if not (run / "checkpoint.json").exists():
             return None
-    except XrfsrError:  # an object store that does not answer
+    except XrfsrError:  # no name, or an object store that does not answer
         return None
     same = [word for word in words if word not in ("--restart", "--resume")]
     return f" Go on with: {shlex.join(['xrfsr', *same, '--resume'])}"

@@ -28,7 +28,8 @@ from xrfsr_dask.readers import (
 from xrfsr_dask.store import Painting, Patch, PatchSpec, add_patch, open_painting, placement
 from xrfsr_dask.store.adding import check_block
 from xrfsr_dask.store.arrays import open_group
-from xrfsr_dask.store.patches import CHUNK_SPOTS, MOST_COUNTS, check_name
+from xrfsr_dask.store.names import check_name
+from xrfsr_dask.store.patches import CHUNK_SPOTS, MOST_COUNTS
 from xrfsr_dask.store.places import stands
 from xrfsr_dask.store.staging import FULL
 

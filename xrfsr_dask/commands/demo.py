@@ -14,18 +14,16 @@ from xrfsr_dask.cluster import cores, executor_for
 from xrfsr_dask.commands.judge import CUBIC, comparing, judge
 from xrfsr_dask.commands.output import check_pictures, output_folder, report_in
 from xrfsr_dask.commands.pictures import photograph_panel, preview_step
-from xrfsr_dask.commands.solve import solve_painting
-from xrfsr_dask.errors import InputError, MemoryBudgetError, StoreError
+from xrfsr_dask.commands.solve import fitting, solve_painting
+from xrfsr_dask.errors import InputError, StoreError
 from xrfsr_dask.options import BedroomOptions, RunOptions, SolveOptions, as_attributes
-from xrfsr_dask.phantom import OWN_PICTURE, write_painting
+from xrfsr_dask.phantom import OWN_PICTURE, unpainted, write_painting
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.readers import read_photograph
 from xrfsr_dask.result import TRUTH, line_kev, line_weights, open_result
-from xrfsr_dask.solver.needs import least_bytes
+from xrfsr_dask.solver.planning import roomy
 from xrfsr_dask.store import Painting, open_painting
 from xrfsr_dask.store.arrays import open_array, open_group, read
-from xrfsr_dask.tiling.budget import KERNELS, megabytes
-from xrfsr_dask.tiling.grid import CELL, plan_tiles
 from xrfsr_dask.view import figures, table
 from xrfsr_dask.view.panels import Panel, Spot, turned_corners
 
@@ -70,11 +68,11 @@ def demo(
     bar = progress or Silent()
     scene = BedroomOptions.bedroom(seed=seed) if size == "bedroom" else BedroomOptions.small(seed=seed)
     image = None if photo is None else _colour_picture(photo, scene.shape)
-    check_pictures()
-    check_resources(scene, options, resources)
     methods = [options.method]
     if size != "bedroom" and options.method != PAPER:
         methods.insert(0, PAPER)
+    check_pictures()
+    check_resources(scene, methods, options, resources)
     with output_folder(folder) as root:
         if (root / "report").exists() and not (root / "report").is_dir():
             raise InputError(f"{root / 'report'} is a file, where the report is to lie; move it away.")
@@ -114,17 +112,22 @@ def _in_folder(
     return found | {"text": f"{text}\n\n{path}\n{report / 'overview.png'}"}
 
 
-def check_resources(scene: BedroomOptions, options: SolveOptions, resources: RunOptions) -> None:
-    """Refuse before painting what `plan_run` would refuse after: tile, least memory, no scheduler."""
-    plan_tiles(scene.shape, tile=resources.tile or CELL)
-    with executor_for(resources) as executor:
-        slots = executor.slots if resources.workers or resources.scheduler else 1
-        least = KERNELS + slots * least_bytes(scene.n_channel, 2 * options.atoms)
-    if least > resources.memory:
-        raise MemoryBudgetError(
-            f"the demo needs at least {megabytes(least)}, the limit is {megabytes(resources.memory)}; "
-            "raise --memory."
-        )
+def check_resources(
+    scene: BedroomOptions, methods: list[str], options: SolveOptions, resources: RunOptions
+) -> None:
+    """Refuse before painting what solving would refuse after: tile, memory, no scheduler."""
+    painting = unpainted(scene)
+    for method in methods:
+        asked = replace(options, method=method)
+        with executor_for(fitting(painting, asked, resources)) as executor:
+            roomy(
+                painting,
+                name=method,
+                options=asked,
+                resources=resources,
+                slots=executor.slots,
+                each=executor.task_bytes,
+            )
 
 
 def overview(painting: Painting, method: str) -> Any:

@@ -19,6 +19,7 @@ from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.solver.state import discard_finished
 from xrfsr_dask.store import Painting, open_painting
 from xrfsr_dask.store.arrays import open_group
+from xrfsr_dask.store.names import check_name
 from xrfsr_dask.store.places import stands
 from xrfsr_dask.store.results import out_of_place
 from xrfsr_dask.tiling.budget import megabytes
@@ -57,6 +58,7 @@ def solve_painting(
     )
     began, painting = time.monotonic(), open_painting(path)
     named = options.method if name is None else name
+    check_name(named, "result")
     # what one leaves that was killed between the last rename and the end
     left = not restart and discard_finished(painting, named)
     if left and resume and _was_solved_with(painting, named, options):

@@ -4,7 +4,7 @@ from xrfsr_dask.phantom.aligned import AlignedScene, aligned_painting
 from xrfsr_dask.phantom.chart import ChartScene, resolution_chart
 from xrfsr_dask.phantom.painted import REGIONS, PaintedScene
 from xrfsr_dask.phantom.room import paint_room
-from xrfsr_dask.phantom.write import OWN_PICTURE, TRUTH, write_painting
+from xrfsr_dask.phantom.write import OWN_PICTURE, TRUTH, unpainted, write_painting
 
 __all__ = [
     "OWN_PICTURE",
@@ -16,5 +16,6 @@ __all__ = [
     "aligned_painting",
     "paint_room",
     "resolution_chart",
+    "unpainted",
     "write_painting",
 ]

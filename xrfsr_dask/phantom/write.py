@@ -71,15 +71,33 @@ def write_painting(
 
 def _write_all(path: Path, scene: PaintedScene, source: str, bar: Progress) -> None:
     painting = create_painting(path, scene.photo, width_mm=scene.options.width_mm, source=source)
-    size_mm = scene.shape[0] * painting.pitch_mm, scene.shape[1] * painting.pitch_mm
-    transforms = lay_patches(scene.options, size_mm, _MARGIN_PX * painting.pitch_mm)
-    specs = {f"p{i + 1:02d}": _spec(scene, transform) for i, transform in enumerate(transforms)}
+    specs = {
+        name: _spec(scene, transform)
+        for name, transform in _places(scene.options, scene.shape, painting.pitch_mm).items()
+    }
     shards = list(_shards(scene))
     blocks = -(-scene.options.spots[0] // CHUNK_SPOTS)
     bar.expect(len(shards) + blocks * len(specs))
     _write_truth(painting, scene, specs, shards, bar)
     for number, (name, spec) in enumerate(specs.items()):
         add_patch(path, name, spec, _scan(painting, scene, name, spec, number, bar))
+
+
+def unpainted(options: BedroomOptions) -> Painting:
+    """The painting before it is painted: enough to know where its pixels and spots lie."""
+    pitch_mm, shape = options.width_mm / options.shape[1], (*options.spots, options.n_channel)
+    placed = [
+        Patch("", name, shape, transform, None, "box", 1.0, "poisson", 1.0, 1.0)
+        for name, transform in _places(options, options.shape, pitch_mm).items()
+    ]
+    return Painting("", options.shape, 3, pitch_mm, "srgb", tuple(placed))
+
+
+def _places(options: BedroomOptions, shape: tuple[int, int], pitch_mm: float) -> dict[str, np.ndarray]:
+    """Transforms of all patches on a painting of `shape` px."""
+    size_mm = shape[0] * pitch_mm, shape[1] * pitch_mm
+    transforms = lay_patches(options, size_mm, _MARGIN_PX * pitch_mm)
+    return {f"p{i + 1:02d}": transform for i, transform in enumerate(transforms)}
 
 
 def _spec(scene: PaintedScene, transform: np.ndarray) -> PatchSpec:

@@ -13,7 +13,7 @@ from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.solver.needs import start_bytes, task_bytes
 from xrfsr_dask.solver.run import Plan, identity_of
 from xrfsr_dask.store import Painting
-from xrfsr_dask.store.patches import check_name
+from xrfsr_dask.store.names import check_name
 from xrfsr_dask.store.places import stands
 from xrfsr_dask.store.results import TRUTH
 from xrfsr_dask.tiling.budget import KERNELS, choose_tile, megabytes
@@ -51,6 +51,20 @@ def plan_run(
         raise StoreError(f"{painting.path} holds no patch yet; add one with `xrfsr add`.")
     _ = painting.energy_kev  # refuses a store without it before any work
     require_free(painting, name)
+    plan = roomy(painting, name=name, options=options, resources=resources, slots=slots, each=each)
+    return dataclasses.replace(plan, identity=identity_of(plan.fingerprint()))
+
+
+def roomy(
+    painting: Painting,
+    *,
+    name: str,
+    options: SolveOptions,
+    resources: RunOptions,
+    slots: int,
+    each: int | None = None,
+) -> Plan:
+    """The plan of `plan_run`, from where photograph and patches lie alone: they need not be there yet."""
     cell = _cell_of(painting)
     plan = Plan(painting=painting, name=name, options=options, cell=cell, tile=resources.tile or cell)
     plan.tiles()  # refuses a tile that is not a whole number of cells
@@ -70,7 +84,7 @@ def plan_run(
         fixed=KERNELS,
         each=each,
     )
-    return dataclasses.replace(plan, tile=tile, identity=identity_of(plan.fingerprint()))
+    return dataclasses.replace(plan, tile=tile)
 
 
 def require_free(painting: Painting, name: str) -> None:

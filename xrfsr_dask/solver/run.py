@@ -20,7 +20,7 @@ from xrfsr_dask.store.arrays import open_array, open_group, stored_checksum
 from xrfsr_dask.store.patches import CHUNK_SPOTS
 from xrfsr_dask.store.places import Place
 from xrfsr_dask.store.results import level_shapes, shard_of
-from xrfsr_dask.store.staging import work_area
+from xrfsr_dask.store.staging import run_folder
 from xrfsr_dask.store.unfinished import OPTION
 from xrfsr_dask.tiling.grid import Rect, blocks, cells_of, plan_tiles
 
@@ -66,7 +66,7 @@ class Plan:
     @property
     def base(self) -> Place:
         """Folder of the run: its lock, its checkpoint, and `work`."""
-        return work_area(self.painting.path) / self.name
+        return run_folder(self.painting.path, self.name)
 
     @property
     def work(self) -> Place:

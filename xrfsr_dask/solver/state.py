@@ -24,7 +24,7 @@ from xrfsr_dask.store.journal import add_line, cut_off_rest, read_lines, read_re
 from xrfsr_dask.store.locks import held, is_mine, require_mine
 from xrfsr_dask.store.metadata import n_stored, seal
 from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
-from xrfsr_dask.store.staging import sweep, work_area
+from xrfsr_dask.store.staging import run_folder, sweep
 from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, OPTION, RECEIPTS, RUN, has_started, superseded, wipe
 
 _VERSION = 5
@@ -319,7 +319,7 @@ def discard(plan: Plan) -> None:
 
 def discard_finished(painting: Painting, name: str) -> bool:
     """Remove what a run that was killed just after its result was whole left behind; whether there was any."""
-    base = work_area(painting.path) / name
+    base = run_folder(painting.path, name)
     if not stands(painting.place / "results" / name) or not base.is_dir():
         return False
     with held(base / LOCK, f"{painting.path}: run '{name}'"):

@@ -11,6 +11,7 @@ import zarr
 
 from xrfsr_dask.errors import InputError, OptionError, StoreError
 from xrfsr_dask.store.arrays import new_array, write, write_coordinate, write_values
+from xrfsr_dask.store.names import check_name
 from xrfsr_dask.store.painting import open_painting
 from xrfsr_dask.store.patches import (
     CHUNK_SPOTS,
@@ -20,7 +21,6 @@ from xrfsr_dask.store.patches import (
     SQUARE_SPOTS,
     Patch,
     PatchSpec,
-    check_name,
     open_patch,
     rises,
     square_sizes,

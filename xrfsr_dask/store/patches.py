@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,7 +12,6 @@ import zarr
 from xrfsr_dask.errors import DamagedStoreError, OptionError, StoreError
 from xrfsr_dask.store.arrays import open_array, open_group, read_finite, require_last_chunk
 from xrfsr_dask.store.places import Place, as_place
-from xrfsr_dask.store.staging import PARTIAL
 
 CHUNK_SPOTS = 32
 """Counts lie in chunks of this many spots square times all channels."""
@@ -36,8 +34,6 @@ SQUARE_MEAN = "square_mean"
 """Array of a patch."""
 
 _MOST = 1e15  # of a count, or of any entry of a transform
-_METADATA = "zarr.json"  # lies beside the patches and results
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,12 +227,3 @@ def open_patch(store_path: str | Place, name: str) -> Patch:
         )
     except (KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{store_path}: patch '{name}' lacks or garbles the attribute {error}.") from error
-
-
-def check_name(name: str, what: str) -> None:
-    """Refuse a name that could leave its folder or that a file system may not take."""
-    if not _NAME.fullmatch(name) or name.lower() == _METADATA or PARTIAL in name:
-        raise OptionError(
-            f"{name!r} cannot be the name of a {what}; use up to 64 letters, digits, '.', '_' or '-', "
-            f"beginning with a letter or digit, but not '{_METADATA}' or with '{PARTIAL}' in it."
-        )

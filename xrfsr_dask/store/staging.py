@@ -13,11 +13,9 @@ from xrfsr_dask.errors import StoreError
 from xrfsr_dask.interrupts import delayed
 from xrfsr_dask.store.arrays import new_group
 from xrfsr_dask.store.contents import recording, seal_whole
+from xrfsr_dask.store.names import PARTIAL, check_name
 from xrfsr_dask.store.places import P, Place, as_place, rmtree, stands
 from xrfsr_dask.store.whose import is_of_the_dead, signature
-
-PARTIAL = ".partial-"
-"""In the name of what is being put together, before who does it; in no name that a user gives."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of an `OSError` that mean a full disk, or a user's share of it."""
@@ -32,6 +30,12 @@ def work_area(store_path: str | Place) -> Place:
     what comes and goes here, and all of it moves and goes with the store.
     """
     return as_place(store_path) / "rgb" / "0" / "image" / ".work"
+
+
+def run_folder(store_path: str | Place, name: str) -> Place:
+    """Where the run of a result keeps its state; `OptionError` for what is no name: it could lead elsewhere."""
+    check_name(name, "result")
+    return work_area(store_path) / name
 
 
 @contextlib.contextmanager
@@ -52,6 +56,7 @@ def staged(
     if stands(target):
         raise taken
     kind, _, name = destination.rpartition("/")
+    check_name(name, kind.removesuffix("s"))
     area = work_area(root)
     made = not area.exists()
     area.mkdir(exist_ok=True)

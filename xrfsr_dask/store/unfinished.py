@@ -14,8 +14,9 @@ from xrfsr_dask.store.arrays import open_array, open_group, read_finite
 from xrfsr_dask.store.contents import is_inside
 from xrfsr_dask.store.journal import read_lines, read_record, write_record
 from xrfsr_dask.store.metadata import NAME
+from xrfsr_dask.store.names import PARTIAL
 from xrfsr_dask.store.places import Place, files_below, folders
-from xrfsr_dask.store.staging import PARTIAL, remove_tree, sweep, work_area
+from xrfsr_dask.store.staging import remove_tree, sweep, work_area
 
 RUN = "run.json"
 """What a run depends on: its fingerprint."""

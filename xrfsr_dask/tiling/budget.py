@@ -92,8 +92,8 @@ def choose_tile(
         )
     need = fixed + slots * need
     raise MemoryBudgetError(
-        f"{slots} tasks at once with tiles of {sizes[-1]} px need {megabytes(need)}, the limit is "
-        f"{megabytes(memory)}; raise --memory, "
+        f"{slots} {'task' if slots == 1 else 'tasks'} at once with tiles of {sizes[-1]} px need "
+        f"{megabytes(need)}, the limit is {megabytes(memory)}; raise --memory, "
         + ("or ask for a smaller --tile." if asked else "or use fewer --workers or --atoms.")
     )
 
