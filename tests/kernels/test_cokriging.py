@@ -16,6 +16,7 @@ from xrfsr_dask.kernels.cokriging import (
     krige_blind,
     likeliest,
     likelihoods,
+    local_prior,
     map_sums,
 )
 from xrfsr_dask.kernels.covariance import correlation
@@ -153,3 +154,46 @@ def test_evidence_is_the_share_of_variance_that_the_spots_take_away():
     wanted = np.einsum("ij,ji->i", near, np.linalg.solve(K, near.T)) / own
     np.testing.assert_allclose(found, wanted, atol=2e-3)
     assert found[-1] < 1e-4
+
+
+def far_from_noise(n=20, height=300.0):
+    """Spots of nothing but noise, save that three of them hold one score of their own."""
+    places = np.stack(np.meshgrid(np.arange(n), np.arange(n), indexing="ij"), -1).reshape(-1, 2)
+    scores = np.random.default_rng(1).standard_normal((n * n, 2))
+    rare = np.array([5 * n + 5, 5 * n + 6, 6 * n + 5])
+    scores[rare, 1] += height
+    features = np.zeros((n * n, 1), "f4")
+    return Neighbours(places.astype("f4"), features, scores, np.ones_like(scores)), rare
+
+
+def test_what_is_in_one_place_only_is_not_taken_for_noise():
+    """The sampled neighbourhoods held nothing of it, so that its scale is that of noise."""
+    found, rare = far_from_noise()
+    prior = Prior(DRIFT, (OTHER, OTHER), np.zeros(2), np.full(2, 0.01))
+    before = krige_blind(found, prior, found.places)[rare, 1]
+    there = local_prior(prior, found)
+    after = krige_blind(found, there, found.places)
+    assert (before < 100).all()
+    assert (after[rare, 1] > 0.5 * before.max() + 100).all()
+    assert there.scale[0] == prior.scale[0]  # a score of noise keeps its own
+    assert np.abs(after[:, 0]).max() < 0.5
+    elsewhere = np.linalg.norm(found.places - found.places[rare[0]], axis=1) > 8
+    assert np.abs(after[elsewhere, 1]).max() < 5
+
+
+def test_places_as_the_prior_expects_them_keep_it():
+    places = np.stack(np.meshgrid(np.arange(16), np.arange(16), indexing="ij"), -1).reshape(-1, 2).astype("f4")
+    K = 9.0 * alike(places, places, OTHER, 2) + np.eye(256)
+    draws = np.linalg.cholesky(K) @ np.random.default_rng(3).standard_normal((256, 40))
+    prior = Prior(DRIFT, (OTHER,) * 40, np.zeros(40), np.full(40, 9.0))
+    there = local_prior(prior, Neighbours(places, np.zeros((256, 1), "f4"), draws, np.ones_like(draws)))
+    assert (there.scale == prior.scale).mean() > 0.9
+    assert there.scale.max() < 2 * prior.scale.max()
+
+
+def test_a_score_of_noise_has_the_law_of_the_others():
+    table = np.zeros((1, 2, len(SHARES), len(SCALES), 3))
+    table[0, 1, 0, 20, :2] = 50.0  # two scores are sure of the second law
+    table[0, 0, 0, 3, 2] = 0.1  # the third, all but flat, leans to the first
+    found = best_prior(table, [DRIFT], [HIDDEN, OTHER], np.ones(3))
+    assert found.hidden == (OTHER, OTHER, OTHER)

@@ -1,16 +1,17 @@
 import numpy as np
 import pytest
 import xarray as xr
-from helpers import small_painting, small_patch, small_truth
+from helpers import painted_patch, small_painting, small_patch, small_truth
 from solver.test_solve import plan, result_hash
 
+import xrfsr_dask as xs
 from xrfsr_dask.methods.cubic import cubic_region
 from xrfsr_dask.options import SolveOptions
 from xrfsr_dask.progress import Silent
 from xrfsr_dask.solver import solve
 from xrfsr_dask.solver.joint import model, stages
 from xrfsr_dask.solver.joint.scan import Scan
-from xrfsr_dask.store import create_painting, open_painting
+from xrfsr_dask.store import PatchSpec, create_painting, open_painting, placement
 from xrfsr_dask.tiling.executor import LocalExecutor
 from xrfsr_dask.tiling.grid import Rect
 
@@ -103,6 +104,44 @@ def test_the_bar_is_told_of_exactly_as_many_tasks_as_there_are(tmp_path):
     bar = Counting()
     solve(joint_plan(path), LocalExecutor(2), progress=bar)
     assert bar.done == bar.expected
+
+
+def scanned(path, A, D, photo, factor=5):
+    """A painting with one aligned scan of a truth."""
+    side = len(A)
+    create_painting(path, photo, width_mm=float(side), transfer="linear")
+    spec = PatchSpec(
+        shape=(side // factor, side // factor, D.shape[1]),
+        dtype="u2",
+        transform=placement(at_mm=(0, 0), step_mm=factor),
+        energy_kev=0.1 + 0.2 * np.arange(D.shape[1]),
+    )
+    painted_patch(path, "a", spec, A, D)
+
+
+@pytest.mark.parametrize("radius", [6, 12])
+def test_what_is_in_one_place_that_was_not_sampled_is_found(tmp_path, monkeypatch, radius):
+    """A line in a few spots alone, where neither the prior nor the endmembers were looked for at first."""
+    monkeypatch.setattr(stages, "_PRIOR_BLOCKS", 3)
+    monkeypatch.setattr(stages, "_PIXEL_BLOCKS", 3)
+    A, D, photo = small_truth(250, 250, n_channel=48)
+    D[:, 30:] = 0.2
+    scanned(tmp_path / "without.zarr", A, D, photo)
+    drawn = joint_plan(tmp_path / "without.zarr")
+    unseen = next(b for b in Scan(drawn).all_blocks()[12:] if b not in stages._sampled_blocks(drawn, 3))
+    y, x = np.mgrid[:250, :250]
+    rare = np.hypot(y - (unseen.y0 + unseen.y1) / 2, x - (unseen.x0 + unseen.x1) / 2) < radius
+    line = 80 * np.exp(-((np.arange(48) - 38.0) ** 2) / 3)
+    A, D = np.concatenate([A, rare[..., None].astype("f4")], -1), np.concatenate([D, line[None]])
+    path = tmp_path / "p.zarr"
+    scanned(path, A, D, photo)
+    solve(joint_plan(path), LocalExecutor(2))
+    found = xs.open_result(path, "r").cube.values
+    within = np.hypot(y - (unseen.y0 + unseen.y1) / 2, x - (unseen.x0 + unseen.x1) / 2) < 0.7 * radius
+    assert found[within][:, 38].mean() == pytest.approx(80.0, rel=0.2)
+    assert found[~rare][:, 38].mean() < 1.0
+    hidden = xs.open_result(path, "r").xrf.hidden.cube.values
+    assert hidden[within][:, 38].mean() > 0.8 * found[within][:, 38].mean()
 
 
 def test_every_spot_is_near_exactly_one_block_and_blocks_cover_the_painting(tmp_path):

@@ -59,6 +59,8 @@ HIDDENS = (
 
 _HIDDEN_KEPT = 3
 _WORTH = 3.0  # log likelihood that the photograph's share must add before a score has one
+_SURE = 5.0  # standard deviations of noise by which departures must exceed it
+_MEAN, _LARGEST = 2.0, 25.0  # times what the prior expects, before a place has a scale of its own
 
 
 @dataclass(frozen=True)
@@ -162,12 +164,39 @@ def best_prior(table: np.ndarray, drifts: Sequence[Law], hiddens: Sequence[Law],
     drift = int(table.max(axis=(1, 2, 3)).sum(axis=1).argmax())
     best = table[drift].reshape(-1, r).argmax(axis=0)
     law, share, scale = np.unravel_index(best, (n_hidden, n_share, n_scale))
+    by_law = table[drift].max(axis=(1, 2))
+    told = by_law.max(axis=0) - table[drift, :, 0, 0].max(axis=0) > _WORTH
+    if told.any():  # a score that is noise here has the law of the others: it may be met elsewhere
+        law = np.where(told, law, by_law[:, told].sum(axis=1).argmax())
     return Prior(
         drifts[drift],
         tuple(hiddens[i] for i in law),
         np.asarray(SHARES)[share],
         np.asarray(SCALES)[scale] * relative,
     )
+
+
+def local_prior(prior: Prior, spots: Neighbours) -> Prior:
+    """The prior where these spots depart from the global map by far more than it expects.
+
+    What is in one place only is in none of the sampled neighbourhoods, and the prior that they give would take
+    it for noise, or tie it to the photograph. So h of a score is given more scale, until the mean square of its
+    departures, noise taken off, is at most `_MEAN` times what is expected, and that of any one spot `_LARGEST`
+    times, where these are sure.
+    """
+    one = replace(spots, places=spots.places[:1])
+    alone = {law: float(_between_spots(one, law)[0, 0]) for law in {prior.drift, *prior.hidden}}
+    drift = alone[prior.drift] * float(np.square(spots.features).sum(axis=1).mean())
+    expected = prior.share * drift + (1 - prior.share) * np.array([alone[law] for law in prior.hidden])
+    expected *= prior.scale
+    square, noise = np.square(spots.scores), spots.variance.mean(axis=0)
+    mean = square.mean(axis=0) - noise
+    mean[mean < _SURE * np.sqrt(2.0 / len(square)) * noise] = 0.0
+    largest = np.where(square > _SURE**2 * spots.variance, square - spots.variance, 0.0).max(axis=0)
+    times = np.maximum(mean / (_MEAN * expected), largest / (_LARGEST * expected))
+    steps = np.round(4.0 * np.log10(np.maximum(times, 1.0)))  # equal scales need one factorisation
+    times = 10.0 ** (steps / 4.0)
+    return replace(prior, scale=prior.scale * times, share=prior.share / times)
 
 
 def map_sums(spots: Neighbours, prior: Prior, classes: Sequence[np.ndarray]) -> MapSums:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xrfsr_dask.kernels.cokriging import Law, classes_of, evidence, likelihoods, map_sums
+from xrfsr_dask.kernels.cokriging import Law, classes_of, evidence, likelihoods, local_prior, map_sums
 from xrfsr_dask.kernels.nonnegative import abundances
 from xrfsr_dask.kernels.sampling import Footprints, downsample
 from xrfsr_dask.solver.joint import model
@@ -27,6 +27,7 @@ _SAMPLED_MARGINS = (3, 2, 1, 0)
 _SAMPLED_SPOTS = 300
 _SAMPLED_PIXELS = 240  # of each sampled block
 _HELD_OUT = 0.15  # share of spots
+_USUAL = 4.0  # squares of a spot's residual over noise, for each score, that a good mixture may leave
 _FIRM = np.float32(3.0)  # weight of the hidden layer as first found, against that of the whole
 
 
@@ -120,6 +121,25 @@ def sampled_pixels(plan: Plan, block: Rect) -> Picture | None:
     return pictured(desk, field, near, block, spots=neighbours(desk, near, field), only=picked)
 
 
+def misfits(plan: Plan, E: np.ndarray, area: Rect) -> list[float]:
+    """How badly mixtures of endmembers E (k, r), as scores, hold the spots of each block of an area.
+
+    What the squares of their residuals, over noise, exceed by what is usual; a place with a paint of its own
+    stands out.
+    """
+    desk, out = Desk(plan), []
+    E, gram = E.astype(np.float32), (E @ E.T).astype(np.float32)
+    for block in desk.scan.blocks(area):
+        spots = neighbours(desk, desk.scan.near(block, 0), None)
+        if spots is None:
+            out.append(0.0)
+            continue
+        Z = spots.scores.astype(np.float32)
+        left = np.square(Z - abundances(Z @ E.T, gram) @ E) / spots.variance
+        out.append(float(np.maximum(left.sum(axis=1) - _USUAL * Z.shape[1], 0.0).sum()))
+    return out
+
+
 @dataclass(frozen=True)
 class Mixer:
     """Endmembers as the unmixing needs them, float32, in whitened space."""
@@ -172,7 +192,8 @@ def unmix_tile(plan: Plan, generation: int, dictionary: int, tile: Rect) -> Rece
         spots = neighbours(desk, near, field)
         A[at] = mix.unmixed(pictured(desk, field, near, block, spots=spots)).reshape(*block.shape, -1)
         if spots is not None:
-            sure[at] = evidence(spots, field.prior, *pixels_of(desk, near, block)).reshape(block.shape)
+            prior = local_prior(field.prior, spots)
+            sure[at] = evidence(spots, prior, *pixels_of(desk, near, block)).reshape(block.shape)
     write(model.open_evidence(plan), tile.slices, sure)
     write(open_generation(plan, generation), tile.slices, A)
     return receipt_of(tile, A)

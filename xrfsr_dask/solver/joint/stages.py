@@ -30,6 +30,7 @@ from xrfsr_dask.solver.joint.blocks import (
     MapBounds,
     area_map_sums,
     held_out,
+    misfits,
     sampled_departures,
     sampled_likelihoods,
     sampled_pixels,
@@ -37,6 +38,7 @@ from xrfsr_dask.solver.joint.blocks import (
 )
 from xrfsr_dask.solver.joint.layers import layered_endmembers
 from xrfsr_dask.solver.joint.model import Field, Spectra
+from xrfsr_dask.solver.joint.picture import Picture
 from xrfsr_dask.solver.joint.placing import asked_chunks, place
 from xrfsr_dask.solver.joint.scan import Scan
 from xrfsr_dask.solver.joint.spots import (
@@ -59,6 +61,8 @@ _TRIED = "tried"  # name of a field that is being learned
 _COLOUR_PIXELS = 8000  # of the photograph, sampled for centres of colours
 _PRIOR_BLOCKS = 8  # sampled for the likelihood
 _PIXEL_BLOCKS = 64  # sampled for spectra of pixels
+_MISSED_BLOCKS = 16  # that are sampled besides, of those that the endmembers so far hold worst
+_ROUNDS = 2  # in which these are sought
 _CLEARLY = 0.5  # edges are taken where they leave less than this share of the error of a smooth field
 _SHARP_DIRECTIONS = 4
 _STRONG = 1e-5  # share of the strongest direction's departure
@@ -93,6 +97,7 @@ def task_count(plan: Plan, state: State | None = None) -> int:
     areas = len(Scan(plan).areas())
     drawn, pictures = (len(_sampled_blocks(plan, most)) for most in (_PRIOR_BLOCKS, _PIXEL_BLOCKS))
     asked = sum(len(asked_chunks(plan, patch.name)) for patch in plan.painting.patches)
+    pictures += _rounds(plan) * _round_tasks(plan)
     each = [2 * chunks, chunks, asked, chunks + 2 * areas + 4 * drawn, pictures, tiles, chunks]
     done = state or State()
     iterations = chunks * (plan.options.iterations - done.iteration)
@@ -175,23 +180,22 @@ def learn_field(plan: Plan, state: State, executor: Executor, progress: Progress
 
 
 def find_endmembers(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
-    """Non-negative endmembers of both layers among the spectra of sampled pixels."""
+    """Non-negative endmembers of both layers among the spectra of sampled pixels, and where these do not do."""
     spectra, field = model.load_spectra(plan), model.load_field(plan, model.LEARNED)
     sampled = _sampled_blocks(plan, _PIXEL_BLOCKS)
-    pictures = [
-        p for p in executor.map(partial(sampled_pixels, plan), sampled, ticking(progress)) if p is not None
-    ]
-    whole = np.concatenate([p.whole for p in pictures])
-    hidden = np.concatenate([p.hidden for p in pictures])
-    middle = np.median(hidden, axis=0).astype(np.float64)
+    pictures = _pictures(plan, sampled, executor, progress)
+    middle = np.median(np.concatenate([p.hidden for p in pictures]), axis=0).astype(np.float64)
     model.save_field(plan, model.FIELD, dataclasses.replace(field, middle=middle))
-    Dv, Dnv, n_held = layered_endmembers(
-        spectra,
-        whole,
-        hidden - middle.astype(np.float32),
-        n_visible=plan.options.atoms,
-        n_hidden=plan.options.hidden_atoms,
-    )
+    Dv, Dnv, n_held = _chosen(plan, spectra, pictures, middle)
+    for number in range(_rounds(plan)):
+        missed = _missed_blocks(plan, spectra, np.concatenate([Dv, Dnv]), sampled, executor, progress)
+        progress.advance(_MISSED_BLOCKS - len(missed))
+        if not missed:
+            progress.advance((_ROUNDS - 1 - number) * _round_tasks(plan))
+            break
+        sampled = [*sampled, *missed]
+        pictures += _pictures(plan, missed, executor, progress)
+        Dv, Dnv, n_held = _chosen(plan, spectra, pictures, middle)
     model.save_endmembers(plan, 0, Dv / plan.scale, Dnv / plan.scale)
     model.save_start(plan, np.concatenate([Dv, Dnv]) / plan.scale, n_held)
     return state
@@ -280,6 +284,52 @@ def _sharpened(plan: Plan, field: Field, blocks: list[Rect], executor: Executor,
     strong = values > _STRONG * max(float(values[-1]), 1e-30)
     directions = vectors[:, strong][:, ::-1][:, :_SHARP_DIRECTIONS]
     return dataclasses.replace(field, sharp=True, directions=directions)
+
+
+def _pictures(plan: Plan, blocks: list[Rect], executor: Executor, progress: Progress) -> list[Picture]:
+    """Some pixels of each block, by the field as learned."""
+    told = executor.map(partial(sampled_pixels, plan), blocks, ticking(progress))
+    return [picture for picture in told if picture is not None]
+
+
+def _rounds(plan: Plan) -> int:
+    """How often blocks are sought that were missed: never where all that hold spots are sampled."""
+    return _ROUNDS if len(_sampled_blocks(plan, _PIXEL_BLOCKS)) == _PIXEL_BLOCKS else 0
+
+
+def _round_tasks(plan: Plan) -> int:
+    return len(Scan(plan).areas()) + _MISSED_BLOCKS
+
+
+def _chosen(
+    plan: Plan, spectra: Spectra, pictures: list[Picture], middle: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, int]:
+    whole, hidden = (np.concatenate([getattr(p, name) for p in pictures]) for name in ("whole", "hidden"))
+    hidden -= middle.astype(np.float32)
+    return layered_endmembers(
+        spectra, whole, hidden, n_visible=plan.options.atoms, n_hidden=plan.options.hidden_atoms
+    )
+
+
+def _missed_blocks(
+    plan: Plan,
+    spectra: Spectra,
+    D: np.ndarray,
+    sampled: list[Rect],
+    executor: Executor,
+    progress: Progress,
+) -> list[Rect]:
+    """Blocks not sampled yet whose spots the endmembers D (k, n_channel) hold worst; none if all are held."""
+    scan, known = Scan(plan), set(sampled)
+    E, areas = (D * spectra.whitening) @ spectra.basis, scan.areas()
+    told = executor.map(partial(misfits, plan, E), areas, ticking(progress))
+    found = [
+        (-misfit, block)
+        for area, each in zip(areas, told, strict=True)
+        for block, misfit in zip(scan.blocks(area), each, strict=True)
+        if misfit > 0 and block not in known
+    ]
+    return [block for _, block in sorted(found)[:_MISSED_BLOCKS]]
 
 
 def _usual_variance(plan: Plan) -> np.ndarray:
