@@ -9,7 +9,7 @@ from xrfsr_dask.methods.cubic import cubic_region
 from xrfsr_dask.options import SolveOptions
 from xrfsr_dask.progress import Silent
 from xrfsr_dask.solver import solve
-from xrfsr_dask.solver.joint import model, stages
+from xrfsr_dask.solver.joint import endmembers, model, stages
 from xrfsr_dask.solver.joint.scan import Scan
 from xrfsr_dask.store import PatchSpec, create_painting, open_painting, placement
 from xrfsr_dask.tiling.executor import LocalExecutor
@@ -123,12 +123,12 @@ def scanned(path, A, D, photo, factor=5):
 def test_what_is_in_one_place_that_was_not_sampled_is_found(tmp_path, monkeypatch, radius):
     """A line in a few spots alone, where neither the prior nor the endmembers were looked for at first."""
     monkeypatch.setattr(stages, "_PRIOR_BLOCKS", 3)
-    monkeypatch.setattr(stages, "_PIXEL_BLOCKS", 3)
+    monkeypatch.setattr(endmembers, "_BLOCKS", 3)
     A, D, photo = small_truth(250, 250, n_channel=48)
     D[:, 30:] = 0.2
     scanned(tmp_path / "without.zarr", A, D, photo)
     drawn = joint_plan(tmp_path / "without.zarr")
-    unseen = next(b for b in Scan(drawn).all_blocks()[12:] if b not in stages._sampled_blocks(drawn, 3))
+    unseen = next(b for b in Scan(drawn).all_blocks()[12:] if b not in Scan(drawn).sampled(3))
     y, x = np.mgrid[:250, :250]
     rare = np.hypot(y - (unseen.y0 + unseen.y1) / 2, x - (unseen.x0 + unseen.x1) / 2) < radius
     line = 80 * np.exp(-((np.arange(48) - 38.0) ** 2) / 3)

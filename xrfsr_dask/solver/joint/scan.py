@@ -67,6 +67,12 @@ class Scan:
         """The whole painting in squares of some cells, as tasks on sums take it; any others give the same."""
         return blocks(self.plan.painting.shape, _AREA_CELLS * self.plan.cell)
 
+    def sampled(self, most: int) -> list[Rect]:
+        """Blocks drawn at random among those that hold spots, in their order on the painting."""
+        blocks = [block for block in self.all_blocks() if self.near(block, 0)]
+        rng = np.random.default_rng([self.plan.options.seed, most])
+        return [blocks[i] for i in np.sort(rng.permutation(len(blocks))[:most])]
+
     def near(self, block: Rect, margin: float) -> list[Near]:
         """Spots whose centres lie in a block grown by `margin` steps: patch, flat indices, centres in px.
 

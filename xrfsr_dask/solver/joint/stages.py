@@ -30,15 +30,12 @@ from xrfsr_dask.solver.joint.blocks import (
     MapBounds,
     area_map_sums,
     held_out,
-    misfits,
     sampled_departures,
     sampled_likelihoods,
-    sampled_pixels,
     unmix_tile,
 )
-from xrfsr_dask.solver.joint.layers import layered_endmembers
+from xrfsr_dask.solver.joint.endmembers import endmember_tasks, find_endmembers
 from xrfsr_dask.solver.joint.model import Field, Spectra
-from xrfsr_dask.solver.joint.picture import Picture
 from xrfsr_dask.solver.joint.placing import asked_chunks, place
 from xrfsr_dask.solver.joint.scan import Scan
 from xrfsr_dask.solver.joint.spots import (
@@ -60,9 +57,6 @@ from xrfsr_dask.tiling.sums import merge
 _TRIED = "tried"  # name of a field that is being learned
 _COLOUR_PIXELS = 8000  # of the photograph, sampled for centres of colours
 _PRIOR_BLOCKS = 8  # sampled for the likelihood
-_PIXEL_BLOCKS = 64  # sampled for spectra of pixels
-_MISSED_BLOCKS = 16  # that are sampled besides, of those that the endmembers so far hold worst
-_ROUNDS = 2  # in which these are sought
 _CLEARLY = 0.5  # edges are taken where they leave less than this share of the error of a smooth field
 _SHARP_DIRECTIONS = 4
 _STRONG = 1e-5  # share of the strongest direction's departure
@@ -95,10 +89,9 @@ def task_count(plan: Plan, state: State | None = None) -> int:
     """Tasks still ahead, if every iteration is needed."""
     tiles, chunks = len(plan.tiles()), len(plan.chunks())
     areas = len(Scan(plan).areas())
-    drawn, pictures = (len(_sampled_blocks(plan, most)) for most in (_PRIOR_BLOCKS, _PIXEL_BLOCKS))
+    drawn = len(Scan(plan).sampled(_PRIOR_BLOCKS))
     asked = sum(len(asked_chunks(plan, patch.name)) for patch in plan.painting.patches)
-    pictures += _rounds(plan) * _round_tasks(plan)
-    each = [2 * chunks, chunks, asked, chunks + 2 * areas + 4 * drawn, pictures, tiles, chunks]
+    each = [2 * chunks, chunks, asked, chunks + 2 * areas + 4 * drawn, endmember_tasks(plan), tiles, chunks]
     done = state or State()
     iterations = chunks * (plan.options.iterations - done.iteration)
     return sum(each[done.passes :]) + iterations + plan.result_tasks
@@ -161,7 +154,7 @@ def learn_field(plan: Plan, state: State, executor: Executor, progress: Progress
     sums = executor.reduce(partial(ridge_sums, plan, bound), plan.chunks(), merge, ticking(progress))
     g = ridge_by_folds(sums["normal"], sums["right"], sums["square"])
     r = g.shape[1]
-    sampled = _sampled_blocks(plan, _PRIOR_BLOCKS)
+    sampled = Scan(plan).sampled(_PRIOR_BLOCKS)
     first = Field(g, Prior(DRIFTS[0], HIDDENS[:1] * r, np.ones(r), np.ones(r)), np.zeros(r), np.zeros((r, 0)))
     table = _likelihoods(plan, first, (DRIFTS[:1], HIDDENS), sampled, executor, progress)
     laws = DRIFTS, likeliest(table, HIDDENS)
@@ -176,28 +169,6 @@ def learn_field(plan: Plan, state: State, executor: Executor, progress: Progress
     told = executor.map(partial(held_out, plan, ("drifting", "sharp")), sampled, ticking(progress))
     smooth_error, sharp_error = np.sum(told, axis=0)
     model.save_field(plan, model.LEARNED, sharp if sharp_error < _CLEARLY * smooth_error else drifting)
-    return state
-
-
-def find_endmembers(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
-    """Non-negative endmembers of both layers among the spectra of sampled pixels, and where these do not do."""
-    spectra, field = model.load_spectra(plan), model.load_field(plan, model.LEARNED)
-    sampled = _sampled_blocks(plan, _PIXEL_BLOCKS)
-    pictures = _pictures(plan, sampled, executor, progress)
-    middle = np.median(np.concatenate([p.hidden for p in pictures]), axis=0).astype(np.float64)
-    model.save_field(plan, model.FIELD, dataclasses.replace(field, middle=middle))
-    Dv, Dnv, n_held = _chosen(plan, spectra, pictures, middle)
-    for number in range(_rounds(plan)):
-        missed = _missed_blocks(plan, spectra, np.concatenate([Dv, Dnv]), sampled, executor, progress)
-        progress.advance(_MISSED_BLOCKS - len(missed))
-        if not missed:
-            progress.advance((_ROUNDS - 1 - number) * _round_tasks(plan))
-            break
-        sampled = [*sampled, *missed]
-        pictures += _pictures(plan, missed, executor, progress)
-        Dv, Dnv, n_held = _chosen(plan, spectra, pictures, middle)
-    model.save_endmembers(plan, 0, Dv / plan.scale, Dnv / plan.scale)
-    model.save_start(plan, np.concatenate([Dv, Dnv]) / plan.scale, n_held)
     return state
 
 
@@ -286,52 +257,6 @@ def _sharpened(plan: Plan, field: Field, blocks: list[Rect], executor: Executor,
     return dataclasses.replace(field, sharp=True, directions=directions)
 
 
-def _pictures(plan: Plan, blocks: list[Rect], executor: Executor, progress: Progress) -> list[Picture]:
-    """Some pixels of each block, by the field as learned."""
-    told = executor.map(partial(sampled_pixels, plan), blocks, ticking(progress))
-    return [picture for picture in told if picture is not None]
-
-
-def _rounds(plan: Plan) -> int:
-    """How often blocks are sought that were missed: never where all that hold spots are sampled."""
-    return _ROUNDS if len(_sampled_blocks(plan, _PIXEL_BLOCKS)) == _PIXEL_BLOCKS else 0
-
-
-def _round_tasks(plan: Plan) -> int:
-    return len(Scan(plan).areas()) + _MISSED_BLOCKS
-
-
-def _chosen(
-    plan: Plan, spectra: Spectra, pictures: list[Picture], middle: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, int]:
-    whole, hidden = (np.concatenate([getattr(p, name) for p in pictures]) for name in ("whole", "hidden"))
-    hidden -= middle.astype(np.float32)
-    return layered_endmembers(
-        spectra, whole, hidden, n_visible=plan.options.atoms, n_hidden=plan.options.hidden_atoms
-    )
-
-
-def _missed_blocks(
-    plan: Plan,
-    spectra: Spectra,
-    D: np.ndarray,
-    sampled: list[Rect],
-    executor: Executor,
-    progress: Progress,
-) -> list[Rect]:
-    """Blocks not sampled yet whose spots the endmembers D (k, n_channel) hold worst; none if all are held."""
-    scan, known = Scan(plan), set(sampled)
-    E, areas = (D * spectra.whitening) @ spectra.basis, scan.areas()
-    told = executor.map(partial(misfits, plan, E), areas, ticking(progress))
-    found = [
-        (-misfit, block)
-        for area, each in zip(areas, told, strict=True)
-        for block, misfit in zip(scan.blocks(area), each, strict=True)
-        if misfit > 0 and block not in known
-    ]
-    return [block for _, block in sorted(found)[:_MISSED_BLOCKS]]
-
-
 def _usual_variance(plan: Plan) -> np.ndarray:
     """Noise variance (r,) of the scores of an average spot."""
     spectra = model.load_spectra(plan)
@@ -366,14 +291,6 @@ def _mean_spectrum(plan: Plan) -> np.ndarray:
 
 def _n_spots(plan: Plan) -> int:
     return sum(patch.shape[0] * patch.shape[1] for patch in plan.painting.patches)
-
-
-def _sampled_blocks(plan: Plan, most: int) -> list[Rect]:
-    """Blocks drawn at random among those that hold spots, in their order on the painting."""
-    scan = Scan(plan)
-    blocks = [block for block in scan.all_blocks() if scan.near(block, 0)]
-    rng = np.random.default_rng([plan.options.seed, most])
-    return [blocks[i] for i in np.sort(rng.permutation(len(blocks))[:most])]
 
 
 def _sampled_colours(plan: Plan) -> np.ndarray:

@@ -1,0 +1,97 @@
+"""The stage that finds endmembers: among the spectra of sampled pixels, and where these do not do."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+
+import numpy as np
+
+from xrfsr_dask.progress import Progress, ticking
+from xrfsr_dask.solver.joint import model
+from xrfsr_dask.solver.joint.blocks import misfits, sampled_pixels
+from xrfsr_dask.solver.joint.layers import layered_endmembers
+from xrfsr_dask.solver.joint.model import Spectra
+from xrfsr_dask.solver.joint.picture import Picture
+from xrfsr_dask.solver.joint.scan import Scan
+from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.solver.state import State
+from xrfsr_dask.tiling.executor import Executor
+from xrfsr_dask.tiling.grid import Rect
+
+_BLOCKS = 64  # sampled for spectra of pixels
+_MISSED_BLOCKS = 16  # that are sampled besides, of those that the endmembers so far hold worst
+_ROUNDS = 2  # in which these are sought
+
+
+def find_endmembers(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
+    """Non-negative endmembers of both layers among the spectra of sampled pixels, and where these do not do."""
+    spectra, field = model.load_spectra(plan), model.load_field(plan, model.LEARNED)
+    sampled = Scan(plan).sampled(_BLOCKS)
+    pictures = _pictures(plan, sampled, executor, progress)
+    middle = np.median(np.concatenate([p.hidden for p in pictures]), axis=0).astype(np.float64)
+    model.save_field(plan, model.FIELD, dataclasses.replace(field, middle=middle))
+    Dv, Dnv, n_held = _chosen(plan, spectra, pictures, middle)
+    for number in range(_rounds(plan)):
+        missed = _missed_blocks(plan, spectra, np.concatenate([Dv, Dnv]), sampled, executor, progress)
+        progress.advance(_MISSED_BLOCKS - len(missed))
+        if not missed:
+            progress.advance((_ROUNDS - 1 - number) * _round_tasks(plan))
+            break
+        sampled = [*sampled, *missed]
+        pictures += _pictures(plan, missed, executor, progress)
+        Dv, Dnv, n_held = _chosen(plan, spectra, pictures, middle)
+    model.save_endmembers(plan, 0, Dv / plan.scale, Dnv / plan.scale)
+    model.save_start(plan, np.concatenate([Dv, Dnv]) / plan.scale, n_held)
+    return state
+
+
+def endmember_tasks(plan: Plan) -> int:
+    """Tasks of `find_endmembers`."""
+    return len(Scan(plan).sampled(_BLOCKS)) + _rounds(plan) * _round_tasks(plan)
+
+
+def _rounds(plan: Plan) -> int:
+    """How often blocks are sought that were missed: never where all that hold spots are sampled."""
+    return _ROUNDS if len(Scan(plan).sampled(_BLOCKS)) == _BLOCKS else 0
+
+
+def _round_tasks(plan: Plan) -> int:
+    return len(Scan(plan).areas()) + _MISSED_BLOCKS
+
+
+def _pictures(plan: Plan, blocks: list[Rect], executor: Executor, progress: Progress) -> list[Picture]:
+    """Some pixels of each block, by the field as learned."""
+    told = executor.map(partial(sampled_pixels, plan), blocks, ticking(progress))
+    return [picture for picture in told if picture is not None]
+
+
+def _chosen(
+    plan: Plan, spectra: Spectra, pictures: list[Picture], middle: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, int]:
+    whole, hidden = (np.concatenate([getattr(p, name) for p in pictures]) for name in ("whole", "hidden"))
+    hidden -= middle.astype(np.float32)
+    return layered_endmembers(
+        spectra, whole, hidden, n_visible=plan.options.atoms, n_hidden=plan.options.hidden_atoms
+    )
+
+
+def _missed_blocks(
+    plan: Plan,
+    spectra: Spectra,
+    D: np.ndarray,
+    sampled: list[Rect],
+    executor: Executor,
+    progress: Progress,
+) -> list[Rect]:
+    """Blocks not sampled yet whose spots the endmembers D (k, n_channel) hold worst; none if all are held."""
+    scan, known = Scan(plan), set(sampled)
+    E, areas = (D * spectra.whitening) @ spectra.basis, scan.areas()
+    told = executor.map(partial(misfits, plan, E), areas, ticking(progress))
+    found = [
+        (-misfit, block)
+        for area, each in zip(areas, told, strict=True)
+        for block, misfit in zip(scan.blocks(area), each, strict=True)
+        if misfit > 0 and block not in known
+    ]
+    return [block for _, block in sorted(found)[:_MISSED_BLOCKS]]
