@@ -21,6 +21,7 @@ from xrfsr_dask.result.shown import as_html, as_text, facts
 from xrfsr_dask.result.source import Layer, Source
 from xrfsr_dask.store import Painting, Patch, open_painting
 from xrfsr_dask.store.patches import CHUNK_SPOTS
+from xrfsr_dask.values import is_number, shown
 
 _COUNTS = {"units": "counts", "long_name": "counts per measured spot"}
 
@@ -145,11 +146,11 @@ class XrfAccessor:
         --------
         >>> ds.xrf.profile((120, 40), (120, 380)).sel(energy=5.41, method="nearest").plot()
         """
-        ends = np.array([start, stop], float)
+        ends = _in_mm([start, stop])
         length = float(np.linalg.norm(ends[1] - ends[0]))
         step = self._pitch_mm() if step_mm is None else step_mm
-        if not step > 0:
-            raise OptionError(f"the step of a profile must be more than 0 mm, got {step:g}.")
+        if not (is_number(step) and step > 0):
+            raise OptionError(f"the step of a profile must be more than 0 mm, got {shown(step)}.")
         along = np.linspace(0.0, 1.0, max(2, round(length / step) + 1))
         out = self._at(ends[0] + along[:, None] * (ends[1] - ends[0]), layer)
         mm = {"units": "mm", "long_name": "distance along the line"}
@@ -313,7 +314,7 @@ class XrfAccessor:
 
     def _at(self, points: Sequence[tuple[float, float]] | np.ndarray, layer: Layer) -> xr.DataArray:
         """Spectra (point, energy) of the pixels nearest to places, with their own places as coordinates."""
-        rows, columns = self._source.nearest(*np.asarray(points, float).reshape(-1, 2).T)
+        rows, columns = self._source.nearest(*_in_mm(points).T)
         out = self._labelled(self._source.spectra(rows, columns, layer), "point")
         at = dict(zip(self._source.dims, (xr.DataArray(i, dims="point") for i in (rows, columns)), strict=True))
         return out.assign_coords({name: self._ds[name].isel(at, missing_dims="ignore") for name in ("y", "x")})
@@ -371,3 +372,14 @@ class XrfAccessor:
             seen = window.downsample(loaded(self._ds.abundance.data[window.slices]))
             parts.append(seen.reshape(-1, patch.shape[1], seen.shape[1]))
         return np.concatenate(parts)
+
+
+def _in_mm(places: Any) -> np.ndarray:
+    """Places, (y, x) in mm, float64 (n, 2)."""
+    try:
+        out = np.asarray(places, float)
+        if out.ndim == 2 and out.shape[1] == 2 and np.isfinite(out).all():
+            return out
+    except (TypeError, ValueError):
+        pass
+    raise InputError(f"a place is a pair of numbers (y, x) in mm, got {shown(places)}.")

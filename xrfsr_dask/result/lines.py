@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.values import is_number, require, shown
 
 Background = Literal["snip", "linear"] | None
 
@@ -38,10 +39,15 @@ def atomic_number(element: str) -> int:
     """Of a chemical symbol; `InputError` where there is no such element."""
     import xraylib
 
+    _require_text(element, "an element is named by its symbol, such as 'Pb'")
     try:
         return int(xraylib.SymbolToAtomicNumber(element.strip().capitalize()))
     except ValueError as error:
         raise InputError(f"'{element}' is no chemical element; write its symbol, such as 'Pb'.") from error
+
+
+def _require_text(value: Any, what: str) -> None:
+    require(isinstance(value, str), f"{what}, got {shown(value)}.")
 
 
 def line_kev(element: str, line: str = "Ka") -> float:
@@ -62,6 +68,7 @@ def line_kev(element: str, line: str = "Ka") -> float:
     import xraylib
 
     number = atomic_number(element)
+    _require_text(line, "a line is named as 'Ka' or 'La'")
     name = line.strip().upper()
     code = getattr(xraylib, f"{_SHELLS.get(name, name)}_LINE", None)
     if code is None or not re.fullmatch(r"[KLM][ABGLNE]\d?", name):
@@ -75,6 +82,8 @@ def line_kev(element: str, line: str = "Ka") -> float:
 def roi_weights(energy_kev: np.ndarray, lo_kev: float, hi_kev: float) -> np.ndarray:
     """1 on the channels whose centre lies in [lo, hi], 0 elsewhere; float64 of shape (n_channel,)."""
     energy = np.asarray(energy_kev, float)
+    ends = f"both ends of a region are numbers, keV, got {shown(lo_kev)} and {shown(hi_kev)}."
+    require(is_number(lo_kev) and is_number(hi_kev), ends)
     inside = (energy >= lo_kev) & (energy <= hi_kev)
     if not inside.any():
         raise InputError(

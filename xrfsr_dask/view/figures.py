@@ -104,8 +104,8 @@ def comparison(
     """
     if not panels:
         raise InputError("a comparison needs at least one panel.")
-    n_column = min(columns, len(panels))
-    n_row = -(-len(panels) // n_column)
+    n_row = -(-len(panels) // columns)
+    n_column = -(-len(panels) // n_row)  # so that rows are as full as each other
     width = _PANEL_IN * 0.85
     size = (n_column * width + 0.9, n_row * (width * _aspect(panels[-1]) + 0.45) + 0.5)
     figure = blank(*size)
