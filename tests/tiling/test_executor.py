@@ -1,4 +1,5 @@
 import functools
+import os
 import threading
 import time
 
@@ -7,8 +8,11 @@ import pytest
 import scipy.linalg
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from xrfsr_dask.cluster import executor_for
 from xrfsr_dask.errors import ClusterWarning, InputError
+from xrfsr_dask.options import RunOptions
 from xrfsr_dask.tiling import executor as executor_module
+from xrfsr_dask.tiling.budget import HEAP_VARIABLES
 from xrfsr_dask.tiling.executor import ClientExecutor, LocalExecutor
 
 
@@ -121,3 +125,15 @@ def test_a_run_whose_cluster_has_no_worker_left_says_so_and_waits(monkeypatch):
         cluster.scale(1)
         run.join(30)
     assert found == [0, 1, 4]
+
+
+def _environment(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def test_workers_of_ours_keep_what_they_free():
+    """Dask's own threshold, 64 KiB, would have every array fetched anew from the system."""
+    with executor_for(RunOptions(workers=1, processes=True)) as executor:
+        found = executor.map(_environment, list(HEAP_VARIABLES), lambda *_: None)
+    assert found == list(HEAP_VARIABLES.values())
+    assert int(HEAP_VARIABLES["MALLOC_TRIM_THRESHOLD_"]) > 2**20

@@ -21,7 +21,7 @@ from dask.callbacks import Callback
 
 from xrfsr_dask.errors import ClusterError, ClusterWarning
 from xrfsr_dask.tiling.blas import one_thread
-from xrfsr_dask.tiling.budget import WORKER
+from xrfsr_dask.tiling.budget import WORKER, one_heap
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -217,5 +217,6 @@ def _name(fn: Callable[[T], R]) -> str:
 
 
 def _alone(fn: Callable[[T], R], task: T) -> R:
+    one_heap()  # of a worker that somebody else has started, too
     with one_thread():
         return fn(task)
