@@ -1,8 +1,9 @@
-"""Where `joint` might do harm: twenty-four settings, each against a cubic spline."""
+"""Where `joint` might do harm: forty settings, each against a cubic spline."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import numpy as np
 from skimage import data
 from skimage.transform import resize
 
+from benchmarks.experiments import faults
 from benchmarks.experiments.runs import judged, kept_rows
 from benchmarks.experiments.scenes import Scene, chart, painting
 from xrfsr_dask.view.table import as_markdown
+
+Fault = Callable[[np.ndarray], np.ndarray]
 
 SIZE = (150, 200)
 
@@ -45,6 +49,10 @@ def _grey(scene: Scene) -> Scene:
     return scene.with_photo(scene.photo.mean(axis=2).astype(np.uint8))
 
 
+def _faulty(worse: Callable[[Scene, Fault], Scene], fault: Fault) -> Scene:
+    return worse(_painted(), fault)
+
+
 SETTINGS: dict[str, tuple[Callable[[], Scene], dict[str, Any]]] = {
     "as it is": (_painted, {}),
     "photograph of something else": (lambda: _unrelated(_painted()), {}),
@@ -70,6 +78,32 @@ SETTINGS: dict[str, tuple[Callable[[], Scene], dict[str, Any]]] = {
     "chart": (_charted, {}),
     "chart, 10 dB": (lambda: _charted(snr_db=10.0), {}),
     "chart, constant photograph": (lambda: _constant(_charted()), {}),
+    **{
+        f"photograph {name}": (partial(_faulty, faults.photographed, fault), {})
+        for name, fault in {
+            "saved as a poor JPEG": faults.poor_jpeg,
+            "out of focus": faults.blurred,
+            "with a vignette": faults.vignetted,
+            "with cracks": faults.cracked,
+            "with glints": faults.glinting,
+            "with noise": faults.noisy,
+            "with the weave": faults.woven,
+            "distorted by 1.2 px": faults.warped,
+        }.items()
+    },
+    **{
+        f"scan {name}": (partial(_faulty, faults.counted, fault), {})
+        for name, fault in {
+            "with an unsteady tube": faults.unsteady,
+            "with dead rows": faults.dead_rows,
+            "with dead spots": faults.dead_spots,
+            "with hot spots": faults.hot_spots,
+            "with a hot channel": faults.hot_channel,
+            "with a beam twice as wide": faults.wide_beam,
+            "with rows in zigzag": faults.zigzag,
+            "half of it a channel off": faults.drifting_energy,
+        }.items()
+    },
 }
 
 

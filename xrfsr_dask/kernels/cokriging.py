@@ -61,6 +61,7 @@ _HIDDEN_KEPT = 3
 _WORTH = 3.0  # log likelihood that the photograph's share must add before a score has one
 _SURE = 5.0  # standard deviations of noise by which departures must exceed it
 _MEAN, _LARGEST = 2.0, 25.0  # times what the prior expects, before a place has a scale of its own
+_BY_COLOUR = 10.0  # times that v has more scale at most: what departs by more does not follow the photograph
 
 
 @dataclass(frozen=True)
@@ -180,9 +181,9 @@ def local_prior(prior: Prior, spots: Neighbours) -> Prior:
     """The prior where these spots depart from the global map by far more than it expects.
 
     What is in one place only is in none of the sampled neighbourhoods, and the prior that they give would take
-    it for noise, or tie it to the photograph. So h of a score is given more scale, until the mean square of its
+    it for noise, or tie it to the photograph. So a score is given more scale, until the mean square of its
     departures, noise taken off, is at most `_MEAN` times what is expected, and that of any one spot `_LARGEST`
-    times, where these are sure.
+    times, where these are sure; v at most `_BY_COLOUR` times as much, h the rest.
     """
     one = replace(spots, places=spots.places[:1])
     alone = {law: float(_between_spots(one, law)[0, 0]) for law in {prior.drift, *prior.hidden}}
@@ -196,7 +197,8 @@ def local_prior(prior: Prior, spots: Neighbours) -> Prior:
     times = np.maximum(mean / (_MEAN * expected), largest / (_LARGEST * expected))
     steps = np.round(4.0 * np.log10(np.maximum(times, 1.0)))  # equal scales need one factorisation
     times = 10.0 ** (steps / 4.0)
-    return replace(prior, scale=prior.scale * times, share=prior.share / times)
+    share = prior.share * np.minimum(1.0, _BY_COLOUR / times)
+    return replace(prior, scale=prior.scale * times, share=share)
 
 
 def map_sums(spots: Neighbours, prior: Prior, classes: Sequence[np.ndarray]) -> MapSums:
