@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import time
+import zlib
 
 import numpy as np
 import pytest
@@ -245,6 +246,37 @@ def test_forged_states_are_no_readable_checkpoint(half_done, tmp_path, name, val
     assert isinstance(check_store(path).damage, tuple)
     with pytest.raises(XrfsrError, match=r"run 'r' left no readable checkpoint .*--restart"):
         solve(planned(path, PAPER, name="r", tile=50), LocalExecutor(1), resume=True)
+
+
+@pytest.mark.parametrize(
+    "body", ["[1, 2]", "7", "[" * 5000 + "]" * 5000, '{"state": {"generation": Infinity}}'], ids=len
+)
+@pytest.mark.parametrize("name", ["checkpoint.json", "run.json", "lock.json", "receipts.jsonl"])
+def test_records_that_are_none_are_damage_and_the_rest_is_checked(half_done, tmp_path, name, body):
+    path = shutil.copytree(half_done, tmp_path / "p.zarr")
+    (path / "results" / "joint" / "layer" / "zarr.json").unlink()
+    folder = max(run_folder(path).glob("*/gen-*")) if name == "receipts.jsonl" else run_folder(path)
+    (folder / name).write_text(f"{zlib.crc32(body.encode()):08x} {body}\n")
+    assert any(found.place.startswith("results/joint") for found in check_store(path).damage)
+    shutil.rmtree(path / "results" / "joint")
+    with contextlib.suppress(XrfsrError):
+        solve(planned(path, PAPER, name="r", tile=50), LocalExecutor(1), resume=True)
+
+
+def test_links_deep_in_a_run_are_refused(half_done, tmp_path):
+    path = shutil.copytree(half_done, tmp_path / "p.zarr")
+    generation = max(run_folder(path).glob("*/gen-*"))
+    (generation / "abundance").rename(tmp_path / "outside")
+    (generation / "abundance").symlink_to(tmp_path / "outside")
+    with pytest.raises(StoreError, match="abundance is a link that leads out of the store"):
+        open_painting(path)
+
+
+def test_a_pipe_in_place_of_metadata_is_damage(store):
+    meta = store / "results" / "joint" / "layer" / "zarr.json"
+    meta.unlink()
+    os.mkfifo(meta)
+    assert any("layer" in found.place for found in check_store(store).damage)
 
 
 def test_names_too_long_for_any_file_are_damage(store):

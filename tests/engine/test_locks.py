@@ -5,11 +5,14 @@ import dataclasses
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from functools import partial
 
 import numpy as np
+import psutil
 import pytest
 from engine.scenes import (
     JOINT,
@@ -114,6 +117,19 @@ def test_a_number_that_another_process_has_now_does_not_hold_a_lock(tmp_path):
     write_record(path, locks._me() | {"started": 1.0})
     with locks.held(path, "run 'r'"):
         pass
+
+
+def test_a_dead_process_that_nobody_has_asked_for_holds_no_lock(tmp_path):
+    """A zombie: its parent goes on, and has not noticed."""
+    path = tmp_path / "lock.json"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    started = psutil.Process(dead.pid).create_time()
+    while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    write_record(path, locks._me() | {"pid": dead.pid, "started": started})
+    with locks.held(path, "run 'r'"):
+        assert read_record(path)["pid"] == os.getpid()
+    dead.wait()
 
 
 @pytest.mark.parametrize("quiet_s", [5.0, locks.DEAD_S + 5])

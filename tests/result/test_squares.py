@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from result.test_overlaps import measured, scene
 
+from xrfsr_dask.errors import StoreError
 from xrfsr_dask.result import measured as measuring
 from xrfsr_dask.result import open_patch, open_result
 from xrfsr_dask.result.measured import Measured
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, open_painting, placement
+from xrfsr_dask.store.arrays import open_group, write_values
 from xrfsr_dask.store.contents import ARRAYS
-from xrfsr_dask.store.metadata import set_attributes
+from xrfsr_dask.store.metadata import seal, set_attributes
 from xrfsr_dask.store.patches import SQUARE_MEAN
 from xrfsr_dask.store.results import new_result
 from xrfsr_dask.store.staging import staged
@@ -63,3 +65,26 @@ def test_squares_of_a_large_scan_are_put_together(store, monkeypatch, most):
         assert len(means) <= most
         assert exposure.sum() == 83 * 71
         np.testing.assert_allclose(source.share() @ means, patch.mean_spectrum(), rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone", "folder", "shape"])
+def test_harm_to_the_squares_is_told_and_never_passed_over(store, tmp_path, harm):
+    path = shutil.copytree(store, tmp_path / "p.zarr")
+    folder = path / "patches" / "a" / SQUARE_MEAN
+    meta = folder / "zarr.json"
+    if harm == "cut":
+        meta.write_bytes(meta.read_bytes()[:100])
+    elif harm == "gone":
+        meta.unlink()
+    else:
+        shutil.rmtree(folder)
+        if harm == "shape":
+            write_values(
+                open_group(folder.parent, mode="r+"),
+                SQUARE_MEAN,
+                np.ones((2, 2, 4096), "f4"),
+                ("a", "b", "energy"),
+            )
+            seal(folder)
+    with pytest.raises(StoreError, match=SQUARE_MEAN):
+        open_result(path, "r").xrf.elements()

@@ -278,6 +278,9 @@ def _checked(plan: Plan, state: State) -> State:
         value = getattr(state, name)
         if type(value) is not int or not 0 <= value <= limit:
             raise ValueError(f"its {name} is {value!r}")
+    stages_done = state.passes == _MOST_STAGES and state.dictionary == state.iteration
+    if plan.options.method == "joint" and state.iteration and not stages_done:
+        raise ValueError(f"its iteration is {state.iteration}, its dictionary {state.dictionary}")
     told = state.history
     if not isinstance(told, list) or len(told) != state.iteration or not all(map(_is_of_numbers, told)):
         raise ValueError(f"its history is not that of {state.iteration} iterations")

@@ -17,7 +17,7 @@ from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.store.arrays import fault_of, open_array, open_group, read
 from xrfsr_dask.store.contents import KINDS, half_moved, listed_arrays, lost
-from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
+from xrfsr_dask.store.metadata import CHECKSUM, NAME, file_bytes, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
 from xrfsr_dask.store.places import Place, files_below, folders
 from xrfsr_dask.store.results import PYRAMID, out_of_place, stored_levels
@@ -176,7 +176,7 @@ def _not_opened(root: Place) -> Iterator[Damage]:
 
 def _is_array(folder: Place) -> bool:
     try:
-        return bool(json.loads((folder / "zarr.json").read_bytes())["node_type"] == "array")
+        return bool(json.loads(file_bytes(folder / NAME))["node_type"] == "array")
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return (folder / "c").is_dir() and not (folder / "c" / "zarr.json").is_file()
 

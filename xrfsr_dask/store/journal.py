@@ -64,4 +64,14 @@ def _parsed(line: str) -> dict[str, Any]:
     vouched, _, body = line.rstrip("\n").partition(" ")
     if vouched != f"{zlib.crc32(body.encode()):08x}":
         raise ValueError("the checksum does not match")
-    return dict(json.loads(body))
+    try:
+        found = json.loads(body, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError("it is no record")
+    return found
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")

@@ -14,7 +14,7 @@ import psutil
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.store.journal import as_line, read_record
 from xrfsr_dask.store.places import Place, S3Path, replace_text, touch_again
-from xrfsr_dask.store.whose import here, is_here, signature
+from xrfsr_dask.store.whose import here, is_alive, is_here, signature
 
 BEAT_S = 10.0
 """How often who holds a lock touches it."""
@@ -145,7 +145,7 @@ def _living(path: Place) -> dict[str, Any] | None:
         holder = read_record(path)
         pid, started = int(holder["pid"]), float(holder["started"])
         if is_here(holder):
-            alive = abs(psutil.Process(pid).create_time() - started) < _SAME_S
+            alive = is_alive(pid) and abs(psutil.Process(pid).create_time() - started) < _SAME_S
             return holder if alive and (pid != os.getpid() or str(path) in _ours) else None
     except psutil.NoSuchProcess:
         return None

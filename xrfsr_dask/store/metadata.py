@@ -11,6 +11,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from xrfsr_dask.errors import DamagedStoreError
@@ -111,9 +112,16 @@ def read_metadata(path: Place) -> dict[str, Any]:
     return found
 
 
+def file_bytes(path: Place) -> bytes:
+    """All bytes of a file; `OSError` for what would be read for ever, a pipe."""
+    if isinstance(path, Path) and path.exists() and not path.is_file():
+        raise OSError(f"{path} is no file")
+    return path.read_bytes()
+
+
 def _parsed(path: Place) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(file_bytes(path))
         if not isinstance(found, dict) or found.get("node_type") not in ("array", "group"):
             raise ValueError("neither an array nor a group")
         return found | {"attributes": dict(found.get("attributes", {}))}

@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, OptionError, StoreError
-from xrfsr_dask.store.arrays import open_array, open_group, read_finite, require_last_chunk
+from xrfsr_dask.store.arrays import holds, open_array, open_group, read_finite, require_last_chunk
 from xrfsr_dask.store.places import Place, as_place
 
 CHUNK_SPOTS = 32
@@ -111,12 +111,23 @@ class Patch:
         None where the patch was written before these were kept.
         """
         group = open_group(self.path)
-        return read_finite(open_array(group, SQUARE_MEAN)) if SQUARE_MEAN in group else None
+        if not holds(group, SQUARE_MEAN):
+            return None
+        found, expected = read_finite(open_array(group, SQUARE_MEAN)), _n_squares(self.shape)
+        if found.shape != expected:
+            raise DamagedStoreError(
+                f"{self.path / SQUARE_MEAN} is damaged: its shape is {found.shape}, {expected} was expected."
+            )
+        return found
 
     @property
     def step_mm(self) -> float:
         """Distance between neighbouring spots, mm (geometric mean of both axes), in the middle of the patch."""
         return step_of(self.transform, self.shape)
+
+
+def _n_squares(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    return -(-shape[0] // SQUARE_SPOTS), -(-shape[1] // SQUARE_SPOTS), shape[2]
 
 
 def square_sums(counts: np.ndarray) -> np.ndarray:

@@ -28,6 +28,9 @@ LOCK = "lock.json"
 """Who works on a run."""
 RECEIPTS = "receipts.jsonl"
 """Beside a generation: what it is computed from, then a line for every tile that is written."""
+TRIED = "tried"
+"""Folder of what a task is told only to try it out: each stage writes it anew."""
+
 START = "start"
 """Folder of what is needed until the first checkpoint."""
 
@@ -91,7 +94,7 @@ def state_of(run: Place) -> list[Place]:
 
 def is_void(run: Place, place: str) -> bool:
     """Whether what lies at a place inside a run (``<identity>/<folder>/…``) counts no longer."""
-    if not has_started(run):
+    if not has_started(run) or TRIED in place.split("/"):
         return True
     try:
         state = read_record(run / CHECKPOINT)["state"]

@@ -35,7 +35,17 @@ def is_of_the_dead(signed: str) -> bool:
     """Whether a `signature` is that of a process of this machine and namespace that is gone."""
     place, _, numbers = signed.partition(f"{_place()}-")
     pid = numbers.partition("-")[0]
-    return not place and pid.isdigit() and not psutil.pid_exists(int(pid))
+    return not place and pid.isdigit() and not is_alive(int(pid))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this namespace is there, and more than a number that nobody has asked for yet."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
 
 
 def _place() -> str:

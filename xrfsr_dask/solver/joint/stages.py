@@ -50,11 +50,11 @@ from xrfsr_dask.solver.run import Plan
 from xrfsr_dask.solver.start import sample_spots
 from xrfsr_dask.solver.state import State
 from xrfsr_dask.solver.visit import visit
+from xrfsr_dask.store.unfinished import TRIED
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.tiling.grid import Rect
 from xrfsr_dask.tiling.sums import merge
 
-_TRIED = "tried"  # name of a field that is being learned
 _COLOUR_PIXELS = 8000  # of the photograph, sampled for centres of colours
 _PRIOR_BLOCKS = 8  # sampled for the likelihood
 _CLEARLY = 0.5  # edges are taken where they leave less than this share of the error of a smooth field
@@ -225,15 +225,15 @@ def _likelihoods(
     progress: Progress,
 ) -> np.ndarray:
     """Log likelihoods under all laws, shares and scales, summed over sampled blocks in their order."""
-    model.save_field(plan, _TRIED, field)
-    tables = executor.map(partial(sampled_likelihoods, plan, _TRIED, laws), blocks, ticking(progress))
+    model.save_field(plan, TRIED, field)
+    tables = executor.map(partial(sampled_likelihoods, plan, TRIED, laws), blocks, ticking(progress))
     return np.asarray(np.sum([table for table in tables if table is not None], axis=0))
 
 
 def _mapped(plan: Plan, field: Field, prior: Prior, executor: Executor, progress: Progress) -> Field:
     """The field under a prior, its global map fitted by generalised least squares."""
     field = dataclasses.replace(field, prior=prior)
-    model.save_field(plan, _TRIED, field)
+    model.save_field(plan, TRIED, field)
     limits, n, classes = model.load_limits(plan), _n_spots(plan), classes_of(prior)
     least = min(1.0, limits["variance"])  # no entry of K^-1 exceeds 1 / (least noise)
     bounds = MapBounds(
@@ -241,7 +241,7 @@ def _mapped(plan: Plan, field: Field, prior: Prior, executor: Executor, progress
         right=4.0 * n * max(1.0, limits["score"]) / least,
         square=4.0 * n * max(1.0, limits["score"]) ** 2 / least,
     )
-    task = partial(area_map_sums, plan, _TRIED, bounds)
+    task = partial(area_map_sums, plan, TRIED, bounds)
     sums = executor.reduce(task, Scan(plan).areas(), merge, ticking(progress))
     found = MapSums(sums["normal"], sums["right"], sums["square"], float(sums["n"]))
     return dataclasses.replace(field, map=ridge_by_evidence(found, classes))
@@ -249,8 +249,8 @@ def _mapped(plan: Plan, field: Field, prior: Prior, executor: Executor, progress
 
 def _sharpened(plan: Plan, field: Field, blocks: list[Rect], executor: Executor, progress: Progress) -> Field:
     """The field with edges: the directions in which spots depart from the map by more than noise."""
-    model.save_field(plan, _TRIED, field)
-    found = executor.map(partial(sampled_departures, plan, _TRIED), blocks, ticking(progress))
+    model.save_field(plan, TRIED, field)
+    found = executor.map(partial(sampled_departures, plan, TRIED), blocks, ticking(progress))
     values, vectors = np.linalg.eigh(np.sum(found, axis=0))
     strong = values > _STRONG * max(float(values[-1]), 1e-30)
     directions = vectors[:, strong][:, ::-1][:, :_SHARP_DIRECTIONS]
