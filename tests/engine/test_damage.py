@@ -131,7 +131,7 @@ def test_a_check_finds_every_harm_to_every_file(unfinished, tmp_path, harm, caps
 
 
 def is_harmless(file, harm) -> bool:
-    """Receipts that are cut off within a line, as by a kill: the tiles are done again; what was tried is over."""
+    """Receipts cut off within a line, as by a kill: the tiles are done again. What was tried is over."""
     return (file.name == "receipts.jsonl" and harm == "truncate") or TRIED in file.parts
 
 
