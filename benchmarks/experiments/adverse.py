@@ -53,6 +53,28 @@ def _faulty(worse: Callable[[Scene, Fault], Scene], fault: Fault) -> Scene:
     return worse(_painted(), fault)
 
 
+_PHOTOGRAPHS: dict[str, Fault] = {
+    "saved as a poor JPEG": faults.poor_jpeg,
+    "out of focus": faults.blurred,
+    "with a vignette": faults.vignetted,
+    "with cracks": faults.cracked,
+    "with glints": faults.glinting,
+    "with noise": faults.noisy,
+    "with the weave": faults.woven,
+    "distorted by 1.2 px": faults.warped,
+}
+_SCANS: dict[str, Fault] = {
+    "with an unsteady tube": faults.unsteady,
+    "with dead rows": faults.dead_rows,
+    "with dead spots": faults.dead_spots,
+    "with hot spots": faults.hot_spots,
+    "with a hot channel": faults.hot_channel,
+    "with a beam twice as wide": faults.wide_beam,
+    "with rows in zigzag": faults.zigzag,
+    "half of it a channel off": faults.drifting_energy,
+}
+_FAULTS = (("photograph", faults.photographed, _PHOTOGRAPHS), ("scan", faults.counted, _SCANS))
+
 SETTINGS: dict[str, tuple[Callable[[], Scene], dict[str, Any]]] = {
     "as it is": (_painted, {}),
     "photograph of something else": (lambda: _unrelated(_painted()), {}),
@@ -79,30 +101,9 @@ SETTINGS: dict[str, tuple[Callable[[], Scene], dict[str, Any]]] = {
     "chart, 10 dB": (lambda: _charted(snr_db=10.0), {}),
     "chart, constant photograph": (lambda: _constant(_charted()), {}),
     **{
-        f"photograph {name}": (partial(_faulty, faults.photographed, fault), {})
-        for name, fault in {
-            "saved as a poor JPEG": faults.poor_jpeg,
-            "out of focus": faults.blurred,
-            "with a vignette": faults.vignetted,
-            "with cracks": faults.cracked,
-            "with glints": faults.glinting,
-            "with noise": faults.noisy,
-            "with the weave": faults.woven,
-            "distorted by 1.2 px": faults.warped,
-        }.items()
-    },
-    **{
-        f"scan {name}": (partial(_faulty, faults.counted, fault), {})
-        for name, fault in {
-            "with an unsteady tube": faults.unsteady,
-            "with dead rows": faults.dead_rows,
-            "with dead spots": faults.dead_spots,
-            "with hot spots": faults.hot_spots,
-            "with a hot channel": faults.hot_channel,
-            "with a beam twice as wide": faults.wide_beam,
-            "with rows in zigzag": faults.zigzag,
-            "half of it a channel off": faults.drifting_energy,
-        }.items()
+        f"{what} {name}": (partial(_faulty, worse, fault), {})
+        for what, worse, named in _FAULTS
+        for name, fault in named.items()
     },
 }
 

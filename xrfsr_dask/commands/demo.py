@@ -14,14 +14,13 @@ from xrfsr_dask.cluster import cores, executor_for
 from xrfsr_dask.commands.judge import CUBIC, comparing, judge
 from xrfsr_dask.commands.output import check_pictures, output_folder, report_in
 from xrfsr_dask.commands.pictures import photograph_panel, preview_step
-from xrfsr_dask.commands.solve import fitting, solve_painting
+from xrfsr_dask.commands.solve import check_room, solve_painting
 from xrfsr_dask.errors import InputError, StoreError
 from xrfsr_dask.options import BedroomOptions, RunOptions, SolveOptions, as_attributes
 from xrfsr_dask.phantom import OWN_PICTURE, unpainted, write_painting
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.readers import read_photograph
 from xrfsr_dask.result import TRUTH, line_kev, line_weights, open_result
-from xrfsr_dask.solver.planning import roomy
 from xrfsr_dask.store import Painting, open_painting
 from xrfsr_dask.store.arrays import open_array, open_group, read
 from xrfsr_dask.view import figures, table
@@ -72,7 +71,8 @@ def demo(
     if size != "bedroom" and options.method != PAPER:
         methods.insert(0, PAPER)
     check_pictures()
-    check_resources(scene, methods, options, resources)
+    for method in methods:  # before painting
+        check_room(unpainted(scene), replace(options, method=method), resources)
     with output_folder(folder) as root:
         if (root / "report").exists() and not (root / "report").is_dir():
             raise InputError(f"{root / 'report'} is a file, where the report is to lie; move it away.")
@@ -110,24 +110,6 @@ def _in_folder(
         (folder / "metrics.csv").write_text(table.as_csv(rows))
         (folder / "metrics.json").write_text(table.as_json(found) + "\n")
     return found | {"text": f"{text}\n\n{path}\n{report / 'overview.png'}"}
-
-
-def check_resources(
-    scene: BedroomOptions, methods: list[str], options: SolveOptions, resources: RunOptions
-) -> None:
-    """Refuse before painting what solving would refuse after: tile, memory, no scheduler."""
-    painting = unpainted(scene)
-    for method in methods:
-        asked = replace(options, method=method)
-        with executor_for(fitting(painting, asked, resources)) as executor:
-            roomy(
-                painting,
-                name=method,
-                options=asked,
-                resources=resources,
-                slots=executor.slots,
-                each=executor.task_bytes,
-            )
 
 
 def overview(painting: Painting, method: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from xrfsr_dask.progress import Progress
 from xrfsr_dask.solver import Plan, fitting_workers, plan_run, solve
 from xrfsr_dask.solver.needs import disk_bytes, result_bytes, task_bytes
 from xrfsr_dask.solver.outer import task_count
+from xrfsr_dask.solver.planning import roomy
 from xrfsr_dask.solver.state import discard_finished
 from xrfsr_dask.store import Painting, open_painting
 from xrfsr_dask.store.arrays import open_group
@@ -105,10 +107,21 @@ def fitting(painting: Painting, options: SolveOptions, resources: RunOptions) ->
     return replace(resources, workers=fitting_workers(painting, options, resources, cores()))
 
 
+def check_room(painting: Painting, options: SolveOptions, resources: RunOptions) -> None:
+    """Refuse what a solve would, from where photograph and patches lie alone: tile, memory, no scheduler."""
+    with executor_for(fitting(painting, options, resources)) as executor:
+        _planned(painting, options.method, options, resources, executor, make=roomy)
+
+
 def _planned(
-    painting: Painting, name: str, options: SolveOptions, resources: RunOptions, executor: Executor
+    painting: Painting,
+    name: str,
+    options: SolveOptions,
+    resources: RunOptions,
+    executor: Executor,
+    make: Callable[..., Plan] = plan_run,
 ) -> Plan:
-    return plan_run(
+    return make(
         painting,
         name=name,
         options=options,

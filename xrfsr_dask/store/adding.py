@@ -25,6 +25,7 @@ from xrfsr_dask.store.patches import (
     rises,
     square_sizes,
     square_sums,
+    squares_of,
 )
 from xrfsr_dask.store.places import Place
 from xrfsr_dask.store.plausible import check_place
@@ -142,7 +143,7 @@ def _write_counts(
     squares = new_array(
         group,
         SQUARE_MEAN,
-        shape=(-(-ny // SQUARE_SPOTS), -(-nx // SQUARE_SPOTS), n_channel),
+        shape=squares_of(spec.shape),
         dtype="f4",
         chunks=(CHUNK_SPOTS // SQUARE_SPOTS, CHUNK_SPOTS, n_channel),
         dims=("square_y", "square_x", "energy"),

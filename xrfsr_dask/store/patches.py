@@ -113,7 +113,7 @@ class Patch:
         group = open_group(self.path)
         if not holds(group, SQUARE_MEAN):
             return None
-        found, expected = read_finite(open_array(group, SQUARE_MEAN)), _n_squares(self.shape)
+        found, expected = read_finite(open_array(group, SQUARE_MEAN)), squares_of(self.shape)
         if found.shape != expected:
             raise DamagedStoreError(
                 f"{self.path / SQUARE_MEAN} is damaged: its shape is {found.shape}, {expected} was expected."
@@ -126,7 +126,8 @@ class Patch:
         return step_of(self.transform, self.shape)
 
 
-def _n_squares(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+def squares_of(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """(n_y, n_x, n_channel) of the means over squares of counts of a shape."""
     return -(-shape[0] // SQUARE_SPOTS), -(-shape[1] // SQUARE_SPOTS), shape[2]
 
 

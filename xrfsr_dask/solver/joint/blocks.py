@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xrfsr_dask.kernels.cokriging import Law, classes_of, evidence, likelihoods, local_prior, map_sums
+from xrfsr_dask.kernels.cokriging import Law, classes_of, evidence, likelihoods, map_sums
 from xrfsr_dask.kernels.nonnegative import abundances
 from xrfsr_dask.kernels.sampling import Footprints, downsample
 from xrfsr_dask.solver.joint import model
@@ -104,7 +104,9 @@ def held_out(plan: Plan, fields: tuple[str, ...], block: Rect) -> np.ndarray:
     out = []
     for name in fields:
         spots = neighbours(desk, shown, desk.field(name))
-        whole = pictured(desk, desk.field(name), shown, block, spots=spots).whole.reshape(*block.shape, -1)
+        whole = pictured(desk, desk.field(name).at(spots), shown, block, spots=spots).whole.reshape(
+            *block.shape, -1
+        )
         error = (downsample(whole, some) - test.scores[tested]) ** 2 / test.variance[tested]
         out.append(float(error.sum()))
     return np.array(out)
@@ -118,7 +120,8 @@ def sampled_pixels(plan: Plan, block: Rect) -> Picture | None:
         return None
     rng = np.random.default_rng([plan.options.seed, block.y0, block.x0])
     picked = np.sort(rng.permutation(block.shape[0] * block.shape[1])[:_SAMPLED_PIXELS])
-    return pictured(desk, field, near, block, spots=neighbours(desk, near, field), only=picked)
+    spots = neighbours(desk, near, field)
+    return pictured(desk, field.at(spots), near, block, spots=spots, only=picked)
 
 
 def misfits(plan: Plan, E: np.ndarray, area: Rect) -> list[float]:
@@ -190,10 +193,10 @@ def unmix_tile(plan: Plan, generation: int, dictionary: int, tile: Rect) -> Rece
         near = scan.gathered(block, MARGINS, NEAR_SPOTS)
         at = block.within((tile.y0, tile.x0))
         spots = neighbours(desk, near, field)
-        A[at] = mix.unmixed(pictured(desk, field, near, block, spots=spots)).reshape(*block.shape, -1)
+        there = field.at(spots)
+        A[at] = mix.unmixed(pictured(desk, there, near, block, spots=spots)).reshape(*block.shape, -1)
         if spots is not None:
-            prior = local_prior(field.prior, spots)
-            sure[at] = evidence(spots, prior, *pixels_of(desk, near, block)).reshape(block.shape)
+            sure[at] = evidence(spots, there.prior, *pixels_of(desk, near, block)).reshape(block.shape)
     write(model.open_evidence(plan), tile.slices, sure)
     write(open_generation(plan, generation), tile.slices, A)
     return receipt_of(tile, A)

@@ -32,7 +32,7 @@ def find_endmembers(plan: Plan, state: State, executor: Executor, progress: Prog
     middle = np.median(np.concatenate([p.hidden for p in pictures]), axis=0).astype(np.float64)
     model.save_field(plan, model.FIELD, dataclasses.replace(field, middle=middle))
     Dv, Dnv, n_held = _chosen(plan, spectra, pictures, middle)
-    for number in range(_rounds(plan)):
+    for number in range(_rounds(sampled)):
         missed = _missed_blocks(plan, spectra, np.concatenate([Dv, Dnv]), sampled, executor, progress)
         progress.advance(_MISSED_BLOCKS - len(missed))
         if not missed:
@@ -48,12 +48,13 @@ def find_endmembers(plan: Plan, state: State, executor: Executor, progress: Prog
 
 def endmember_tasks(plan: Plan) -> int:
     """Tasks of `find_endmembers`."""
-    return len(Scan(plan).sampled(_BLOCKS)) + _rounds(plan) * _round_tasks(plan)
+    sampled = Scan(plan).sampled(_BLOCKS)
+    return len(sampled) + _rounds(sampled) * _round_tasks(plan)
 
 
-def _rounds(plan: Plan) -> int:
+def _rounds(sampled: list[Rect]) -> int:
     """How often blocks are sought that were missed: never where all that hold spots are sampled."""
-    return _ROUNDS if len(Scan(plan).sampled(_BLOCKS)) == _BLOCKS else 0
+    return _ROUNDS if len(sampled) == _BLOCKS else 0
 
 
 def _round_tasks(plan: Plan) -> int:

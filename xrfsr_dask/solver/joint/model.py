@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import zarr
 
-from xrfsr_dask.kernels.cokriging import Law, Prior
+from xrfsr_dask.kernels.cokriging import Law, Neighbours, Prior, local_prior
 from xrfsr_dask.kernels.colour import Colours
 from xrfsr_dask.solver.run import Plan
 from xrfsr_dask.store.arrays import (
@@ -84,6 +84,10 @@ class Field:
     def coloured(self, features: np.ndarray) -> np.ndarray:
         """phi . g of pixels or spots, float32 (n, r)."""
         return features @ self.map[:-1].astype(np.float32) + self.map[-1].astype(np.float32)
+
+    def at(self, spots: Neighbours | None) -> Field:
+        """The model as it is around some spots, whose scores are less its map (`local_prior`)."""
+        return self if spots is None else replace(self, prior=local_prior(self.prior, spots))
 
 
 def create(plan: Plan) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from xrfsr_dask.beams import centres_mm
-from xrfsr_dask.kernels.cokriging import Neighbours, krige, krige_blind, local_prior
+from xrfsr_dask.kernels.cokriging import Neighbours, krige, krige_blind
 from xrfsr_dask.kernels.edges import sharpened
 from xrfsr_dask.kernels.sampling import Footprints
 from xrfsr_dask.solver.joint.desk import Desk
@@ -73,12 +73,11 @@ def pictured(
     spots: Neighbours | None,
     only: slice | np.ndarray = _ALL,
 ) -> Picture:
-    """Pixels of a block, row by row, from the spots near it: `neighbours` of them, less the map of `field`.
+    """Pixels of a block, row by row, from the spots near it: `neighbours` of them, less the map of `field`,
+    which is that of the place (`Field.at`).
 
     `only` picks some pixels by their number; where edges are sought, it saves nothing.
     """
-    if spots is not None:
-        field = replace(field, prior=local_prior(field.prior, spots))
     if spots is not None and field.sharp:
         return _sharp(desk, field, near, spots, block, only)
     places, features = (values[only] for values in pixels_of(desk, near, block))
