@@ -163,13 +163,23 @@ def test_paths_that_leave_the_store_are_refused(store, tmp_path):
 @pytest.mark.parametrize(
     "place",
     ["rgb", "rgb/0", "rgb/0/image", "rgb/0/image/c", "patches", "results", "patches/a/counts",
-     "patches/a/counts/c", "patches/a/counts/zarr.json", "results/joint/abundance"],
+     "patches/a/counts/c", "patches/a/counts/zarr.json", "results/joint/abundance",
+     "results/joint/pyramid/2/abundance", "results/joint/pyramid/2/abundance/c",
+     "results/joint/pyramid/2/abundance/zarr.json"],
 )  # fmt: skip
 def test_links_out_of_the_store_are_refused_wherever_they_lie(store, tmp_path, place):
     (store / place).rename(tmp_path / "outside")
     (store / place).symlink_to(tmp_path / "outside")
     with pytest.raises(StoreError, match=f"{place} is a link that leads out of the store"):
         open_painting(store)
+
+
+@pytest.mark.parametrize("place", ["patches/a/counts/c/0", "patches/a/counts/c/0/0/0"])
+def test_a_link_among_chunks_that_leads_out_of_the_store_is_damage(store, tmp_path, place):
+    (store / place).rename(tmp_path / "outside")
+    (store / place).symlink_to(tmp_path / "outside")
+    told = {(found.place, found.what) for found in check_store(store).damage}
+    assert told == {("patches/a/counts/c/0/0/0", "a link leads out of the store; put the chunk there")}
 
 
 @pytest.mark.parametrize("place", [".work", ".work/r", ".work/r/abcdef012345"])
@@ -245,6 +255,26 @@ def test_forged_states_are_no_readable_checkpoint(half_done, tmp_path, name, val
     write_record(file, told)
     assert isinstance(check_store(path).damage, tuple)
     with pytest.raises(XrfsrError, match=r"run 'r' left no readable checkpoint .*--restart"):
+        solve(planned(path, PAPER, name="r", tile=50), LocalExecutor(1), resume=True)
+
+
+@pytest.mark.parametrize(("number", "kind"), [("generation", "gen"), ("dictionary", "dictionary")])
+def test_a_checkpoint_that_names_what_is_not_there_is_damage_and_the_way_on_is_told(
+    half_done, tmp_path, number, kind
+):
+    path = shutil.copytree(half_done, tmp_path / "p.zarr")
+    file = run_folder(path) / "checkpoint.json"
+    told = read_record(file)
+    state = told["state"] | {"generation": 1, "dictionary": 1, "iteration": 1, "passes": 0}
+    told["state"] = state | {"history": [{"objective": 1.0}]}
+    told["whole"] = []
+    write_record(file, told)
+    for folder in run_folder(path).glob(f"*/{kind}-*"):
+        shutil.rmtree(folder)
+    found = {(damage.place, damage.what) for damage in check_store(path).damage}
+    inside = f"{run_folder(path).relative_to(path)}/checkpoint.json"
+    assert (inside, f"it names {kind}-000001, which is not there") in found
+    with pytest.raises(StoreError, match=r"begin again with --restart"):
         solve(planned(path, PAPER, name="r", tile=50), LocalExecutor(1), resume=True)
 
 

@@ -100,7 +100,9 @@ def test_an_array_a_result_was_written_with_is_missed_when_it_is_opened(whole, t
         open_result(path, "r")
 
 
-@pytest.mark.parametrize("listed", [7, ["../../x"], [""], [3], {"a": 1}], ids=repr)
+@pytest.mark.parametrize(
+    "listed", [7, ["../../x"], [""], [3], {"a": 1}, ["y" * 300], ["a\0b"], ["\ud800"]], ids=ascii
+)
 def test_a_list_of_arrays_that_is_none_is_damage(whole, tmp_path, listed):
     path = shutil.copytree(whole, tmp_path / "p.zarr")
     set_attributes(path / "results" / "r", {"arrays": listed})
@@ -126,11 +128,15 @@ def test_what_killed_processes_left_half_made_goes_with_the_next_patch(whole, tm
     area.mkdir(exist_ok=True)
     place = whose.signature().rpartition(f"-{os.getpid()}-")[0]
     dead, mine, elsewhere = f"{place}-{2**30}-1", f"{place}-{os.getpid()}-1", f"other-7-{2**30}-1"
+    forsaken = f"other-8-{os.getpid()}-1"
     for name in (f"names-results-q.partial-{dead}", f"staging-results-q.partial-{dead}"):
         (area / name).mkdir()
         (area / name / "zarr.json").touch()
     for alive in (mine, elsewhere):  # a number says nothing of another machine, or namespace
         (area / f"staging-results-q.partial-{alive}").mkdir()
+    (area / f"staging-results-q.partial-{forsaken}").mkdir()
+    for old in (mine, forsaken):  # nothing was written there for more than a day
+        os.utime(area / f"staging-results-q.partial-{old}", (time.time() - 90_000,) * 2)
     A, D, _ = small_truth()
     small_patch(path, "c", A, D)
     left = {p.name.removeprefix("staging-results-q.partial-") for p in area.iterdir()}

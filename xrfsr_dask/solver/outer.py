@@ -62,9 +62,10 @@ def solve(
             states.begin(plan, fingerprint)
         report.expect(task_count(plan, state))
         road = joint.run if plan.options.method == "joint" else alternate
-        plan, state = road(plan, state, executor, report)
-        states.require_unchanged(plan)
-        finish(plan, state, executor, report)
+        with states.telling_the_way_on(plan):
+            plan, state = road(plan, state, executor, report)
+            states.require_unchanged(plan)
+            finish(plan, state, executor, report)
         states.discard(plan)  # here, where no second run can have begun
     return state
 

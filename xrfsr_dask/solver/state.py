@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from xrfsr_dask.errors import DamagedStoreError, ResumeError, first_line
+from xrfsr_dask.errors import DamagedStoreError, ResumeError, StoreError, first_line
 from xrfsr_dask.kernels.dictionary import Dictionaries, Objective
 from xrfsr_dask.solver.run import Plan, identity_of
 from xrfsr_dask.store import Painting
@@ -303,6 +303,17 @@ def _refuse_changes(plan: Plan, before: dict[str, Any], now: dict[str, Any]) -> 
             f"an unfinished run '{plan.name}' had other inputs or options: {details}. "
             "Repeat it as it was, choose another --name, or discard it with --restart."
         )
+
+
+@contextlib.contextmanager
+def telling_the_way_on(plan: Plan) -> Iterator[None]:
+    """Say of damage to the state of a run what can be done: only the run itself can make it anew."""
+    try:
+        yield
+    except StoreError as error:
+        if str(plan.base) not in str(error) or not is_mine(plan.base / LOCK):
+            raise
+        raise type(error)(f"{error} The run '{plan.name}' cannot go on; begin again with --restart.") from error
 
 
 def require_unchanged(plan: Plan) -> None:

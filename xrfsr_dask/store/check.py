@@ -19,7 +19,7 @@ from xrfsr_dask.store.arrays import fault_of, open_array, open_group, read
 from xrfsr_dask.store.contents import KINDS, half_moved, listed_arrays, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, file_bytes, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
-from xrfsr_dask.store.places import Place, files_below, folders
+from xrfsr_dask.store.places import Place, files_below, folders, leads_inside
 from xrfsr_dask.store.results import PYRAMID, out_of_place, stored_levels
 from xrfsr_dask.store.staging import work_area
 from xrfsr_dask.store.unfinished import (
@@ -281,6 +281,8 @@ def _damaged_chunks(
         if not place.is_file():
             if not partly:
                 yield Damage(str(place.relative_to(root)), "the chunk is missing")
+        elif not leads_inside(place, root):
+            yield Damage(str(place.relative_to(root)), "a link leads out of the store; put the chunk there")
         elif what := _fault(array, region):
             yield Damage(str(place.relative_to(root)), what)
         progress.advance()

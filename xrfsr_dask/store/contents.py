@@ -25,6 +25,7 @@ ARRAYS = "arrays"
 
 _NAMES = "names"
 _LONGEST = 64  # letters of a name
+_LONGEST_PART, _LONGEST_PATH = 255, 1000  # letters of a path inside a store, and of a folder or file in it
 
 
 def seal_whole(folder: Place) -> None:
@@ -49,8 +50,13 @@ def listed_arrays(place: Place, attributes: Mapping[str, Any]) -> list[str]:
 
 
 def is_inside(name: Any) -> bool:
-    """Whether a value is a path that leads nowhere but into the folder it is told of."""
-    return isinstance(name, str) and all(part not in ("", ".", "..") for part in name.split("/"))
+    """Whether a value is a path of names as this package gives them, which leads nowhere but into the folder it
+    is told of."""
+    return isinstance(name, str) and len(name) <= _LONGEST_PATH and all(map(_is_part, name.split("/")))
+
+
+def _is_part(name: str) -> bool:
+    return name.isascii() and name.isprintable() and name not in ("", ".", "..") and len(name) <= _LONGEST_PART
 
 
 def recorded(root: Place, kind: str) -> list[str]:

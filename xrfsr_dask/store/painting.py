@@ -38,7 +38,7 @@ TRANSFERS = ("srgb", "linear")
 MOST_PX = 10**10
 """Pixels of a photograph at most."""
 
-_DEPTH, _WORK_DEPTH = 4, 12  # folders below a store, and below its work area, among which links are sought
+_DEPTH = 12  # folders below a store among which links are sought
 _PHOTO_CHUNK = 512  # px
 _SMALLEST_LEVEL = 512  # px; the pyramid stops once a level fits this
 _ROWS = 64  # of a photograph that are halved at a time
@@ -263,19 +263,20 @@ def _refuse_links(root: Place) -> None:
     if not isinstance(root, Path):
         return
     work, own = Path(str(work_area(root))), root.resolve()
-    for link in (*_links(root, _DEPTH), *_links(work, _WORK_DEPTH, within="c")):
+    for link in _links(root, _DEPTH):
         if link.is_relative_to(work) or not link.resolve().is_relative_to(own):
             raise StoreError(f"{link} is a link that leads out of the store; put the folder itself there.")
 
 
-def _links(folder: Path, depth: int, *, within: str = "") -> Iterator[Path]:
-    """Links in a folder and in those below it, `depth` levels deep; not in chunks, whose folder is `within`."""
+def _links(folder: Path, depth: int) -> Iterator[Path]:
+    """Links in a folder and in those below it, `depth` levels deep; not among the chunks of an array, which are
+    many: a check looks at each of them."""
     inner, files = contents(folder)
     yield from (path for path in (*inner, *files) if path.is_symlink())
     if depth > 1:
         for path in inner:
-            if not path.is_symlink() and not (path.name == within and (folder / NAME).is_file()):
-                yield from _links(path, depth - 1, within=within)
+            if not path.is_symlink() and not (path.name == "c" and (folder / NAME).is_file()):
+                yield from _links(path, depth - 1)
 
 
 def names_of(folder: Place) -> list[str]:

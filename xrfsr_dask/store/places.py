@@ -93,6 +93,20 @@ def moves_at_once(folder: Place) -> bool:
     return isinstance(folder, Path)
 
 
+def leads_inside(place: Place, root: Place) -> bool:
+    """Whether what is read at a place of a store lies in it, wherever links on the way lead."""
+    return not isinstance(place, Path) or place.resolve().is_relative_to(_local(root).resolve())
+
+
+def youngest_s(folder: Place) -> float:
+    """When a file, or anything in a folder, was last written, in seconds since 1970; 0 where it is gone."""
+    times = [0.0]
+    for place in (folder, *files_below(folder)):
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile; a folder of an object store is none
+            times.append(place.stat().st_mtime)
+    return max(times)
+
+
 def has_room(folder: Place) -> bool:
     """Whether something can be put into a folder, as far as that shows: it is there, or its bucket answers."""
     return (folder.root if isinstance(folder, S3Path) else folder).is_dir()

@@ -14,12 +14,13 @@ from xrfsr_dask.interrupts import delayed
 from xrfsr_dask.store.arrays import new_group
 from xrfsr_dask.store.contents import recording, seal_whole
 from xrfsr_dask.store.names import PARTIAL, check_name
-from xrfsr_dask.store.places import P, Place, as_place, rmtree, stands
-from xrfsr_dask.store.whose import is_of_the_dead, signature
+from xrfsr_dask.store.places import P, Place, as_place, rmtree, stands, youngest_s
+from xrfsr_dask.store.whose import is_of_here, is_of_the_dead, signature
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of an `OSError` that mean a full disk, or a user's share of it."""
 
+_FORSAKEN_S = 24 * 3600.0  # without a byte written, what another machine puts together is put together no more
 _LINGER_S = 5.0  # how long threads of Zarr or Dask may go on writing after an error
 
 
@@ -99,9 +100,15 @@ def partial_of(target: P) -> Iterator[P]:
 
 
 def sweep(folder: Place, name: str = "*") -> None:
-    """Remove what killed processes left of things of that name that they put together in a folder."""
+    """Remove what killed processes left of things of that name that they put together in a folder.
+
+    Of a process of another machine or container nobody here can tell whether it lives: what it left goes once
+    nothing has been written to it for a day.
+    """
     for old in folder.glob(f"{name}{PARTIAL}*"):
-        if is_of_the_dead(old.name.rpartition(PARTIAL)[2]):
+        if is_of_the_dead(signed := old.name.rpartition(PARTIAL)[2]) or (
+            not is_of_here(signed) and time.time() - youngest_s(old) > _FORSAKEN_S
+        ):
             if old.is_dir():
                 remove_tree(old)
             else:

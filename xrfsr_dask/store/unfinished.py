@@ -35,7 +35,6 @@ START = "start"
 """Folder of what is needed until the first checkpoint."""
 
 
-_LONGEST = 1000  # letters of the path of an array inside a run
 _PARTIAL = ".partial"  # ends the names of files that Zarr is writing
 
 
@@ -55,6 +54,9 @@ def faulty_records(run: Place) -> Iterator[tuple[str, str]]:
                 yield name, first_line(error)
     if has_started(run) and not (run / CHECKPOINT).exists():
         yield CHECKPOINT, "the checkpoint is missing"
+    for folder in _named(run):
+        if not any((work / folder).is_dir() for work in folders(run)):
+            yield CHECKPOINT, f"it names {folder}, which is not there"
 
 
 def has_started(run: Place) -> bool:
@@ -108,7 +110,7 @@ def whole_arrays(run: Place) -> list[str]:
     """Arrays of a run that must have every chunk, by their path inside it."""
     try:
         listed = read_record(run / CHECKPOINT)["whole"]
-        return [name for name in listed if is_inside(name) and len(name) <= _LONGEST]
+        return [name for name in listed if is_inside(name)]
     except (DamagedStoreError, KeyError, TypeError):
         return []
 
@@ -122,7 +124,7 @@ def broken_receipts(run: Place) -> Iterator[tuple[str, str]]:
             if begun:
                 yield place, "the receipts are missing"
             continue
-        whole = folder.name == _generation_in(run)  # asked first: a run that goes on may name it meanwhile
+        whole = folder.name in _named(run)  # asked first: a run that goes on may name it meanwhile
         lines, bad = read_lines(path)
         if bad:
             yield place, f"{bad} receipts are damaged"
@@ -149,13 +151,14 @@ def _not_as_told(run: Place, path: Place, lines: list[dict[str, Any]]) -> Iterat
                 yield str((path.parents[1] / name).relative_to(run)), what
 
 
-def _generation_in(run: Place) -> str:
-    """Folder of the generation that a checkpoint names, if it was made tile by tile; the first is not."""
+def _named(run: Place) -> list[str]:
+    """Folders of abundances and dictionaries that the checkpoint of a run names, but for the first of each."""
     try:
-        number = read_record(run / CHECKPOINT)["state"]["generation"]
-        return f"gen-{number:06d}" if number > 0 else ""
+        state = read_record(run / CHECKPOINT)["state"]
+        numbers = (("gen", state["generation"]), ("dictionary", state["dictionary"]))
+        return [f"{kind}-{number:06d}" for kind, number in numbers if number > 0]
     except (DamagedStoreError, KeyError, TypeError, ValueError):
-        return ""
+        return []
 
 
 def _untold(generation: Place, lines: list[dict[str, Any]]) -> int:

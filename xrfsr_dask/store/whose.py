@@ -31,11 +31,15 @@ def signature() -> str:
     return f"{_place()}-{os.getpid()}-{threading.get_ident()}"
 
 
+def is_of_here(signed: str) -> bool:
+    """Whether a `signature` is that of a process of this machine and namespace."""
+    return signed.startswith(f"{_place()}-")
+
+
 def is_of_the_dead(signed: str) -> bool:
     """Whether a `signature` is that of a process of this machine and namespace that is gone."""
-    place, _, numbers = signed.partition(f"{_place()}-")
-    pid = numbers.partition("-")[0]
-    return not place and pid.isdigit() and not is_alive(int(pid))
+    pid = signed.removeprefix(f"{_place()}-").partition("-")[0]
+    return is_of_here(signed) and pid.isdigit() and not is_alive(int(pid))
 
 
 def is_alive(pid: int) -> bool:
