@@ -181,6 +181,16 @@ def test_what_is_in_one_place_only_is_not_taken_for_noise():
     assert np.abs(after[elsewhere, 1]).max() < 5
 
 
+@pytest.mark.parametrize("law", [Law("matern32", 6.0), Law("exponential", 20.0)])
+def test_a_few_spots_of_a_paint_keep_their_counts_whatever_law_was_learned_of_noise(law):
+    found, rare = far_from_noise()
+    found.variance[rare] = 15.0**2  # many counts have much noise
+    there = local_prior(Prior(DRIFT, (law, law), np.zeros(2), np.full(2, 0.01)), found)
+    after = krige_blind(found, there, found.places)[:, 1]
+    assert there.hidden[0] == law
+    assert 0.6 < after.sum() / found.scores[rare, 1].sum() < 1.2
+
+
 def test_places_as_the_prior_expects_them_keep_it():
     places = np.stack(np.meshgrid(np.arange(16), np.arange(16), indexing="ij"), -1).reshape(-1, 2).astype("f4")
     K = 9.0 * alike(places, places, OTHER, 2) + np.eye(256)

@@ -144,6 +144,25 @@ def test_what_is_in_one_place_that_was_not_sampled_is_found(tmp_path, monkeypatc
     assert hidden[within][:, 38].mean() > 0.8 * found[within][:, 38].mean()
 
 
+@pytest.mark.parametrize("radius", [4, 6])
+def test_a_paint_of_a_few_spots_keeps_its_counts_and_takes_none_from_elsewhere(tmp_path, radius):
+    """Few endmembers; the line is strong in two to five spots, and a faint background everywhere."""
+    A, D, photo = small_truth(250, 250, n_channel=48)
+    D[:, 30:] = 0.2
+    y, x = np.mgrid[:250, :250]
+    away = np.hypot(y - 130, x - 110)
+    line = 80 * np.exp(-((np.arange(48) - 38.0) ** 2) / 3)
+    A = np.concatenate([A, (away < radius)[..., None].astype("f4")], -1)
+    D = np.concatenate([D, line[None]])
+    path = tmp_path / "p.zarr"
+    scanned(path, A, D, photo)
+    solve(joint_plan(path), LocalExecutor(2))
+    found, true = xs.open_result(path, "r").cube.values[..., 38], (A @ D)[..., 38]
+    near = away < radius + 12
+    assert found[near].sum() == pytest.approx(true[near].sum(), rel=0.15)
+    assert found[away > radius + 40].mean() == pytest.approx(0.2, rel=0.15)
+
+
 def test_every_spot_is_near_exactly_one_block_and_blocks_cover_the_painting(tmp_path):
     path = tmp_path / "p.zarr"
     small_painting(path)

@@ -61,6 +61,7 @@ _HIDDEN_KEPT = 3
 _WORTH = 3.0  # log likelihood that the photograph's share must add before a score has one
 _SURE = 5.0  # standard deviations of noise by which departures must exceed it
 _MEAN, _LARGEST = 2.0, 25.0  # times what the prior expects, before a place has a scale of its own
+_BEYOND, _SHORTEST = 10.0, HIDDENS[0]  # times, beyond which a place has this law
 _BY_COLOUR = 10.0  # times that v has more scale at most: what departs by more does not follow the photograph
 
 
@@ -183,7 +184,9 @@ def local_prior(prior: Prior, spots: Neighbours) -> Prior:
     What is in one place only is in none of the sampled neighbourhoods, and the prior that they give would take
     it for noise, or tie it to the photograph. So a score is given more scale, until the mean square of its
     departures, noise taken off, is at most `_MEAN` times what is expected, and that of any one spot `_LARGEST`
-    times, where these are sure; v at most `_BY_COLOUR` times as much, h the rest.
+    times, where these are sure; v at most `_BY_COLOUR` times as much, h the rest. Beyond `_BEYOND` times, what was
+    learned elsewhere of the score is of noise, and h has the shortest law: a wide one holds a few spots of a paint
+    for less likely than their counts to be wrong.
     """
     one = replace(spots, places=spots.places[:1])
     alone = {law: float(_between_spots(one, law)[0, 0]) for law in {prior.drift, *prior.hidden}}
@@ -198,7 +201,9 @@ def local_prior(prior: Prior, spots: Neighbours) -> Prior:
     steps = np.round(4.0 * np.log10(np.maximum(times, 1.0)))  # equal scales need one factorisation
     times = 10.0 ** (steps / 4.0)
     share = prior.share * np.minimum(1.0, _BY_COLOUR / times)
-    return replace(prior, scale=prior.scale * times, share=share)
+    beyond = times > _BEYOND
+    hidden = tuple(_SHORTEST if own else law for law, own in zip(prior.hidden, beyond, strict=True))
+    return replace(prior, scale=prior.scale * times, share=share, hidden=hidden)
 
 
 def map_sums(spots: Neighbours, prior: Prior, classes: Sequence[np.ndarray]) -> MapSums:

@@ -48,6 +48,14 @@ def start(plan: Plan, executor: Executor, progress: Progress) -> State:
     return save(plan, State())
 
 
+def mean_spectrum(plan: Plan) -> np.ndarray:
+    """Mean counts per spot at relative gain 1, float64 (n_channel,)."""
+    patches = plan.painting.patches
+    n = [patch.shape[0] * patch.shape[1] for patch in patches]
+    total = sum(k * patch.mean_spectrum() / plan.gain(patch) for k, patch in zip(n, patches, strict=True))
+    return np.asarray(total) / sum(n)
+
+
 def sample_spots(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     """Photograph Il (n, n_band) and counts X (n, n_channel), scaled, of at most ``start_spots`` spots.
 

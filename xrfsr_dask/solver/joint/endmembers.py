@@ -15,6 +15,7 @@ from xrfsr_dask.solver.joint.model import Spectra
 from xrfsr_dask.solver.joint.picture import Picture
 from xrfsr_dask.solver.joint.scan import Scan
 from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.solver.start import mean_spectrum
 from xrfsr_dask.solver.state import State
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.tiling.grid import Rect
@@ -22,6 +23,7 @@ from xrfsr_dask.tiling.grid import Rect
 _BLOCKS = 64  # sampled for spectra of pixels
 _MISSED_BLOCKS = 16  # that are sampled besides, of those that the endmembers so far hold worst
 _ROUNDS = 2  # in which these are sought
+_TRACE = 1e-3  # of an endmember, that is like the mean spectrum
 
 
 def find_endmembers(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
@@ -41,8 +43,9 @@ def find_endmembers(plan: Plan, state: State, executor: Executor, progress: Prog
         sampled = [*sampled, *missed]
         pictures += _pictures(plan, missed, executor, progress)
         Dv, Dnv, n_held = _chosen(plan, spectra, pictures, middle)
-    model.save_endmembers(plan, 0, Dv / plan.scale, Dnv / plan.scale)
-    model.save_start(plan, np.concatenate([Dv, Dnv]) / plan.scale, n_held)
+    Dv, Dnv = (_nowhere_zero(D, mean_spectrum(plan)) / plan.scale for D in (Dv, Dnv))
+    model.save_endmembers(plan, 0, Dv, Dnv)
+    model.save_start(plan, np.concatenate([Dv, Dnv]), n_held)
     return state
 
 
@@ -75,6 +78,12 @@ def _chosen(
     return layered_endmembers(
         spectra, whole, hidden, n_visible=plan.options.atoms, n_hidden=plan.options.hidden_atoms
     )
+
+
+def _nowhere_zero(D: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Endmembers (k, n_channel) with a trace of the mean spectrum (n_channel,) in all channels: the steps on them
+    multiply, and what is 0 would stay 0 whatever the counts say."""
+    return np.maximum(D, _TRACE * mean * (D.sum(axis=1, keepdims=True) / max(float(mean.sum()), 1e-300)))
 
 
 def _missed_blocks(

@@ -47,7 +47,7 @@ from xrfsr_dask.solver.joint.spots import (
     see_spots,
 )
 from xrfsr_dask.solver.run import Plan
-from xrfsr_dask.solver.start import sample_spots
+from xrfsr_dask.solver.start import mean_spectrum, sample_spots
 from xrfsr_dask.solver.state import State
 from xrfsr_dask.solver.visit import visit
 from xrfsr_dask.store.unfinished import TRIED
@@ -113,7 +113,7 @@ def find_basis(plan: Plan, state: State, executor: Executor, progress: Progress)
     model.create(plan)
     _, X = sample_spots(plan)
     X *= np.float32(plan.scale)
-    mean = _mean_spectrum(plan)
+    mean = mean_spectrum(plan)
     whitening = poisson_whitening(mean) if plan.noise == "poisson" else gaussian_whitening(X)
     X *= whitening.astype(np.float32)
     leading, strength = leading_directions(X, seed=plan.options.seed)
@@ -262,7 +262,7 @@ def _usual_variance(plan: Plan) -> np.ndarray:
     spectra = model.load_spectra(plan)
     if plan.noise == "gaussian":
         return np.ones(spectra.basis.shape[1])
-    return spectra.variance(_mean_spectrum(plan)[None].astype(np.float32))[0].astype(np.float64)
+    return spectra.variance(mean_spectrum(plan)[None].astype(np.float32))[0].astype(np.float64)
 
 
 def _least_squares_step(
@@ -279,14 +279,6 @@ def _least_squares_step(
 def _endmembers(plan: Plan, number: int) -> np.ndarray:
     """Both layers of a dictionary, float64 (k, n_channel), scaled."""
     return np.concatenate([states.load_matrix(plan, number, name) for name in ("Dv", "Dnv")])
-
-
-def _mean_spectrum(plan: Plan) -> np.ndarray:
-    """Mean counts per spot at relative gain 1, float64 (n_channel,)."""
-    patches = plan.painting.patches
-    n = [patch.shape[0] * patch.shape[1] for patch in patches]
-    total = sum(k * patch.mean_spectrum() / plan.gain(patch) for k, patch in zip(n, patches, strict=True))
-    return np.asarray(total) / sum(n)
 
 
 def _n_spots(plan: Plan) -> int:
