@@ -81,8 +81,8 @@ def _chosen(
 
 
 def _nowhere_zero(D: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Endmembers (k, n_channel) with a trace of the mean spectrum (n_channel,) in all channels: the steps on them
-    multiply, and what is 0 would stay 0 whatever the counts say."""
+    """Endmembers (k, n_channel) with a trace of the mean spectrum (n_channel,) in all channels: the steps on
+    them multiply, and what is 0 would stay 0 whatever the counts say."""
     return np.maximum(D, _TRACE * mean * (D.sum(axis=1, keepdims=True) / max(float(mean.sum()), 1e-300)))
 
 
