@@ -185,8 +185,8 @@ def local_prior(prior: Prior, spots: Neighbours) -> Prior:
     it for noise, or tie it to the photograph. So a score is given more scale, until the mean square of its
     departures, noise taken off, is at most `_MEAN` times what is expected, and that of any one spot `_LARGEST`
     times, where these are sure; v at most `_BY_COLOUR` times as much, h the rest. Beyond `_BEYOND` times, what
-    was learned elsewhere of the score is of noise, and h has the shortest law: a wide one holds a few spots of a
-    paint for less likely than their counts to be wrong.
+    was learned elsewhere of the score is of noise, and h has the shortest law: a wide one holds a few spots of
+    a paint for less likely than their counts to be wrong.
     """
     one = replace(spots, places=spots.places[:1])
     alone = {law: float(_between_spots(one, law)[0, 0]) for law in {prior.drift, *prior.hidden}}
