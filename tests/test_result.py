@@ -177,6 +177,7 @@ def test_spectra_by_place_points_and_mask(truth, brute):
     points = truth.xrf.spectrum(points=[(0.0, 0.0), (230.0, 170.0)])
     np.testing.assert_allclose(points, brute[[0, -1], [0, -1]], rtol=1e-5)
     assert points.dims == ("point", "energy")
+    assert truth.xrf.spectrum(points=np.array([(0.0, 0.0), (230.0, 170.0)])).equals(points)
     mask = np.zeros((230, 170), bool)
     mask[60:130:3, 20:150] = True
     np.testing.assert_allclose(truth.xrf.spectrum(mask=mask), brute[mask].mean(0), rtol=1e-5)
@@ -273,7 +274,9 @@ def test_compare_needs_the_store_the_patch_and_the_whole_painting(truth, lines):
     [
         (lambda x: x.element("Xx"), InputError, "'Xx' is no chemical element"),
         (lambda x: x.element("Cr", line="Qa"), InputError, "'Qa' is no X-ray line"),
-        (lambda x: x.element("H", line="La"), InputError, "H has no La line"),
+        (lambda x: x.element("H", line="La"), InputError, "H has no La line; X-ray fluorescence shows none of"),
+        (lambda x: x.element("Cr", line="Kb5"), InputError, "Cr Kb5 is not among the lines .* Ka, Kb are"),
+        (lambda x: x.per_atom("Cr", line="Kb5"), InputError, "Cr Kb5 is not among the lines"),
         (
             lambda x: x.element("Pb", line="Ka"),
             InputError,

@@ -60,6 +60,29 @@ def test_the_whole_cube_comes_back_as_it_was(store, cube, suffix, tmp_path):
     assert left == ([".raw", ".rpl"] if suffix == ".rpl" else [suffix])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".rpl", ".zspy"])
+def test_one_channel_alone_keeps_its_width(store, cube, suffix, tmp_path):
+    api = pytest.importorskip("hyperspy.api", reason="needs hyperspy, of the [dev] extra")
+    energy = open_result(store).energy.values
+    at = len(energy) // 2
+    asked = ExportOptions(energy_kev=(energy[at] - 1e-6, energy[at] + 1e-6))
+    export(store, tmp_path / f"cube{suffix}", asked)
+    signal = api.load(str(tmp_path / f"cube{suffix}"))
+    np.testing.assert_allclose(np.asarray(signal.data).reshape(cube.shape[:2]), cube[..., at], rtol=1e-5)
+    if suffix == ".zspy":
+        assert signal.axes_manager.signal_axes[0].scale == pytest.approx(energy[1] - energy[0])
+
+
+def test_letters_of_a_title_that_lispix_does_not_know_are_no_error(store, tmp_path):
+    named = store.rename(store.with_name("Künstler 画.zarr"))
+    try:
+        export(named, tmp_path / "cube.rpl", ExportOptions(energy_kev=(2.0, 3.0)))
+    finally:
+        named.rename(store)
+    assert "title\tKünstler ?, " in (tmp_path / "cube.rpl").read_text(encoding="latin-1")
+
+
 @pytest.mark.parametrize("suffix", KINDS)
 def test_a_part_keeps_its_place_and_energies(store, cube, suffix, tmp_path):
     target = tmp_path / "new" / f"part{suffix}"

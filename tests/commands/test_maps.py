@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import warnings
 
@@ -70,7 +71,8 @@ def test_the_files_are_these(written):
         for stem in ("Cr-Ka", "Pb-La", "As-Ka")
         for end in (".tif", ".png", "-picture.png")
     }
-    assert {p.name for p in written.iterdir()} == files | {"maps.ome.zarr", "maps.csv"}
+    together = {"maps-hidden.ome.zarr", "maps-hidden.csv", "maps-hidden.recipe.csv"}
+    assert {p.name for p in written.iterdir()} == files | together
 
 
 def test_a_tiff_keeps_values_and_scale(written, expected):
@@ -95,7 +97,7 @@ def test_a_png_keeps_values_to_one_grey_level(written, expected):
 
 
 def test_a_pyramid_opens_with_xarray_and_its_levels_are_means(written, expected):
-    tree = xr.open_datatree(written / "maps.ome.zarr", engine="zarr", consolidated=False, chunks=None)
+    tree = xr.open_datatree(written / "maps-hidden.ome.zarr", engine="zarr", consolidated=False, chunks=None)
     finest, coarse = (tree[f"{i}"].to_dataset() for i in (0, 1))
     assert (finest.image.dims, finest.image.shape) == (("c", "y", "x"), (3, 230, 170))
     np.testing.assert_array_equal(finest.image, np.stack(list(expected.values())))
@@ -110,7 +112,7 @@ def test_the_validator_of_ome_zarr_accepts_it(written):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        image = module.Image.from_zarr(zarr.open_group(str(written / "maps.ome.zarr"), mode="r"))
+        image = module.Image.from_zarr(zarr.open_group(str(written / "maps-hidden.ome.zarr"), mode="r"))
     assert [axis.name for axis in image.ome_attributes.multiscales[0].axes] == ["c", "y", "x"]
     channels = image.ome_attributes.omero["channels"]
     assert [channel["label"] for channel in channels] == ["Cr Ka", "Pb La", "As Ka"]
@@ -119,12 +121,50 @@ def test_the_validator_of_ome_zarr_accepts_it(written):
 def test_the_table_is_what_xrf_explorer_reads(written, expected):
     import pandas as pd
 
-    cube = pd.read_csv(written / "maps.csv", sep=";", header=0, index_col=False, dtype=np.float32)
+    cube = pd.read_csv(written / "maps-hidden.csv", sep=";", header=0, index_col=False, dtype=np.float32)
     assert list(cube.columns) == ["row", "column", "Cr", "Pb", "As"]
     indexed = cube.set_index(["row", "column"])
     shape = tuple(len(level) for level in indexed.index.levels)
     values = indexed.to_numpy().reshape(*shape, -1)  # as its convert_csv does
     np.testing.assert_allclose(values[..., 1], np.nan_to_num(expected["Pb La"]), rtol=1e-4, atol=1e-3)
+
+
+def test_the_registration_is_that_of_the_photograph(written):
+    words = (written / "maps-hidden.recipe.csv").read_bytes().decode().split("\r\n")
+    assert words[:3] == ["Butterfly Registrator", "1.0", "control points"]
+    assert words[4:9] == ["target", "photograph", "moving", "maps-hidden.csv", "x|y|x|y"]
+    places = np.array([line.split("|") for line in words[9:13]], float)
+    np.testing.assert_array_equal(places[:, :2], places[:, 2:])
+    assert places[:, :2].max(axis=0).tolist() == [170, 230]
+
+
+def test_two_lines_of_an_element_are_two_columns(store, tmp_path):
+    import pandas as pd
+
+    maps(store, tmp_path / "out", MapOptions(elements=("Pb", "Pb-Ma", "Cr"), table=True))
+    cube = pd.read_csv(tmp_path / "out" / "maps.csv", sep=";")
+    assert list(cube.columns) == ["row", "column", "Pb La", "Pb Ma", "Cr"]
+    ds = open_result(store)
+    for line in ("La", "Ma"):
+        right = ds.xrf.element("Pb", line).where(ds.coverage > 0, 0).values.ravel()
+        np.testing.assert_allclose(cube[f"Pb {line}"], right, rtol=1e-4, atol=1e-3)
+
+
+def test_files_of_an_earlier_time_stay_until_all_new_ones_are_there(store, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    maps(store, out, MapOptions(elements=("Cr",), pyramid=True))
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("xrfsr_dask.commands.maps.write_pyramid", full)
+        with pytest.raises(OSError, match="No space"):
+            maps(store, out, MapOptions(elements=("Cr", "Pb"), pyramid=True))
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()} == before
+    maps(store, out, MapOptions(elements=("Cr", "Pb"), pyramid=True))
+    assert xr.open_datatree(out / "maps.ome.zarr", engine="zarr", consolidated=False)["0"].image.shape[0] == 2
 
 
 def test_halving_passes_over_what_was_not_measured():
@@ -137,6 +177,8 @@ def test_what_cannot_be_mapped_is_refused_before_anything_is_written(store, tmp_
         maps(store, tmp_path / "out", MapOptions(elements=("Cr", "Xx")))
     with pytest.raises(InputError, match=r"Pb Ka lies at 7\d\.\d+ keV, outside"):
         maps(store, tmp_path / "out", MapOptions(elements=("Pb-Ka",)))
+    with pytest.raises(InputError, match="Cr Kb5 is not among the lines that are fitted together"):
+        maps(store, tmp_path / "out", MapOptions(elements=("Cr-Kb5",)))
     with pytest.raises(OptionError, match="an element without a name"):
         MapOptions(elements=("",))
     with pytest.raises(InputError, match="no element was found in "):

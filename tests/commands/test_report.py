@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import re
 from html.parser import HTMLParser
@@ -114,7 +115,22 @@ def test_the_same_elements_are_mapped_where_none_are_named(painted, tmp_path):
 def test_an_element_that_cannot_be_drawn_is_refused_before_anything_is_written(painted, tmp_path):
     with pytest.raises(InputError, match="'Xx' is no chemical element"):
         report(painted, out=tmp_path / "page.html", elements=("Xx",))
+    with pytest.raises(InputError, match="C Ka"):
+        report(painted, out=tmp_path / "page.html", elements=("C",))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_that_stands_is_not_lost_to_a_full_disk(painted, tmp_path, monkeypatch):
+    page = tmp_path / "page.html"
+    page.write_text("an older page")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        report(painted, out=page, elements=("Fe",))
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("page.html", "an older page")]
 
 
 def test_text_of_a_page_cannot_become_markup():

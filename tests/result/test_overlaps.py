@@ -124,6 +124,10 @@ def test_elements_are_listed_with_how_sure(kind):
     assert "Sn" not in found.index
 
 
+def test_one_element_may_be_asked_for_by_name():
+    assert scene("lead").xrf.elements("Pb").index.tolist() == ["Pb"]
+
+
 def test_what_its_neighbour_could_explain_is_no_element():
     lead = SCENES["lead"]["lead white"][None] * COUNTS
     axis = axis_for(lead[0], KEV)

@@ -45,6 +45,20 @@ def test_elements_of_a_result_are_told_without_its_counts(store, tmp_path):
     assert open_result(without, "r").xrf.elements().equals(right)
 
 
+def test_a_layer_and_a_piece_list_what_they_hold_themselves(store):
+    """The patches show all that the painting holds; another layer's elements are none of this one's."""
+    ds = open_result(store, "r")
+    visible = set(ds.xrf.elements().index)
+    for part in (ds.xrf.hidden, ds.xrf.visible, ds.isel(y=slice(0, 8), x=slice(0, 8))):
+        found = part.xrf.elements()
+        assert set(found.index) <= visible
+        assert (found.counts > 0).all()
+        total = part.xrf.mean_spectrum().sum().item()
+        assert (found.counts > 1e-6 * total).all()
+    layers = [set(part.xrf.elements().index) for part in (ds.xrf.visible, ds.xrf.hidden)]
+    assert layers[0] != layers[1]
+
+
 def test_a_store_without_squares_has_its_counts_read_for_them(store, tmp_path):
     right = open_result(store, "r").xrf.elements()
     old = shutil.copytree(store, tmp_path / "p.zarr")

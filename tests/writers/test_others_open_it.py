@@ -18,6 +18,7 @@ PART = Part(
     y_mm=10.25 + 0.5 * np.arange(SHAPE[0]),
     x_mm=3.25 + 0.5 * np.arange(SHAPE[1]),
     step_mm=0.5,
+    kev_per_channel=0.02,
 )
 
 

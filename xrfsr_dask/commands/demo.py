@@ -106,9 +106,9 @@ def _in_folder(
     found = {"store": str(path), "report": str(report), "solve": solved, "metrics": rows}
     with report_in(report) as folder:
         figures.save(overview(open_painting(path), options.method), folder / "overview.png")
-        (folder / "metrics.txt").write_text(text + "\n")
-        (folder / "metrics.csv").write_text(table.as_csv(rows))
-        (folder / "metrics.json").write_text(table.as_json(found) + "\n")
+        (folder / "metrics.txt").write_text(text + "\n", encoding="utf-8")
+        (folder / "metrics.csv").write_text(table.as_csv(rows), encoding="utf-8")
+        (folder / "metrics.json").write_text(table.as_json(found) + "\n", encoding="utf-8")
     return found | {"text": f"{text}\n\n{path}\n{report / 'overview.png'}"}
 
 

@@ -121,9 +121,9 @@ def _in_folder(
     }
     as_json, found["text"] = table.as_json(found), _text(found, options)
     with report_in(out) as folder:
-        (folder / "evaluate.txt").write_text(f"{found['text']}\n")
-        (folder / "evaluate.csv").write_text(table.as_csv(correlations))
-        (folder / "evaluate.json").write_text(as_json + "\n")
+        (folder / "evaluate.txt").write_text(f"{found['text']}\n", encoding="utf-8")
+        (folder / "evaluate.csv").write_text(table.as_csv(correlations), encoding="utf-8")
+        (folder / "evaluate.json").write_text(as_json + "\n", encoding="utf-8")
         if lines:
             figures.save(_figure(halves, maps, lines, names, options), folder / "evaluate.png")
     return found

@@ -54,8 +54,9 @@ def export(
     """
     bar, target = progress or Silent(), here(to)
     kind = format_of(target)
-    ds = _chosen(open_result(path, options.name), options)
-    part = _part(ds, f"{Path(path).stem}, {ds.attrs['result']}, {options.layer}")
+    whole = open_result(path, options.name)
+    ds = _chosen(whole, options)
+    part = _part(ds, f"{Path(path).stem}, {ds.attrs['result']}, {options.layer}", whole.energy.values)
     with output_folder(target.parent):
         for file in {target, target.with_suffix(".raw") if target.suffix.lower() == ".rpl" else target}:
             if file.exists():
@@ -107,13 +108,15 @@ def _chosen(ds: xr.Dataset, options: ExportOptions) -> xr.Dataset:
     return ds
 
 
-def _part(ds: xr.Dataset, title: str) -> Part:
+def _part(ds: xr.Dataset, title: str, energy_kev: np.ndarray) -> Part:
+    """What is written, of a result with all these energies."""
     return Part(
         title=title,
         energy_kev=ds.energy.values,
         y_mm=ds.y.values,
         x_mm=ds.x.values,
         step_mm=float(ds.attrs["pitch_mm"]),
+        kev_per_channel=float(energy_kev[-1] - energy_kev[0]) / max(len(energy_kev) - 1, 1),
     )
 
 
@@ -143,7 +146,7 @@ def _done(made: Path, notes: Path, asked: str) -> int | None:
         remove_tree(made) if made.is_dir() else made.unlink(missing_ok=True)
         return None
     try:
-        found = json.loads(notes.read_text())
+        found = json.loads(notes.read_text(encoding="utf-8"))
         if found["fingerprint"] == asked and made.exists():
             return int(found["blocks"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -159,7 +162,7 @@ def _save(notes: Path, asked: str, made: Path, done: int) -> None:
         with made.open("r+b") as file:
             os.fsync(file.fileno())
     aside = notes.with_name(f"{notes.name}.new")
-    aside.write_text(json.dumps({"fingerprint": asked, "blocks": done}))
+    aside.write_text(json.dumps({"fingerprint": asked, "blocks": done}), encoding="utf-8")
     aside.replace(notes)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,22 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.commands.elements import MOST_ELEMENTS, elements_of
-from xrfsr_dask.commands.output import here, output_folder
+from xrfsr_dask.commands.output import here, output_folder, report_in
 from xrfsr_dask.commands.pictures import map_panel, preview_step
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.options import MapOptions
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import open_result
 from xrfsr_dask.result.lines import check_line, siegbahn, usual_line
+from xrfsr_dask.result.peaks import check_fitted
 from xrfsr_dask.view import figures
 from xrfsr_dask.view.panels import greek
 from xrfsr_dask.view.sheets import Column, beside
-from xrfsr_dask.writers.images import write_png, write_table, write_tiff
+from xrfsr_dask.writers.images import write_png, write_recipe, write_table, write_tiff
 from xrfsr_dask.writers.pyramid import write_pyramid
 
-PYRAMID, TABLE = "maps.ome.zarr", "maps.csv"
+PYRAMID, TABLE, RECIPE = ".ome.zarr", ".csv", ".recipe.csv"
+"""What the files of all maps together end in, after ``maps`` or ``maps-hidden``."""
 
 
 def maps(
@@ -34,7 +35,9 @@ def maps(
 
     Each is net counts per measured spot, all lines fitted together, NaN where nothing was measured:
     ``Cr-Ka.tif`` (float32, mm in its tags), ``Cr-Ka.png`` (16 bit), ``Cr-Ka-picture.png`` (colours, mm); on
-    demand ``maps.ome.zarr`` with all of them as channels of a pyramid, and ``maps.csv`` for XRF Explorer.
+    demand ``maps.ome.zarr`` with all of them as channels of a pyramid, and for XRF Explorer ``maps.csv`` and
+    the registration ``maps.recipe.csv``. Names of files of one layer say so: ``Cr-Ka-hidden.tif``,
+    ``maps-hidden.csv``. They appear together when all are there.
 
     Parameters
     ----------
@@ -51,30 +54,38 @@ def maps(
     if not asked:
         raise InputError(f"no element was found in {path}; name some by --elements, such as Cr,Pb,As.")
     lines = [_line(ds, one) for one in asked]
-    with output_folder(folder):
+    with output_folder(folder), report_in(folder) as made:
         names = [f"{element} {line}" for element, line in lines]
+        together, shape = f"maps{_ending(options)}", (ds.sizes["y"], ds.sizes["x"])
         bar.expect(len(lines) * (1 + options.pyramid) + options.table)
         written = []
         for (element, line), name in zip(lines, names, strict=True):
             bar.note(name)
             values = _map(ds, element, line, options)
-            written += _files(folder, values, name, ds, options)
+            written += _files(made, values, name, ds, options)
             bar.advance()
         if options.pyramid:
-            target = folder / PYRAMID
-            if target.exists():
-                shutil.rmtree(target)
-            ny, nx = ds.sizes["y"], ds.sizes["x"]
+            target = made / f"{together}{PYRAMID}"
             each = _each(ds, lines, options, bar)
             title = f"{Path(path).stem}, {ds.attrs['result']}, {options.layer}"
             pitch = float(ds.attrs["pitch_mm"])
-            write_pyramid(target, names, each, shape=(ny, nx), pitch_mm=pitch, title=title)
+            write_pyramid(target, names, each, shape=shape, pitch_mm=pitch, title=title)
             written.append(target)
         if options.table:
-            write_table(folder / TABLE, {e: _map(ds, e, line, options).values for e, line in lines})
-            written.append(folder / TABLE)
+            table, recipe = made / f"{together}{TABLE}", made / f"{together}{RECIPE}"
+            named = zip(_columns(lines), lines, strict=True)
+            write_table(table, {column: _map(ds, *line, options).values for column, line in named})
+            write_recipe(recipe, shape, target="photograph", moving=table.name)
+            written += [table, recipe]
             bar.advance()
-        return {"result": ds.attrs["result"], "layer": options.layer, "files": [str(file) for file in written]}
+    files = [str(folder / file.name) for file in written]
+    return {"result": ds.attrs["result"], "layer": options.layer, "files": files}
+
+
+def _columns(lines: list[tuple[str, str]]) -> list[str]:
+    """Names of the maps in the table: elements, with the line where two lines of one are there."""
+    elements = [element for element, _ in lines]
+    return [f"{e} {line}" if elements.count(e) > 1 else e for e, line in lines]
 
 
 def _line(ds: xr.Dataset, asked: str) -> tuple[str, str]:
@@ -83,6 +94,7 @@ def _line(ds: xr.Dataset, asked: str) -> tuple[str, str]:
     element = element.capitalize()
     chosen = siegbahn(line) if line else usual_line(ds.energy.values, element)
     check_line(ds.energy.values, element, chosen)
+    check_fitted(ds.energy.values, element, chosen)
     return element, chosen
 
 
@@ -99,8 +111,13 @@ def _each(
         bar.advance()
 
 
+def _ending(options: MapOptions) -> str:
+    """What names of files end in for a layer."""
+    return "" if options.layer == "all" else f"-{options.layer}"
+
+
 def _files(folder: Path, values: xr.DataArray, name: str, ds: xr.Dataset, options: MapOptions) -> list[Path]:
-    stem = name.replace(" ", "-") + ("" if options.layer == "all" else f"-{options.layer}")
+    stem = name.replace(" ", "-") + _ending(options)
     pitch = float(ds.attrs["pitch_mm"])
     about = {
         "line": name,

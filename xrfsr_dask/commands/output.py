@@ -10,7 +10,7 @@ from pathlib import Path
 from xrfsr_dask.errors import InputError, MissingPackageError, OptionError
 from xrfsr_dask.store.painting import refuse_inside
 from xrfsr_dask.store.places import is_url
-from xrfsr_dask.store.staging import partial_of
+from xrfsr_dask.store.staging import partial_of, remove_tree
 
 _PROBE_BYTES = 2**20  # about what a report takes
 
@@ -75,6 +75,8 @@ def report_in(folder: Path) -> Iterator[Path]:
         yield partial
         folder.mkdir(exist_ok=True)
         for path in sorted(partial.iterdir()):
+            if path.is_dir():
+                remove_tree(folder / path.name)
             path.replace(folder / path.name)
 
 

@@ -14,10 +14,12 @@ from xrfsr_dask.commands.pictures import map_panel, photograph_panel, preview_st
 from xrfsr_dask.errors import OptionError
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import line_kev, open_patch, open_result
-from xrfsr_dask.result.lines import usual_line
+from xrfsr_dask.result.lines import check_line, usual_line
+from xrfsr_dask.result.peaks import check_fitted
 from xrfsr_dask.store import Painting, Patch, open_painting
 from xrfsr_dask.store.arrays import below, holds, open_array, open_group, read_finite
 from xrfsr_dask.store.patches import apply_transform
+from xrfsr_dask.store.places import replace_text
 from xrfsr_dask.store.results import out_of_place
 from xrfsr_dask.view.page import Section, as_html
 from xrfsr_dask.view.panels import Panel, Spot, colour_limits, greek, turned_corners
@@ -55,14 +57,17 @@ def report(
     if target.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"{target} is to be a page of HTML; give --out a name that ends in .html.")
     check_pictures()
+    asked = [element.strip().capitalize() for element in elements]
+    for element in asked:
+        line = usual_line(ds.energy.values, element)
+        check_line(ds.energy.values, element, line)
+        check_fitted(ds.energy.values, element, line)
     with output_folder(target.parent):
         bar.expect(5 + (len(elements) or MOST_ELEMENTS))
         bar.note("elements")
         found = elements_of(ds)
         bar.advance()
-        shown = [name.strip().capitalize() for name in elements] or [
-            row["element"] for row in found[:MOST_ELEMENTS]
-        ]
+        shown = asked or [row["element"] for row in found[:MOST_ELEMENTS]]
         sections = [_overview(painting, ds)]
         bar.advance()
         sections.append(_maps(painting, ds, shown, bar))
@@ -77,7 +82,7 @@ def report(
             f"{ny * painting.pitch_mm:.0f} mm, from {len(painting.patches)} measured patches."
         )
         title = f"X-ray fluorescence of {Path(store.name).stem}, super-resolved"
-        target.write_text(as_html(title, lead, sections))
+        replace_text(target, as_html(title, lead, sections))
         bar.advance()
         return {"report": str(target), "result": ds.attrs["result"], "elements": shown}
 

@@ -15,7 +15,7 @@ from xrfsr_dask.result.factors import Factors
 from xrfsr_dask.result.lines import Background, check_line, line_weights, roi_weights, siegbahn, usual_line
 from xrfsr_dask.result.lowrank import cube_variable, lazy_cube, lazy_stored, loaded
 from xrfsr_dask.result.measured import Measured, open_patch
-from xrfsr_dask.result.peaks import ELEMENTS
+from xrfsr_dask.result.peaks import ELEMENTS, check_fitted
 from xrfsr_dask.result.presence import elements_table
 from xrfsr_dask.result.shown import as_html, as_text, facts
 from xrfsr_dask.result.source import Layer, Source
@@ -116,9 +116,7 @@ class XrfAccessor:
             return self._labelled(self._source.mean(np.asarray(mask), layer))
         if y is not None and x is not None:
             return self._at([(y, x)], layer).isel(point=0)
-        if not points:
-            raise InputError("points is empty; give at least one (y, x) in mm.")
-        return self._at(points, layer)
+        return self._at(_in_mm(points), layer)
 
     def profile(
         self,
@@ -200,11 +198,10 @@ class XrfAccessor:
         """
         line = usual_line(self._energy, element) if line is None else line
         if background == "snip":
-            check_line(self._energy, element, line)
-            values = self._source.line(element.strip().capitalize(), siegbahn(line), layer)
+            values = self._source.line(*self._fitted(element, line), layer)
         else:
             values = self._source.channels(line_weights(self._energy, element, line, background), layer)
-        return self._map(values, f"{element} {line}", layer)
+        return self._map(values, f"{element.strip().capitalize()} {siegbahn(line)}", layer)
 
     def per_atom(self, element: str, line: str | None = None, layer: Layer = "all") -> np.ndarray:
         """Net counts of an element's line in each endmember; abundances times these are its map.
@@ -225,15 +222,14 @@ class XrfAccessor:
 
         Examples
         --------
-        >>> whole = ds.abundance @ xr.DataArray(ds.xrf.per_atom("Pb"), dims="atom")
+        >>> whole = ds.abundance.values @ ds.xrf.per_atom("Pb")
         """
         if not isinstance(self._source, Factors):
             raise OptionError("a measured patch has no endmembers; ask a result.")
         line = usual_line(self._energy, element) if line is None else line
-        check_line(self._energy, element, line)
-        return self._source.per_atom(element.strip().capitalize(), siegbahn(line), layer)
+        return self._source.per_atom(*self._fitted(element, line), layer)
 
-    def elements(self, among: Sequence[str] = ELEMENTS) -> pd.DataFrame:
+    def elements(self, among: Sequence[str] | str = ELEMENTS) -> pd.DataFrame:
         """The elements that are present, most counts first, and how sure that is.
 
         Counts are those of this Dataset. Whether an element is there is asked of the patches as measured, where
@@ -241,7 +237,7 @@ class XrfAccessor:
 
         Parameters
         ----------
-        among : sequence of str
+        among : sequence of str, or one
             Chemical symbols to look for; what paintings are made of where not given.
 
         Returns
@@ -254,7 +250,9 @@ class XrfAccessor:
         >>> ds.xrf.elements().query("sure == 'certain'").index.tolist()
         ['Fe', 'Zn', 'Pb', ...]
         """
-        return elements_table(self._source, self._evidence(), [name.strip().capitalize() for name in among])
+        asked = [among] if isinstance(among, str) else among
+        names = [name.strip().capitalize() for name in asked]
+        return elements_table(self._source, self._evidence(), names, part=self._is_part())
 
     def explore(self) -> Any:
         """Look at the result in a notebook: photograph and maps, click or lasso for a spectrum.
@@ -297,6 +295,13 @@ class XrfAccessor:
             attrs={"patch": patch},
         )
 
+    def _fitted(self, element: str, line: str) -> tuple[str, str]:
+        """Element and line as they are written; refused where that line is not fitted on this axis."""
+        check_line(self._energy, element, line)
+        named = element.strip().capitalize(), siegbahn(line)
+        check_fitted(self._energy, *named)
+        return named
+
     @property
     def _energy(self) -> np.ndarray:
         return self._source.energy_kev
@@ -334,6 +339,13 @@ class XrfAccessor:
             return [self._source]
         patches = open_painting(source).patches
         return [Measured(open_patch(source, p.name), p.square_means()) for p in patches] or [self._source]
+
+    def _is_part(self) -> bool:
+        """Whether this is a layer or a piece of the result of a store."""
+        source = self._ds.encoding.get("source")
+        if source is None or not isinstance(self._source, Factors):
+            return False
+        return "layer" in self._ds.attrs or self._source.shape != open_painting(source).shape
 
     def _pitch_mm(self) -> float:
         if "step_mm" in self._ds.attrs:
@@ -378,6 +390,8 @@ def _in_mm(places: Any) -> np.ndarray:
     """Places, (y, x) in mm, float64 (n, 2)."""
     try:
         out = np.asarray(places, float)
+        if not out.size:
+            raise InputError("points is empty; give at least one (y, x) in mm.")
         if out.ndim == 2 and out.shape[1] == 2 and np.isfinite(out).all():
             return out
     except (TypeError, ValueError):

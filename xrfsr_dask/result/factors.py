@@ -135,10 +135,12 @@ class Factors:
         return self._fits[extra]
 
     def _n_spots(self) -> float:
-        """Measured spots that the result speaks for; pixels where its store is not known."""
+        """Measured spots that the result speaks for; pixels where its store is not known, or holds no patch."""
         source = self._ds.encoding.get("source")
         if source is None:
             return float(np.prod(self.shape))
         painting = open_painting(source)
+        if not painting.patches:
+            return float(np.prod(self.shape))
         whole = float(np.prod(painting.shape))
         return sum(float(np.prod(p.shape[:2])) for p in painting.patches) * np.prod(self.shape) / whole

@@ -76,7 +76,21 @@ def line_kev(element: str, line: str = "Ka") -> float:
     try:
         return float(xraylib.LineEnergy(number, code))
     except ValueError as error:
-        raise InputError(f"{element} has no {line} line; try another, such as 'Ka'.") from error
+        raise InputError(f"{element} has no {line} line; {_lines_of(number)}.") from error
+
+
+def _lines_of(number: int) -> str:
+    """What lines an element has, in words."""
+    import xraylib
+
+    def has(shell: str) -> bool:
+        try:
+            return bool(xraylib.LineEnergy(number, getattr(xraylib, f"{shell}_LINE")) > 0)
+        except ValueError:
+            return False
+
+    there = [line.capitalize() for line, shell in _SHELLS.items() if has(shell)]
+    return f"it has {', '.join(there)}" if there else "X-ray fluorescence shows none of it"
 
 
 def roi_weights(energy_kev: np.ndarray, lo_kev: float, hi_kev: float) -> np.ndarray:

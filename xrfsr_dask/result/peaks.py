@@ -95,6 +95,25 @@ def shells_on(energy_kev: np.ndarray, elements: Iterable[str], tube: str, tube_k
     return [s for s in found if low < s.main_kev < high] + [s for s in _scattered(tube) if s.main_kev < high]
 
 
+def check_fitted(
+    energy_kev: np.ndarray, element: str, line: str, *, tube: str = "Rh", tube_kv: float = 50.0
+) -> None:
+    """Refuse a line that is none of those fitted together on an axis; `InputError` names those that are.
+
+    A shell is fitted where its main line lies on the axis, below the tube's voltage, and is not lost in air.
+    """
+    energy = np.asarray(energy_kev, float)
+    shells = [s for s in shells_on(energy, (element,), tube, tube_kv) if s.element == element]
+    if any(shell.share(line) > 0 for shell in shells):
+        return
+    there = [family for family in _FAMILIES if any(shell.share(family) > 0 for shell in shells)]
+    instead = f"its {', '.join(there)} are" if there else "none of its lines is"
+    raise InputError(
+        f"{element} {line} is not among the lines that are fitted together on {energy[0]:.3f} to "
+        f"{energy[-1]:.3f} keV, {instead}; in Python, background='linear' counts the window of a line."
+    )
+
+
 def known_by(element: str, shells: Iterable[Shell]) -> Shell | None:
     """The shell an element is recognised by: K up to 20 keV, else L, else M; the first there is."""
     there = [shell for shell in shells if shell.element == element]

@@ -17,8 +17,10 @@ CERTAIN, LIKELY, POSSIBLE = 10.0, 5.0, 3.0
 _OVERLAP = 0.1  # share of a line's own counts that a neighbour must have in its core to be named
 
 
-def elements_table(source: Source, evidence: Sequence[Source], among: Sequence[str] = ELEMENTS) -> pd.DataFrame:
-    """The elements of a source, most counts first.
+def elements_table(
+    source: Source, evidence: Sequence[Source], among: Sequence[str] = ELEMENTS, *, part: bool = False
+) -> pd.DataFrame:
+    """The elements of a source, most counts first; none that has no counts in it.
 
     Parameters
     ----------
@@ -28,6 +30,9 @@ def elements_table(source: Source, evidence: Sequence[Source], among: Sequence[s
         What says whether an element is there: the patches a result was made of, where they are at hand.
     among : sequence of str
         Chemical symbols to look for.
+    part : bool
+        The source is a layer or a piece of what the evidence speaks of: its own spectra must show an element
+        too, as surely as is told.
 
     Returns
     -------
@@ -46,13 +51,15 @@ def elements_table(source: Source, evidence: Sequence[Source], among: Sequence[s
         shell = known_by(element, fit.axis.shells)
         if shell is not None:
             errors, overlaps = max(_clearest(found, shell) for found in seen)
+            errors = min(errors, _clearest(fit, shell)[0]) if part else errors
             errors = float(np.sqrt(max(errors**2 - chance, 0.0)))
             line = shell.name.split()[1]
             counts = float(share @ fit.counts_of(element, line))
             rows.append((element, line, counts, errors, _word(errors), ", ".join(overlaps)))
     columns = ["element", "line", "counts", "errors", "sure", "overlaps"]
     table = pd.DataFrame(rows, columns=columns).set_index("element")
-    return table[table.errors >= POSSIBLE].sort_values("counts", ascending=False, kind="stable")
+    found = (table.errors >= POSSIBLE) & (table.counts > 0)
+    return table[found].sort_values("counts", ascending=False, kind="stable")
 
 
 def _clearest(fit: LineFit, shell: Shell) -> tuple[float, list[str]]:

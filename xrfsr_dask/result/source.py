@@ -56,7 +56,8 @@ def index_of(centres: np.ndarray, values: np.ndarray, name: str) -> np.ndarray:
     low, high = centres.min() - half, centres.max() + half
     for value in values[~((values >= low) & (values <= high))][:1]:
         raise InputError(
-            f"{name} = {value:g} mm lies outside the painting, which spans {name} {low:.2f} to {high:.2f} mm."
+            f"{name} = {value:g} mm lies outside the painting, which spans {name} {round(low, 2) + 0.0:.2f} to "
+            f"{high:.2f} mm."
         )
     return np.asarray([np.abs(centres - value).argmin() for value in values], int)
 

@@ -165,7 +165,7 @@ def replace_text(file: Place, text: str) -> None:
     path = _local(file)
     partial = path.with_suffix(f".partial-{signature()}")
     try:
-        with partial.open("w") as opened:
+        with partial.open("w", encoding="utf-8") as opened:
             opened.write(text)
             opened.flush()
             os.fsync(opened.fileno())
@@ -180,7 +180,7 @@ def append_text(file: Place, text: str) -> None:
     if isinstance(file, S3Path):
         file.write_bytes((file.read_bytes() if file.is_file() else b"") + text.encode())
         return
-    with _local(file).open("a") as opened:
+    with _local(file).open("a", encoding="utf-8") as opened:
         opened.write(text)
 
 

@@ -75,6 +75,31 @@ def draw_panel(ax: Axes, panel: Panel, limits: tuple[float, float], letter: str 
     return drawn
 
 
+def scale_bar(ax: Axes, panel: Panel) -> None:
+    """A bar of a round length in mm, in the lower left corner of a panel's view."""
+    from matplotlib import patheffects
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
+    left, right, bottom, top = panel.edges
+    length = round_length(0.25 * abs(right - left))
+    look: Any = {"frameon": False, "color": "white", "size_vertical": 0.006 * abs(bottom - top), "sep": 3}
+    bar = AnchoredSizeBar(ax.transData, length, f"{length:g} mm", "lower left", pad=0.6, **look)
+    outline = [patheffects.withStroke(linewidth=2, foreground="black")]
+    for part in (bar.size_bar.get_children()[0], bar.txt_label.get_children()[0]):
+        part.set_path_effects(outline)
+    ax.add_artist(bar)
+
+
+def round_length(most: float) -> float:
+    """The largest of 1, 2 and 5 times a power of ten that is not above `most` > 0.
+
+    >>> round_length(230.0)
+    200.0
+    """
+    power = 10.0 ** np.floor(np.log10(most))
+    return float(max(step * power for step in (1.0, 2.0, 5.0) if step * power <= most * (1 + 1e-9)))
+
+
 def draw_spectra(ax: Axes, spot: Spot, letter: str = "") -> None:
     """Spectra of one place on a logarithmic scale, the truth as a grey area, lines named above."""
     peak = max(1e-6, *(float(np.max(values)) for values in spot.spectra.values()))

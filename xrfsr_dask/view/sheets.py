@@ -10,7 +10,7 @@ import numpy as np
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.view.figures import blank, colour_bar, same_view, styled
-from xrfsr_dask.view.panels import Panel, Spot, colour_limits, draw_panel, draw_spectra
+from xrfsr_dask.view.panels import Panel, Spot, colour_limits, draw_panel, draw_spectra, scale_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,8 @@ class Column:
 
 
 def beside(columns: Sequence[Column], view: Panel) -> Figure:
-    """Columns side by side, all showing the outline of `view`, each map with its colour bar.
+    """Columns side by side, all showing the outline of `view`, each map with its colour bar; a scale bar in the
+    first.
 
     Returns
     -------
@@ -56,6 +57,8 @@ def beside(columns: Sequence[Column], view: Panel) -> Figure:
             ax.set_title(column.title)
             same_view(ax, view)
             ax.set_xlabel("x (mm)")
+            if column is columns[0]:
+                scale_bar(ax, view)
             if not column.panels[-1].is_photograph:
                 colour_bar(figure, [ax], drawn[-1], column.unit)
         axes[0].set_ylabel("y (mm)")

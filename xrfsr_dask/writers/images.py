@@ -54,9 +54,21 @@ def write_table(path: Path, maps: Mapping[str, np.ndarray]) -> None:
     """Maps (ny, nx) as the text that XRF Explorer imports as an elemental cube: ``row;column;Cr;Pb``, a line a
     pixel, 0 where nothing was measured."""
     ny, nx = next(iter(maps.values())).shape
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         file.write(";".join(["row", "column", *maps]) + "\n")
         for row in range(ny):
             columns = [np.full(nx, row), np.arange(nx)]
             columns += [np.nan_to_num(values[row]) for values in maps.values()]
             np.savetxt(file, np.column_stack(columns), fmt=["%d", "%d", *["%.6g"] * len(maps)], delimiter=";")
+
+
+def write_recipe(path: Path, shape: tuple[int, int], *, target: str, moving: str) -> None:
+    """The registration that XRF Explorer asks for beside a table, as Butterfly Registrator writes it.
+
+    Maps lie pixel on pixel on the photograph, so that its four corners (x, y) are those of the maps.
+    """
+    ny, nx = shape
+    corners = [f"{x}|{y}|{x}|{y}" for x, y in ((0, 0), (nx, 0), (0, ny), (nx, ny))]
+    about = "Assumes moving image(s) resized and padded to match target image dimensions"
+    lines = ["Butterfly Registrator", "1.0", "control points", about, "target", target, "moving", moving]
+    path.write_text("\n".join([*lines, "x|y|x|y", *corners]) + "\n", encoding="utf-8", newline="\r\n")

@@ -27,8 +27,10 @@ def write(path: Path, part: Part, place: tuple[slice, slice], values: np.ndarray
 
 def finish(made: Path, target: Path, part: Part) -> None:
     """The header comes last: what has one is whole."""
+    aside = target.with_name(f"{target.name}.new")
+    aside.write_text(header(part), encoding="latin-1", errors="replace")  # as HyperSpy reads it
     made.replace(target.with_suffix(".raw"))
-    target.write_text(header(part))
+    aside.replace(target)
 
 
 def header(part: Part) -> str:
@@ -43,7 +45,7 @@ def header(part: Part) -> str:
         "data-length": 4,
         "data-type": "float",
         "byte-order": "little-endian",
-        "record-by": "vector",
+        "record-by": "vector" if n_channel > 1 else "dont-care",
         "title": part.title,
         "signal": "EDS_SEM",
         "depth-name": "Energy",

@@ -28,6 +28,8 @@ class Part:
     """float64 (nx,)."""
     step_mm: float
     """Side of a pixel."""
+    kev_per_channel: float
+    """Width of a channel, keV."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -38,12 +40,6 @@ class Part:
     def n_byte(self) -> int:
         """Size of all values."""
         return 4 * int(np.prod([int(n) for n in self.shape]))
-
-    @property
-    def kev_per_channel(self) -> float:
-        """Width of a channel, keV."""
-        energy = self.energy_kev
-        return float(energy[-1] - energy[0]) / (len(energy) - 1) if len(energy) > 1 else 1.0
 
 
 @dataclass(frozen=True)
