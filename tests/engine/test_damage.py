@@ -232,6 +232,16 @@ def test_forged_displacements_are_an_error_and_damage(unfinished, tmp_path, told
     assert "results/done" in {found.place for found in check_store(path).damage}
 
 
+@pytest.mark.parametrize("told", [{"a": "x"}, {"a": -1}, [1], 5], ids=repr)
+def test_forged_numbers_of_spots_are_an_error_and_damage(unfinished, tmp_path, told):
+    path = tmp_path / "p.zarr"
+    shutil.copytree(unfinished, path)
+    set_attributes(path / "results" / "done", {"misdwelt_spots": told})
+    with pytest.raises(StoreError, match="results/done is damaged"):
+        describe(path)
+    assert "results/done" in {found.place for found in check_store(path).damage}
+
+
 def levels_read(path) -> None:
     """All levels of the result, as the explorer reads them."""
     for abundance, measured in stored_levels(open_group(path / "results" / "done")).values():

@@ -13,7 +13,7 @@ from xrfsr_dask.store.arrays import open_array, open_group
 from xrfsr_dask.store.journal import read_record
 from xrfsr_dask.store.painting import names_of
 from xrfsr_dask.store.places import Place, stands
-from xrfsr_dask.store.results import out_of_place
+from xrfsr_dask.store.remarks import remarks
 from xrfsr_dask.store.staging import work_area
 from xrfsr_dask.store.unfinished import CHECKPOINT, OPTION, RUN
 
@@ -55,7 +55,7 @@ def as_text(found: dict[str, Any]) -> str:
         for p in found["patches"]
     ]
     lines += [f"result      {r['name']}: {r['atoms']} atoms, method {r['method']}" for r in found["results"]]
-    lines += [f"note        {words}" for r in found["results"] for words in r["out_of_place"]]
+    lines += [f"note        {told}" for r in found["results"] for told in (*r["out_of_place"], *r["misdwelt"])]
     lines += [_way_on(run, found["store"]) for run in found["unfinished_runs"]]
     return "\n".join(lines)
 
@@ -111,5 +111,5 @@ def _result(painting: Painting, name: str) -> dict[str, Any]:
         "name": name,
         "atoms": atoms,
         "method": str(group.attrs.get("method", "known truth")),
-        "out_of_place": out_of_place(group, painting.pitch_mm),
+        **remarks(group, painting.pitch_mm),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from xrfsr_dask.store import Painting, Patch, open_painting
 from xrfsr_dask.store.arrays import below, holds, open_array, open_group, read_finite
 from xrfsr_dask.store.patches import apply_transform
 from xrfsr_dask.store.places import replace_text
-from xrfsr_dask.store.results import out_of_place
+from xrfsr_dask.store.remarks import remarks
 from xrfsr_dask.view.page import Section, as_html
 from xrfsr_dask.view.panels import Panel, Spot, colour_limits, greek, turned_corners
 from xrfsr_dask.view.sheets import Column, beside, curves, spectra
@@ -202,7 +203,7 @@ def _trust(painting: Painting, ds: xr.Dataset) -> list[Section]:
             "allows, more where it misses something. Evidence: the share of a pixel's uncertainty that the "
             "counts take away; where it is low, the photograph speaks."
         )
-        text = " ".join([text, *out_of_place(group, painting.pitch_mm)])
+        text = " ".join([text, *itertools.chain(*remarks(group, painting.pitch_mm).values())])
         drawn = beside(columns, view)
         out.append(Section("How far to trust it", text, [("chi-square and evidence", drawn)], rows))
     return out

@@ -23,7 +23,7 @@ from xrfsr_dask.store import Painting, open_painting
 from xrfsr_dask.store.arrays import open_group
 from xrfsr_dask.store.names import check_name
 from xrfsr_dask.store.places import stands
-from xrfsr_dask.store.results import out_of_place
+from xrfsr_dask.store.remarks import remarks
 from xrfsr_dask.tiling.budget import megabytes
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.values import require
@@ -79,7 +79,7 @@ def solve_painting(
         "result": plan.name,
         "iterations": state.iteration,
         **(state.history[-1] if state.history else {}),
-        "out_of_place": out_of_place(open_group(painting.place / "results" / plan.name), painting.pitch_mm),
+        **remarks(open_group(painting.place / "results" / plan.name), painting.pitch_mm),
         "seconds": round(time.monotonic() - began, 1),
         "tile_px": plan.tile,
     }
@@ -159,7 +159,8 @@ def summary(store: str | Path, solved: dict[str, Any]) -> str:
         lines["objective"] = f"{solved['objective']:.6g} ({', '.join(terms)})"
     quoted = shlex.quote(str(store))
     look = {"look at it": f"xrfsr browse {quoted}   or   xrfsr report {quoted}"}
-    notes = [_listed({"note": words}, 12) for words in solved.get("out_of_place", ())]
+    told = (words for kind in ("out_of_place", "misdwelt") for words in solved.get(kind, ()))
+    notes = [_listed({"note": words}, 12) for words in told]
     return "\n".join([_listed(lines, 12), *notes, _listed(look, 12)])
 
 

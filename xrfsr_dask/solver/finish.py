@@ -13,7 +13,7 @@ from xrfsr_dask.beams import coverage
 from xrfsr_dask.kernels.fit import channel_groups, chi_square_gaussian, chi_square_poisson
 from xrfsr_dask.options import as_attributes
 from xrfsr_dask.progress import Progress, ticking
-from xrfsr_dask.solver.joint.model import load_placing, open_evidence
+from xrfsr_dask.solver.joint.model import load_misdwelt, load_placing, open_evidence
 from xrfsr_dask.solver.levels import write_levels
 from xrfsr_dask.solver.passes import seen_abundances
 from xrfsr_dask.solver.run import VERSIONS, Chunk, Plan
@@ -45,7 +45,7 @@ def finish(plan: Plan, state: State, executor: Executor, progress: Progress) -> 
                 "scale": plan.scale,
                 "iterations": state.iteration,
                 "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
-                **(load_placing(plan) if o.method == "joint" else {}),
+                **(load_placing(plan) | load_misdwelt(plan) if o.method == "joint" else {}),
             },
         )
         _write_history(group.create_group("history"), state)

@@ -20,7 +20,8 @@ from xrfsr_dask.store.contents import KINDS, half_moved, listed_arrays, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, file_bytes, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
 from xrfsr_dask.store.places import Place, files_below, folders, leads_inside
-from xrfsr_dask.store.results import PYRAMID, out_of_place, stored_levels
+from xrfsr_dask.store.remarks import remarks
+from xrfsr_dask.store.results import PYRAMID, stored_levels
 from xrfsr_dask.store.staging import work_area
 from xrfsr_dask.store.unfinished import (
     broken_receipts,
@@ -255,7 +256,7 @@ def _contradictions(root: Place, result: Place) -> Iterator[Damage]:
     except StoreError as error:
         yield Damage(str((result / PYRAMID).relative_to(root)), first_line(error))
     try:
-        out_of_place(solved, 1.0)
+        remarks(solved, 1.0)
     except DamagedStoreError as error:
         yield Damage(str(result.relative_to(root)), first_line(error))
 

@@ -24,6 +24,7 @@ from xrfsr_dask.store.arrays import (
 )
 from xrfsr_dask.store.metadata import NAME, set_attributes
 from xrfsr_dask.store.places import Place, rmtree
+from xrfsr_dask.store.remarks import MISDWELT
 
 SMOOTHED = "smoothed"
 """S phi of the spots of patches out of place, of the photograph as smoothed for them. It has a name of its own,
@@ -159,6 +160,17 @@ def load_limits(plan: Plan) -> dict[str, float]:
     """As saved."""
     found: dict[str, float] = json.loads(str(open_group(plan.work / _FOLDER).attrs["limits"]))
     return found
+
+
+def save_misdwelt(plan: Plan, found: dict[str, int]) -> None:
+    """How many spots of each patch were not believed."""
+    set_attributes(plan.work / _FOLDER, {MISDWELT: json.dumps(found)})
+
+
+def load_misdwelt(plan: Plan) -> dict[str, dict[str, int]]:
+    """As saved, under its name."""
+    found = dict(open_group(plan.work / _FOLDER).attrs).get(MISDWELT, "{}")
+    return {MISDWELT: json.loads(str(found))}
 
 
 def save_placing(plan: Plan, found: dict[str, list[float]], smoothing: dict[str, float]) -> None:

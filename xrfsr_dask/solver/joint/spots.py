@@ -6,6 +6,7 @@ import numpy as np
 
 from xrfsr_dask.beams import spot_window
 from xrfsr_dask.kernels.dictionary import spot_statistics
+from xrfsr_dask.kernels.dwell import filled, misdwelt
 from xrfsr_dask.kernels.poisson import count_sums
 from xrfsr_dask.kernels.spectral import pair_sums
 from xrfsr_dask.solver.joint import model
@@ -55,9 +56,10 @@ def describe_spots(plan: Plan, chunk: Chunk) -> dict[str, float]:
     spectra = model.load_spectra(plan)
     patch = plan.painting.patch(chunk.patch)
     X = counts_at_gain_one(plan, chunk)
-    scores = spectra.scores(X)
+    wrong = _misdwelt(plan, chunk, X, plan.gain(patch))
+    scores = filled(spectra.scores(X), wrong)
     if patch.noise == "poisson":
-        variance = spectra.variance(np.maximum(X, 0)) / np.float32(plan.gain(patch))
+        variance = filled(spectra.variance(np.maximum(X, 0)) / np.float32(plan.gain(patch)), wrong)
         usual = spectra.variance(patch.mean_spectrum()[None].astype(np.float32)) / plan.gain(patch) ** 2
         variance = np.maximum(variance, np.maximum(_LEAST_VARIANCE * usual, 1e-12))
     else:
@@ -66,10 +68,18 @@ def describe_spots(plan: Plan, chunk: Chunk) -> dict[str, float]:
         model.open_spots(plan, name, chunk.patch)[chunk.spots.slices] = values
     write_features(plan, "features", 0.0, chunk)
     return {
+        "misdwelt": float(wrong.sum()),
         "score": float(np.abs(scores).max()),
         "variance": float(variance.min()),
         "certainty": float((np.square(scores).max(axis=(0, 1)) / variance.min(axis=(0, 1))).max()),
     }
+
+
+def _misdwelt(plan: Plan, chunk: Chunk, X: np.ndarray, unit: float) -> np.ndarray:
+    """`misdwelt`; none where noise is Gaussian, for there nothing tells how sure a value is."""
+    if plan.painting.patch(chunk.patch).noise != "poisson":
+        return np.zeros(X.shape[:2], bool)
+    return misdwelt(X, unit)
 
 
 def write_features(plan: Plan, name: str, smoothing: float, chunk: Chunk) -> None:
@@ -122,8 +132,9 @@ def see_spots(plan: Plan, generation: int, chunk: Chunk) -> None:
 def dictionary_sums(plan: Plan, dictionary: int, noise: str, bound: float, chunk: Chunk) -> Sums:
     """What the next dictionary step needs of one chunk of counts, in scaled units."""
     X = scaled_counts(plan, chunk)
-    X = X.reshape(-1, X.shape[2])
-    SA = read_finite(model.open_spots(plan, "seen", chunk.patch), chunk.spots.slices).reshape(len(X), -1)
+    believed = ~_misdwelt(plan, chunk, X, plan.scale)
+    X = X[believed]
+    SA = read_finite(model.open_spots(plan, "seen", chunk.patch), chunk.spots.slices)[believed]
     if noise == "gaussian":
         P, Q, xx = spot_statistics(SA, X)
         found = {"P": P, "Q": Q, "xx": np.array(xx)}

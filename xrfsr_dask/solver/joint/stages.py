@@ -6,6 +6,7 @@ Each stage maps or reduces small tasks over chunks of counts, blocks or tiles, a
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from functools import partial
 
 import numpy as np
@@ -135,7 +136,12 @@ def find_basis(plan: Plan, state: State, executor: Executor, progress: Progress)
 
 def describe(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
     """Scores, their noise and S phi of every spot."""
-    told = executor.map(partial(describe_spots, plan), plan.chunks(), ticking(progress))
+    chunks = plan.chunks()
+    told = executor.map(partial(describe_spots, plan), chunks, ticking(progress))
+    wrong: Counter[str] = Counter()
+    for chunk, t in zip(chunks, told, strict=True):
+        wrong[chunk.patch] += int(t["misdwelt"])
+    model.save_misdwelt(plan, {patch: n for patch, n in sorted(wrong.items()) if n})
     model.save_limits(
         plan,
         {
