@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -46,6 +47,13 @@ def used() -> Iterator[Used]:
     began, before = time.perf_counter(), cpu()
     yield out
     out.wall, out.cpu = time.perf_counter() - began, cpu() - before
+
+
+def peak_gb() -> float:
+    """Most memory that this process has had at once, GB; not that of the process it was started from, which
+    `resource.getrusage` counts too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith("VmHWM"))
 
 
 def cpu() -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import say
+from benchmarks.measure import peak_gb, say
 
 SIDE, ATOMS, CHANNELS = 10_000, 20, 1024
 WIDTH_MM = 5000.0
@@ -64,10 +63,10 @@ def look(path: str) -> None:
     colours = np.eye(3).tolist()
     channels = [Channel(name, (r, g, b)) for name, (r, g, b) in zip(("Cr", "Pb", "Cu"), colours, strict=True)]
     size = {"px": SIDE**2, "atoms": ATOMS, "elements": len(channels), "screen": list(_SCREEN)}
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    before = peak_gb()
     began = time.perf_counter()
-    ds.xrf.elements()
-    say("which elements there are, s", time.perf_counter() - began, **size)
+    found = ds.xrf.elements()
+    say("which elements there are, s", time.perf_counter() - began, found=len(found), **size)
     pitch = WIDTH_MM / SIDE
     views = {"the whole": (0.0, WIDTH_MM, 0.0, WIDTH_MM)}
     for name, px, corner in (
@@ -83,8 +82,7 @@ def look(path: str) -> None:
         began = time.perf_counter()
         scene.picture(window, _SCREEN, channels)
         say(f"picture of {name}, s", time.perf_counter() - began, **size)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    say("peak memory of panning beyond imports, GB", peak - before, **size)
+    say("peak memory of panning beyond imports, GB", peak_gb() - before, **size)
     began = time.perf_counter()
     scene.values("Cr", "all")
     say("a whole map to be saved, s", time.perf_counter() - began, **size)
