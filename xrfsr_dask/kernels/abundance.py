@@ -1,4 +1,4 @@
-"""The abundance step (15) of Algorithm 1 on one tile, fused: one pass over its pixels, nothing of size B.
+"""The abundance step (15) of Algorithm 1 on one tile, band by band of its rows, nothing of size B.
 
 With D fixed the data speak only through ``C = X Dnv^T`` and two small Grams (M1). One step is
 
@@ -22,8 +22,8 @@ from numba import njit
 from xrfsr_dask.kernels.projection import FAST, rescale_row, simplex_row
 from xrfsr_dask.kernels.sampling import Bounds, Footprints, add_adjoint, downsample, touching
 
-STRIP = 50
-"""Pixels of one row of the grid whose M x M products are one call."""
+ROWS, STRIP = 5, 50
+"""Rows and pixels of the grid whose M x M products are one call."""
 
 
 @dataclass(frozen=True)
@@ -120,88 +120,140 @@ def _one_step(
     shape: tuple[int, int],
 ) -> None:
     inside = bounds[0] - corner[0], bounds[1] - corner[0], bounds[2] - corner[1], bounds[3] - corner[1]
-    n_v = len(m.Drgb)
-    out[inside[0] : inside[1], inside[2] : inside[3]] = A[inside[0] : inside[1], inside[2] : inside[3]]
-    for patch in spots:
-        near = touching(patch.windows, bounds)
-        some = Footprints(patch.footprints.origin[near], patch.footprints.weight[near])
-        SA = downsample(A, some, corner=corner)
-        step = np.empty((len(near), len(m.Kn)), np.float32)
-        _residual_step(SA, patch.C[near], m.Kn, m.Kvn, patch.gain, m.inv_dnv, step)
-        add_adjoint(step, some.origin - np.asarray(corner, np.int32), some.weight, n_v, inside, out)
-    colours = np.ascontiguousarray(m.Drgb.T)
-    smooth = np.float32(m.lam * m.inv_dnv)
     edge = (-corner[0], shape[0] - corner[0], -corner[1], shape[1] - corner[1])
-    _pixels(A, out, photo, colours, m.Kn, np.float32(m.inv_dv), smooth, inside, edge, corner[1], m.exact)
+    n_v, smooth = len(m.Drgb), np.float32(m.lam * m.inv_dnv)
+    colours, inv_dv = np.ascontiguousarray(m.Drgb.T), np.float32(m.inv_dv)
+    residuals = [_residuals(A, patch, m, bounds, corner) for patch in spots]
+    left = inside[2] - (corner[1] + inside[2]) % STRIP
+    for y0 in range(inside[0] - (corner[0] + inside[0]) % ROWS, inside[1], ROWS):
+        band = max(y0, inside[0]), min(y0 + ROWS, inside[1]), inside[2], inside[3]
+        out[band[0] : band[1], band[2] : band[3]] = A[band[0] : band[1], band[2] : band[3]]
+        for windows, some, step in residuals:
+            at = touching(windows, band)
+            add_adjoint(step[at], some.origin[at], some.weight[at], n_v, band, out)
+        _pixels(A, out, photo, colours, m.Kn, inv_dv, smooth, band, edge, (y0, left), m.exact)
+
+
+def _residuals(
+    A: np.ndarray, patch: TileSpots, m: StepMatrices, bounds: Bounds, corner: tuple[int, int]
+) -> tuple[np.ndarray, Footprints, np.ndarray]:
+    """Windows and footprints, in px of the tile, of the spots that `bounds` can see, and what they pull at."""
+    near = touching(patch.windows, bounds)
+    some = Footprints(patch.footprints.origin[near], patch.footprints.weight[near])
+    SA = downsample(A, some, corner=corner)
+    step = np.empty((len(near), len(m.Kn)), np.float32)
+    _residual_step(SA, patch.C[near], m.Kn, m.Kvn, patch.gain, m.inv_dnv, step)
+    origin = some.origin - np.asarray(corner, np.int32)
+    return patch.windows[near] - np.repeat(corner, 2), Footprints(origin, some.weight), step
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 def _residual_step(SA, C, Kn, Kvn, gain, inv_dnv, out):  # type: ignore[no-untyped-def]
-    """-(1/dnv) g (g (S Anv Kn + S Av Kvn) - C), row by row."""
-    n_v, n_nv = Kvn.shape
+    """-(1/dnv) g (g (S Anv Kn + S Av Kvn) - C), row by row: no spot has a place of its own in a product."""
     g, scale = np.float32(gain), np.float32(-gain * inv_dnv)
+    K = np.concatenate((Kvn, Kn))
     for s in range(SA.shape[0]):
         row = out[s]
         row[:] = 0.0
-        for j in range(n_v):
-            a = SA[s, j]
-            if a != 0.0:
-                for k in range(n_nv):
-                    row[k] += a * Kvn[j, k]
-        for j in range(n_nv):
-            a = SA[s, n_v + j]
-            if a != 0.0:
-                for k in range(n_nv):
-                    row[k] += a * Kn[j, k]
-        for k in range(n_nv):
+        _add_rows(SA[s], K, row)
+        for k in range(row.size):
             row[k] = scale * (g * row[k] - C[s, k])
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _pixels(A, out, photo, colours, Kn, inv_dv, smooth, inside, edge, origin_x, exact):  # type: ignore[no-untyped-def]
-    """Add the colour and smoothness gradients to each pixel of `out` and project its row.
+def _add_rows(a, K, row):  # type: ignore[no-untyped-def]
+    """Add a @ K to a row, four rows of K at a time; where all four entries of a are 0 they are passed over."""
+    whole = a.size // 4 * 4
+    for j in range(0, whole, 4):
+        p, q, r, s = a[j], a[j + 1], a[j + 2], a[j + 3]
+        if p != 0.0 or q != 0.0 or r != 0.0 or s != 0.0:
+            for k in range(row.size):
+                row[k] += (p * K[j, k] + q * K[j + 1, k]) + (r * K[j + 2, k] + s * K[j + 3, k])
+    for j in range(whole, a.size):
+        for k in range(row.size):
+            row[k] += a[j] * K[j, k]
 
-    Pixels are taken in strips that begin at multiples of `STRIP` of the whole grid, so that a pixel has the
-    same place in its M x M product, and so the same bits, in any tile.
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _pixels(A, out, photo, colours, Kn, inv_dv, smooth, band, edge, first, exact):  # type: ignore[no-untyped-def]
+    """Take the colour and smoothness gradients off the pixels of a band of `out` and project them.
+
+    They are taken in rectangles that begin at multiples of `ROWS` and `STRIP` of the whole grid, so that a
+    pixel has the same place in its M x M product, and so the same bits, in any tile. Each pass over a rectangle
+    is a function of its own, for of one with all arrays the compiler makes no vectors.
     """
-    n_v, n_nv = colours.shape[1], Kn.shape[0]
-    lap = np.zeros((STRIP, n_nv), np.float32)
-    pull = np.zeros((STRIP, n_nv), np.float32)
-    first = inside[2] - (origin_x + inside[2]) % STRIP
-    for y in range(inside[0], inside[1]):
-        for x0 in range(first, inside[3], STRIP):
-            low, high = max(x0, inside[2]), min(x0 + STRIP, inside[3])
-            rough = smooth > 0.0 and _laplacian(A, y, x0, low, high, n_v, edge, lap)
-            if rough:
-                np.dot(lap, Kn, pull)
-            for x in range(low, high):
-                a, row = A[y, x], out[y, x]
-                _colour_step(a, row, photo[y, x], colours, inv_dv)
-                if rough:
-                    for k in range(n_nv):
-                        row[n_v + k] -= smooth * pull[x - x0, k]
-                if exact:
-                    simplex_row(row)
-                else:
-                    rescale_row(row)
+    n_v = colours.shape[1]
+    lap = np.zeros((ROWS * STRIP, len(Kn)), np.float32)
+    pull = np.empty((ROWS * STRIP, len(Kn)), np.float32)
+    for x0 in range(first[1], band[3], STRIP):
+        part = band[0], band[1], max(x0, band[2]), min(x0 + STRIP, band[3])
+        corner = first[0], x0
+        _colour_steps(A, out, photo, colours, inv_dv, part)
+        if smooth > 0.0 and _laplacians(A, part, corner, n_v, edge, lap):
+            np.dot(lap, Kn, pull)
+            _subtract(out, pull, smooth, part, corner, n_v)
+        _project(out, part, exact)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _laplacians(A, part, corner, n_v, edge, out):  # type: ignore[no-untyped-def]
+    """Rows of L Anv for the pixels of a rectangle; whether any is not zero."""
+    rough = False
+    for y in range(part[0], part[1]):
+        row = out[(y - corner[0]) * STRIP : (y - corner[0] + 1) * STRIP]
+        rough = _laplacian(A, y, corner[1], part[2], part[3], n_v, edge, row) or rough
+    return rough
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _subtract(out, pull, smooth, part, corner, n_v):  # type: ignore[no-untyped-def]
+    for y in range(part[0], part[1]):
+        for x in range(part[2], part[3]):
+            row, own = out[y, x], pull[(y - corner[0]) * STRIP + x - corner[1]]
+            for k in range(pull.shape[1]):
+                row[n_v + k] -= smooth * own[k]
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _colour_steps(A, out, photo, colours, inv_dv, part):  # type: ignore[no-untyped-def]
+    for y in range(part[0], part[1]):
+        for x in range(part[2], part[3]):
+            _colour_step(A[y, x], out[y, x], photo[y, x], colours, inv_dv)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _project(out, part, exact):  # type: ignore[no-untyped-def]
+    for y in range(part[0], part[1]):
+        for x in range(part[2], part[3]):
+            if exact:
+                simplex_row(out[y, x])
+            else:
+                rescale_row(out[y, x])
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, inline="always")
 def _laplacian(A, y, x0, low, high, n_v, edge, out):  # type: ignore[no-untyped-def]
     """Rows of L Anv for the pixels low <= x < high of one strip; whether any is not zero."""
-    n_nv = out.shape[1]
+    n_nv, four = out.shape[1], np.float32(4.0)
     total = np.float32(0.0)
     for x in range(low, high):
-        here, row = A[y, x], out[x - x0]
-        for k in range(n_nv):
-            row[k] = 0.0
-        for side in range(4):
-            yy = y + (side == 0) - (side == 1)
-            xx = x + (side == 2) - (side == 3)
-            if yy >= edge[0] and yy < edge[1] and xx >= edge[2] and xx < edge[3]:
-                other = A[yy, xx]
-                for k in range(n_nv):
-                    row[k] += here[n_v + k] - other[n_v + k]
+        here, row = A[y, x, n_v:], out[x - x0]
+        if (
+            y > edge[0] and y + 1 < edge[1] and x > edge[2] and x + 1 < edge[3]
+        ):  # in one loop, as nearly all are
+            up, down, left, right = A[y - 1, x, n_v:], A[y + 1, x, n_v:], A[y, x - 1, n_v:], A[y, x + 1, n_v:]
+            for k in range(n_nv):
+                row[k] = four * here[k] - (up[k] + down[k]) - (left[k] + right[k])
+        else:
+            for k in range(n_nv):
+                row[k] = 0.0
+            for side in range(4):
+                yy = y + (side == 0) - (side == 1)
+                xx = x + (side == 2) - (side == 3)
+                if yy >= edge[0] and yy < edge[1] and xx >= edge[2] and xx < edge[3]:
+                    other = A[yy, xx, n_v:]
+                    for k in range(n_nv):
+                        row[k] += here[k] - other[k]
         for k in range(n_nv):
             total += abs(row[k])  # not its square, which could vanish by underflow
     return total > 0.0
@@ -211,6 +263,17 @@ def _laplacian(A, y, x0, low, high, n_v, edge, out):  # type: ignore[no-untyped-
 def _colour_step(a, row, colour, colours, inv_dv):  # type: ignore[no-untyped-def]
     """-(1/dv) (Av Drgb - I) Drgb^T of one pixel, at rank n_band."""
     n_band, n_v = colours.shape
+    if n_band == 3:  # the usual one, in two loops
+        red, green, blue = colours[0], colours[1], colours[2]
+        r, g, b = -colour[0], -colour[1], -colour[2]
+        for k in range(n_v):
+            r += a[k] * red[k]
+            g += a[k] * green[k]
+            b += a[k] * blue[k]
+        r, g, b = inv_dv * r, inv_dv * g, inv_dv * b
+        for k in range(n_v):
+            row[k] -= r * red[k] + g * green[k] + b * blue[k]
+        return
     for b in range(n_band):
         error = -colour[b]
         for k in range(n_v):

@@ -57,21 +57,26 @@ def rescale_row(v):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, fastmath=FAST, inline="always")
 def simplex_row(v):  # type: ignore[no-untyped-def]
-    """Exact projection onto the simplex, in place (Michelot 1986: drop what falls below the threshold)."""
+    """Exact projection onto the simplex, in place (Michelot 1986: drop what falls below the threshold).
+
+    The threshold rises by what the entries above it exceed it in all, less one: sums of small numbers, and a
+    form of loop that compilers make vectors of.
+    """
     one, zero = np.float32(1.0), np.float32(0.0)
     total = zero
     for k in range(v.size):
         total += v[k]
-    count = np.int32(v.size)
-    tau = (total - one) / np.float32(count)
+    count = np.float32(v.size)
+    tau = (total - one) / count
     while True:
-        total, left = zero, np.int32(0)
+        total, left = zero, zero
         for k in range(v.size):
-            above = v[k] > tau
-            total += v[k] if above else zero
-            left += np.int32(1) if above else np.int32(0)
-        if left >= count or left == 0:  # never more: rounding cannot make it run for ever
+            over = v[k] - tau
+            total += max(over, zero)
+            left += one if over > zero else zero
+        if left >= count or left == zero:  # never more: rounding cannot make it run for ever
             break
-        count, tau = left, (total - one) / np.float32(left)
+        tau += (total - one) / left
+        count = left
     for k in range(v.size):
         v[k] = max(v[k] - tau, zero)
