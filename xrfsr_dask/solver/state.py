@@ -21,6 +21,7 @@ from xrfsr_dask.store import Painting
 from xrfsr_dask.store.arrays import new_array, new_group, open_array, open_group, read_finite, write_values
 from xrfsr_dask.store.contents import record_all
 from xrfsr_dask.store.journal import add_line, cut_off_rest, read_lines, read_record, write_record
+from xrfsr_dask.store.links import refuse_any_link
 from xrfsr_dask.store.locks import held, is_mine, require_mine
 from xrfsr_dask.store.metadata import n_stored, seal
 from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
@@ -351,6 +352,7 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
 
     A run that ends before its first checkpoint leaves nothing behind.
     """
+    refuse_any_link(plan.base)
     area = plan.base.parent
     made = not area.exists()
     plan.base.mkdir(parents=True, exist_ok=True)

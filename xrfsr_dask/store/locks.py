@@ -13,7 +13,7 @@ import psutil
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.store.journal import as_line, read_record
-from xrfsr_dask.store.places import Place, S3Path, replace_text, touch_again
+from xrfsr_dask.store.places import Place, S3Path, file_bytes, replace_text, touch_again
 from xrfsr_dask.store.whose import here, is_alive, is_here, signature
 
 BEAT_S = 10.0
@@ -96,7 +96,7 @@ def _swapped(path: Place, old: bytes | None, new: str) -> bool:
 
 def _bytes_at(path: Place) -> bytes | None:
     try:
-        return path.read_bytes()
+        return file_bytes(path)
     except FileNotFoundError:
         return None
 

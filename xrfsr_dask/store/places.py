@@ -15,6 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any, Protocol, Self, TypeVar, cast
 
 from xrfsr_dask.errors import OptionError
+from xrfsr_dask.store import local
 from xrfsr_dask.store.bucket import SCHEME, Prefix
 from xrfsr_dask.store.objects import S3Path, together
 from xrfsr_dask.store.whose import signature
@@ -77,7 +78,7 @@ def node(path: str | Place, *, read_only: bool = False) -> Any:
     found = as_place(path)
     if isinstance(found, S3Path):
         return Prefix(found.bucket, found.key, read_only=read_only)
-    return str(found)
+    return local.Folder(_local(found), read_only=read_only)
 
 
 # What is there
@@ -95,7 +96,7 @@ def moves_at_once(folder: Place) -> bool:
 
 def leads_inside(place: Place, root: Place) -> bool:
     """Whether what is read at a place of a store lies in it, wherever links on the way lead."""
-    return not isinstance(place, Path) or place.resolve().is_relative_to(_local(root).resolve())
+    return not isinstance(place, Path) or local.leads_inside(place, _local(root))
 
 
 def youngest_s(folder: Place) -> float:
@@ -134,6 +135,14 @@ def files_below(folder: P) -> list[P]:
         return cast("list[P]", folder.files_below())
     found = (Path(inside, name) for inside, _, names in os.walk(_local(folder)) for name in names)
     return cast("list[P]", sorted(path for path in found if path.is_file()))
+
+
+def file_bytes(file: Place) -> bytes:
+    """All bytes of a file; `DamagedStoreError` for what is none, as a pipe that would be read for ever."""
+    if isinstance(file, S3Path):
+        return file.read_bytes()
+    with local.opened(_local(file).parent, file.name) as found:
+        return found.read()
 
 
 def ends(files: Sequence[Place], n: int) -> list[bytes]:
