@@ -15,6 +15,7 @@ import numpy as np
 import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, ResumeError, StoreError, first_line
+from xrfsr_dask.interrupts import raise_heard
 from xrfsr_dask.kernels.dictionary import Dictionaries, Objective
 from xrfsr_dask.solver.run import Plan, identity_of
 from xrfsr_dask.store import Painting
@@ -239,6 +240,7 @@ def save(plan: Plan, state: State) -> State:
         write_record(plan.base / RUN, told | {"started": True})
     for path in old:
         rmtree(path)
+    raise_heard()
     return state
 
 

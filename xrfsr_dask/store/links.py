@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from xrfsr_dask.store.places import Place, file_bytes
 from xrfsr_dask.store.staging import work_area
 
 _METADATA, _CHUNKS = "zarr.json", "c"
-_MOST = 100_000  # files and folders of runs that are looked at whenever a store is opened, which takes a moment
+_MOST = 50_000  # files and folders of runs that are looked at whenever a store is opened, which takes a moment
 
 
 def refuse_links(root: Place) -> None:
@@ -55,9 +56,9 @@ def _links(
     folder: Path, *, chunks: bool = False, most: int | None = None, but: Place | None = None
 ) -> Iterator[Path]:
     """Links in a folder and below, but in one folder; directory entries tell them without a further look."""
-    waiting, looked = [str(folder)], 0
+    waiting, looked = deque([str(folder)]), 0  # what lies high up first
     while waiting and (most is None or looked < most):
-        at = waiting.pop()
+        at = waiting.popleft()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(at) as entries:
             for entry in entries:
                 looked += 1
