@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 from engine.scenes import (
+    ENVIRONMENT,
     JOINT,
     OPTIONS,
     PAPER,
@@ -26,6 +28,7 @@ from engine.scenes import (
     planned,
     result_hash,
     run_folder,
+    solved_hash,
     started,
     wait_for,
     words,
@@ -35,7 +38,7 @@ from helpers import tree_bytes
 from xrfsr_dask.cli import main
 from xrfsr_dask.errors import OptionError, ResumeError, StoreError
 from xrfsr_dask.progress import Silent
-from xrfsr_dask.solver import passes, solve
+from xrfsr_dask.solver import outer, passes, solve
 from xrfsr_dask.solver import state as states
 from xrfsr_dask.store import locks
 from xrfsr_dask.store.arrays import open_array, open_group, write
@@ -174,6 +177,112 @@ def test_a_run_whose_lock_was_taken_over_ends_at_its_next_checkpoint(tmp_path):
     with pytest.raises(StoreError, match="run 'r' was taken over by another process"):
         solve(planned(path), LocalExecutor(1), progress=TakenOver())
     assert read_record(run_folder(path) / "lock.json")["host"] == "elsewhere"
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["going on", "over"])
+@pytest.mark.parametrize(
+    ("where", "nth"),
+    [("begin", 1), ("save", 1), ("save", 4), ("new_generation", 2), ("keep_receipt", 9),
+     ("save_dictionaries", 1), ("require_unchanged", 1)],
+)  # fmt: skip
+def test_who_was_asleep_removes_and_writes_nothing_of_a_run_that_was_taken_over(
+    tmp_path, monkeypatch, where, nth, over
+):
+    """At any moment, and also when the other is through with it, and has given the lock back."""
+    path, calls, real = tmp_path / "p.zarr", [], getattr(states, where)
+    narrow_painting(path, "a")
+    run, before = planned(path), {}
+
+    def awakes(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == nth:
+            (run.base / "lock.json").unlink()
+            if not over:
+                write_record(run.base / "lock.json", {"host": "elsewhere", "pid": 7, "started": 0.0})
+            for name in ("gen-000002", "gen-000006", "dictionary-000001", "gen-000000"):
+                (run.work / name).mkdir(exist_ok=True, parents=True)
+                (run.work / name / "anothers").write_text("work")
+            before.update(tree_bytes(run.base))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(states, where, awakes)
+    with pytest.raises(StoreError, match="run 'r' was taken over by another process"):
+        solve(run, LocalExecutor(1))
+    assert tree_bytes(run.base) == before
+
+
+def test_who_was_asleep_while_its_result_was_put_in_place_leaves_the_run_of_another_alone(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "p.zarr"
+    narrow_painting(path, "a")
+    run, real = planned(path), outer.finish
+
+    def finish(*args):
+        real(*args)
+        write_record(run.base / "lock.json", {"host": "elsewhere", "pid": 7, "started": 0.0})
+
+    monkeypatch.setattr(outer, "finish", finish)
+    solve(run, LocalExecutor(1))
+    assert (run.base / "checkpoint.json").exists()
+    assert read_record(run.base / "lock.json")["host"] == "elsewhere"
+    assert (path / "results" / "r").is_dir()
+
+
+def test_a_lock_is_touched_by_who_holds_it_and_by_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "BEAT_S", 0.01)
+    path = tmp_path / "lock.json"
+    with locks.held(path, "run 'r'"):
+        write_record(path, {"host": "elsewhere", "pid": 7, "started": 0.0})
+        os.utime(path, (1e9, 1e9))
+        time.sleep(0.2)
+        assert path.stat().st_mtime == 1e9
+
+
+_ASLEEP = """
+import os, signal, socket, sys
+from pathlib import Path
+socket.gethostname = lambda: "elsewhere"
+from engine.scenes import planned
+from xrfsr_dask.solver import solve, state as states
+from xrfsr_dask.tiling.executor import LocalExecutor
+real = getattr(states, sys.argv[2])
+def asleep(*args, **kwargs):
+    setattr(states, sys.argv[2], real)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return real(*args, **kwargs)
+setattr(states, sys.argv[2], asleep)
+solve(planned(Path(sys.argv[1])), LocalExecutor(1))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["begin", "save_dictionaries", "new_generation", "save"])
+def test_a_process_that_awakes_does_not_disturb_who_goes_on_with_its_run(tmp_path, where):
+    paths = [tmp_path / name for name in ("right.zarr", "p.zarr")]
+    for path in paths:
+        narrow_painting(path)
+    right, path = solved_hash(paths[0], LocalExecutor(1)), paths[1]
+    env = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    first = subprocess.Popen(
+        [sys.executable, "-c", _ASLEEP, str(path), where], env=env, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: psutil.Process(first.pid).status() == psutil.STATUS_STOPPED, first)
+    long_ago = time.time() - locks.DEAD_S - 60
+    os.utime(run_folder(path) / "lock.json", (long_ago, long_ago))
+
+    class Awakes(Silent):
+        done = 0
+
+        def advance(self, n: int = 1) -> None:
+            self.done += n
+            if self.done == 45:
+                first.send_signal(signal.SIGCONT)
+                assert "was taken over by another process" in first.communicate(timeout=60)[1]
+
+    solve(planned(path), LocalExecutor(1), progress=Awakes())
+    assert result_hash(path) == right
+    assert check_store(path).damage == ()
 
 
 def change_counts(path):

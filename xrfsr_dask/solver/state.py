@@ -113,6 +113,7 @@ def new_generation(
     list of Receipt
         Tiles that are written already and need not be done again.
     """
+    _require_mine(plan)
     path = _generation_path(plan, generation)
     first = {"origin": origin, "beside": list(beside)}
     found = _receipts(path / RECEIPTS, first)
@@ -131,6 +132,7 @@ def new_generation(
 
 def keep_receipt(plan: Plan, generation: int, receipt: Receipt) -> None:
     """Note that a tile is written."""
+    _require_mine(plan)
     add_line(_generation_path(plan, generation) / RECEIPTS, dataclasses.asdict(receipt))
 
 
@@ -164,6 +166,7 @@ def _generation_path(plan: Plan, generation: int) -> Place:
 
 def save_dictionaries(plan: Plan, number: int, D: Dictionaries) -> None:
     """Write dictionaries with their Grams, and room for ``C = X Dnv^T`` of every patch."""
+    _require_mine(plan)
     path = _dictionary_path(plan, number)
     rmtree(path)
     group = new_group(path)
@@ -213,6 +216,7 @@ def _dictionary_path(plan: Plan, number: int) -> Place:
 
 def begin(plan: Plan, fingerprint: dict[str, Any]) -> None:
     """Write down what a new run depends on; what an earlier one left is removed."""
+    _require_mine(plan)
     wipe(plan.base)
     plan.work.mkdir()
     write_record(plan.base / RUN, {"version": _VERSION, "fingerprint": fingerprint})
@@ -223,7 +227,7 @@ def save(plan: Plan, state: State) -> State:
 
     The receipts of its generation lie beside that generation. The checkpoint lists the arrays that are whole.
     """
-    require_mine(plan.base / LOCK, f"run '{plan.name}'")
+    _require_mine(plan)
     sealed = seal(plan.work)
     named = {"generation": state.generation, "dictionary": state.dictionary}
     old = {folder for folder in folders(plan.work) if superseded(folder.name, **named)}
@@ -235,7 +239,9 @@ def save(plan: Plan, state: State) -> State:
         "state": dataclasses.asdict(state),
         "whole": [str(array.relative_to(plan.base)) for array in whole],
     }
+    _require_mine(plan)
     write_record(plan.base / CHECKPOINT, record)
+    _require_mine(plan)
     if (plan.base / RUN).exists() and not (told := read_record(plan.base / RUN)).get("started"):
         write_record(plan.base / RUN, told | {"started": True})
     for path in old:
@@ -321,7 +327,7 @@ def telling_the_way_on(plan: Plan) -> Iterator[None]:
 
 def require_unchanged(plan: Plan) -> None:
     """Refuse to make a result of inputs that changed while the run was going on, or of another's run."""
-    require_mine(plan.base / LOCK, f"run '{plan.name}'")
+    _require_mine(plan)
     if identity_of(plan.fingerprint()) != plan.identity:
         raise ResumeError(
             f"photograph or patches of {plan.painting.path} changed while run '{plan.name}' was going on; "
@@ -330,8 +336,14 @@ def require_unchanged(plan: Plan) -> None:
 
 
 def discard(plan: Plan) -> None:
-    """Remove all state of a run but its lock."""
-    wipe(plan.base)
+    """Remove all state of a run but its lock; nothing of one that another process has taken over."""
+    if is_mine(plan.base / LOCK):
+        wipe(plan.base)
+
+
+def _require_mine(plan: Plan) -> None:
+    """Asked before whatever changes the state of a run: this process may have been asleep for long."""
+    require_mine(plan.base / LOCK, f"run '{plan.name}'")
 
 
 def discard_finished(painting: Painting, name: str) -> bool:
@@ -366,10 +378,11 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
             try:
                 yield
             finally:
-                if not has_started(plan.base) and is_mine(plan.base / LOCK):
+                if not has_started(plan.base):
                     discard(plan)
-                with contextlib.suppress(OSError):
-                    plan.work.rmdir()  # that of a plan that was refused is empty
+                if is_mine(plan.base / LOCK):
+                    with contextlib.suppress(OSError):
+                        plan.work.rmdir()  # that of a plan that was refused is empty
     finally:
         with contextlib.suppress(OSError):
             plan.base.rmdir()  # empty where nothing was begun

@@ -116,8 +116,9 @@ def _kept(path: Place) -> Iterator[None]:
 
 
 def require_mine(path: Place, what: str) -> None:
-    """Refuse to go on where another process has taken the lock over: this one was asleep for too long."""
-    if path.exists() and not is_mine(path):
+    """Refuse to go on where another process has taken the lock over, and may be through with it: this one was
+    asleep for too long."""
+    if (str(path) in _ours or path.exists()) and not is_mine(path):
         raise StoreError(
             f"{what} was taken over by another process while this one did not answer; it ends here."
         )
@@ -169,7 +170,8 @@ def _quiet_s(path: Place) -> float:
 def _beat(path: Place, ended: threading.Event) -> None:
     while not ended.wait(BEAT_S):
         with contextlib.suppress(OSError, StoreError):
-            touch_again(path)
+            if is_mine(path):
+                touch_again(path)
 
 
 def _named(holder: dict[str, Any]) -> str:
