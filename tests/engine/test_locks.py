@@ -40,7 +40,7 @@ from xrfsr_dask.errors import OptionError, ResumeError, StoreError
 from xrfsr_dask.progress import Silent
 from xrfsr_dask.solver import outer, passes, solve
 from xrfsr_dask.solver import state as states
-from xrfsr_dask.store import locks
+from xrfsr_dask.store import locks, whose
 from xrfsr_dask.store.arrays import open_array, open_group, write
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.contents import recorded
@@ -117,19 +117,58 @@ def test_a_lock_of_another_machine_holds_as_long_as_it_is_touched(tmp_path, quie
 
 def test_a_number_that_another_process_has_now_does_not_hold_a_lock(tmp_path):
     path = tmp_path / "lock.json"
-    write_record(path, locks._me() | {"started": 1.0})
+    write_record(path, whose.me() | {"started": 1.0})
     with locks.held(path, "run 'r'"):
         pass
+
+
+def test_a_living_process_holds_its_lock_whatever_the_clock_is_set_to(tmp_path, monkeypatch):
+    """What psutil reckons from the wall clock moves with it."""
+    path, other = (
+        tmp_path / "lock.json",
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE),
+    )
+    try:
+        write_record(path, whose.me() | {"pid": other.pid, "started": whose.began(other.pid)})
+        real = psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda process: real(process) - 3600.0)
+        os.utime(path, (1e9, 1e9))
+        refused = pytest.raises(StoreError, match=f"is being worked on by process {other.pid}")
+        with refused, locks.held(path, "run 'r'"):
+            pass
+    finally:
+        other.communicate(b"")
+
+
+@pytest.mark.parametrize("changed", [{"boot": "another"}, {"boot": None}], ids=["of the same name", "old"])
+@pytest.mark.parametrize("quiet_s", [5.0, locks.DEAD_S + 5])
+def test_a_lock_of_another_machine_of_that_name_holds_as_long_as_it_is_touched(tmp_path, changed, quiet_s):
+    """Or of this one before it was started anew; or of an earlier version, which did not tell them apart."""
+    path = tmp_path / "lock.json"
+    found = whose.me() | {"pid": 2**30} | changed
+    write_record(path, {name: value for name, value in found.items() if value is not None})
+    os.utime(path, (time.time() - quiet_s,) * 2)
+    refused = pytest.raises(StoreError, match="or was until less than 120 s ago")
+    with refused if quiet_s < locks.DEAD_S else contextlib.nullcontext(), locks.held(path, "run 'r'"):
+        assert read_record(path)["pid"] == os.getpid()
+
+
+def test_what_another_machine_of_that_name_signed_is_not_taken_for_that_of_the_dead(monkeypatch):
+    signed = whose.signature().replace(f"-{os.getpid()}-", f"-{2**30}-")
+    assert whose.is_of_the_dead(signed)
+    monkeypatch.setattr(whose, "_boot", lambda: "another-start")
+    assert not whose.is_of_here(signed)
+    assert not whose.is_of_the_dead(signed)
 
 
 def test_a_dead_process_that_nobody_has_asked_for_holds_no_lock(tmp_path):
     """A zombie: its parent goes on, and has not noticed."""
     path = tmp_path / "lock.json"
     dead = subprocess.Popen([sys.executable, "-c", ""])
-    started = psutil.Process(dead.pid).create_time()
+    started = whose.began(dead.pid)
     while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
-    write_record(path, locks._me() | {"pid": dead.pid, "started": started})
+    write_record(path, whose.me() | {"pid": dead.pid, "started": started})
     with locks.held(path, "run 'r'"):
         assert read_record(path)["pid"] == os.getpid()
     dead.wait()
@@ -139,7 +178,7 @@ def test_a_dead_process_that_nobody_has_asked_for_holds_no_lock(tmp_path):
 def test_a_lock_of_another_container_of_that_name_holds_as_long_as_it_is_touched(tmp_path, quiet_s):
     """There the number is that of another process, or of none."""
     path = tmp_path / "lock.json"
-    write_record(path, locks._me() | {"space": 7, "pid": 2**30})
+    write_record(path, whose.me() | {"space": 7, "pid": 2**30})
     os.utime(path, (time.time() - quiet_s, time.time() - quiet_s))
     refused = pytest.raises(StoreError, match="or was until less than 120 s ago")
     with refused if quiet_s < locks.DEAD_S else contextlib.nullcontext(), locks.held(path, "run 'r'"):

@@ -14,15 +14,13 @@ import psutil
 from xrfsr_dask.errors import DamagedStoreError, StoreError
 from xrfsr_dask.store.journal import as_line, read_record
 from xrfsr_dask.store.places import Place, S3Path, file_bytes, replace_text, touch_again
-from xrfsr_dask.store.whose import here, is_alive, is_here, signature
+from xrfsr_dask.store.whose import began, is_alive, is_here, me, signature
 
 BEAT_S = 10.0
 """How often who holds a lock touches it."""
 
 DEAD_S = 120.0
 """Without a touch for so long, who holds a lock on another machine is taken for dead."""
-
-_SAME_S = 5.0  # two accounts of when one process began: the clock may have been set in between
 
 _ours: set[str] = set()  # locks that this process holds; one that it could not give back is not among them
 _one_thread = threading.Lock()  # at a time takes locks
@@ -78,7 +76,7 @@ def _taken(path: Place) -> dict[str, Any] | None:
             found = _bytes_at(path)
             if found is not None and (holder := _living(path)) is not None:
                 return holder
-            if _swapped(path, found, as_line(_me())):
+            if _swapped(path, found, as_line(me())):
                 _ours.add(str(path))
                 return None
 
@@ -124,18 +122,13 @@ def require_mine(path: Place, what: str) -> None:
         )
 
 
-def _me() -> dict[str, Any]:
-    process = psutil.Process()
-    return here() | {"pid": process.pid, "started": process.create_time()}
-
-
 def is_mine(path: Place) -> bool:
     """Whether this process holds the lock at `path`."""
     try:
         found = read_record(path)
     except DamagedStoreError:
         return False
-    return found.get("pid") == os.getpid() and is_here(found)
+    return all(found.get(name) == value for name, value in me().items())
 
 
 def _living(path: Place) -> dict[str, Any] | None:
@@ -146,7 +139,7 @@ def _living(path: Place) -> dict[str, Any] | None:
         holder = read_record(path)
         pid, started = int(holder["pid"]), float(holder["started"])
         if is_here(holder):
-            alive = is_alive(pid) and abs(psutil.Process(pid).create_time() - started) < _SAME_S
+            alive = is_alive(pid) and began(pid) == started
             return holder if alive and (pid != os.getpid() or str(path) in _ours) else None
     except psutil.NoSuchProcess:
         return None
