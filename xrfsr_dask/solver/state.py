@@ -287,13 +287,30 @@ def _checked(plan: Plan, state: State) -> State:
         value = getattr(state, name)
         if type(value) is not int or not 0 <= value <= limit:
             raise ValueError(f"its {name} is {value!r}")
-    stages_done = state.passes == _MOST_STAGES and state.dictionary == state.iteration
-    if plan.options.method == "joint" and state.iteration and not stages_done:
-        raise ValueError(f"its iteration is {state.iteration}, its dictionary {state.dictionary}")
+    contradicts = _contradicts_joint if plan.options.method == "joint" else _contradicts
+    if contradicts(plan, state):
+        raise ValueError(
+            f"its iteration is {state.iteration} with {state.passes} passes, its generation "
+            f"{state.generation}, its dictionary {state.dictionary}"
+        )
     told = state.history
     if not isinstance(told, list) or len(told) != state.iteration or not all(map(_is_of_numbers, told)):
         raise ValueError(f"its history is not that of {state.iteration} iterations")
     return state
+
+
+def _contradicts(plan: Plan, state: State) -> bool:
+    """Whether the numbers of a run of Algorithm 1 cannot stand together: in each iteration one pass for the
+    counts, then one and a generation a step, and dictionaries at its end."""
+    steps = state.iteration * plan.options.steps + max(0, state.passes - 1)
+    most = plan.options.steps + 1 if state.iteration < plan.options.iterations else 0
+    return state.dictionary != state.iteration or state.generation != steps or state.passes > most
+
+
+def _contradicts_joint(plan: Plan, state: State) -> bool:
+    """The same of `joint`, whose iterations come after its stages."""
+    stages_done = state.passes == _MOST_STAGES and state.dictionary == state.iteration
+    return bool(state.iteration) and not stages_done
 
 
 def _is_of_numbers(line: Any) -> bool:
