@@ -12,9 +12,10 @@ from typing import Any
 import psutil
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError
+from xrfsr_dask.store.clock import now_s
 from xrfsr_dask.store.journal import as_line, read_record
 from xrfsr_dask.store.places import Place, S3Path, file_bytes, replace_text, touch_again
-from xrfsr_dask.store.whose import began, is_alive, is_here, me, signature
+from xrfsr_dask.store.whose import began, is_alive, is_here, me
 
 BEAT_S = 10.0
 """How often who holds a lock touches it."""
@@ -150,14 +151,10 @@ def _living(path: Place) -> dict[str, Any] | None:
 
 def _quiet_s(path: Place) -> float:
     """Seconds since a file was touched, by the clock of who stores it."""
-    now = path.with_name(f"clock-{signature()}")
-    now.touch()
     try:
-        return now.stat().st_mtime - path.stat().st_mtime
+        return float(now_s(path.parent) - path.stat().st_mtime)
     except FileNotFoundError:
         return DEAD_S
-    finally:
-        now.unlink()
 
 
 def _beat(path: Place, ended: threading.Event) -> None:

@@ -25,7 +25,7 @@ from xrfsr_dask.store.contents import half_moved, lost, seal_whole
 from xrfsr_dask.store.links import refuse_links
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, seal
 from xrfsr_dask.store.patches import Patch, open_patch
-from xrfsr_dask.store.places import Place, as_place, folders, has_room
+from xrfsr_dask.store.places import Place, as_place, folders, has_room, is_left_of_a_move
 from xrfsr_dask.store.plausible import check_place
 from xrfsr_dask.store.staging import partial_of
 from xrfsr_dask.values import is_number, is_one_of, shown
@@ -145,7 +145,7 @@ def create_painting(
             f"the photograph's width must be more than 0 mm (1e-6 to 1e6 mm), got {shown(width_mm)}."
         )
     width_mm = float(width_mm)
-    if target.exists() or target.is_symlink():
+    if (target.exists() or target.is_symlink()) and not is_left_of_a_move(target):
         raise StoreError(f"{path} already exists; choose another name or remove it.")
     refuse_inside(path)
     if not has_room(target.parent):

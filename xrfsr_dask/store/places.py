@@ -17,6 +17,7 @@ from typing import Any, Protocol, Self, TypeVar, cast
 from xrfsr_dask.errors import OptionError
 from xrfsr_dask.store import local
 from xrfsr_dask.store.bucket import SCHEME, Prefix
+from xrfsr_dask.store.moves import is_forsaken
 from xrfsr_dask.store.objects import S3Path, together
 from xrfsr_dask.store.whose import signature
 
@@ -87,6 +88,11 @@ def node(path: str | Place, *, read_only: bool = False) -> Any:
 def stands(group: Place) -> bool:
     """Whether a group was put there; on an object store its metadata come last."""
     return group.exists() if isinstance(group, Path) else (group / "zarr.json").is_file()
+
+
+def is_left_of_a_move(place: Place) -> bool:
+    """Whether nothing lies at a place but what a dead process left that was moving something there."""
+    return isinstance(place, S3Path) and is_forsaken(place)
 
 
 def moves_at_once(folder: Place) -> bool:
