@@ -116,6 +116,18 @@ def test_what_is_called_c_hides_no_link(store, tmp_path):
         open_painting(store)
 
 
+def test_links_in_a_circle_do_not_keep_a_check_for_ever(store, capsys):
+    a, r = store / "patches" / "a", store / "results" / "paper"
+    for number in range(4):
+        (a / f"up{number}").symlink_to("..", target_is_directory=True)
+        (a / f"over{number}").symlink_to(r, target_is_directory=True)
+        (r / f"back{number}").symlink_to(a, target_is_directory=True)
+    began = time.monotonic()
+    assert main(["check", str(store), "--quiet"]) in (0, 1)
+    assert time.monotonic() - began < 20
+    assert "unforeseen" not in capsys.readouterr().err
+
+
 def pipe(place):
     os.mkfifo(place)
 

@@ -19,7 +19,7 @@ from xrfsr_dask.store.arrays import fault_of, open_array, open_group, read
 from xrfsr_dask.store.contents import KINDS, half_moved, listed_arrays, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
-from xrfsr_dask.store.places import Place, file_bytes, files_below, folders, leads_inside
+from xrfsr_dask.store.places import Place, file_bytes, files_below, folders, leads_inside, really
 from xrfsr_dask.store.results import PYRAMID, out_of_place, stored_levels
 from xrfsr_dask.store.staging import work_area
 from xrfsr_dask.store.unfinished import (
@@ -199,10 +199,12 @@ def _half_moved(root: Place) -> set[Place]:
 
 
 def _below(*tops: Place) -> Iterator[Place]:
-    waiting = list(tops)
+    """Folders and those below them, each once whatever links lead there: some may lead in a circle."""
+    waiting, seen = list(tops), set()
     while waiting:
         folder = waiting.pop(0)
-        if folder.is_dir():
+        if folder.is_dir() and (real := really(folder)) not in seen:
+            seen.add(real)
             yield folder
             if not _is_array(folder):
                 waiting.extend(folders(folder))

@@ -105,6 +105,11 @@ def leads_inside(place: Place, root: Place) -> bool:
     return not isinstance(place, Path) or local.leads_inside(place, _local(root))
 
 
+def really(place: Place) -> str:
+    """Where a place is, links followed."""
+    return os.path.realpath(place) if isinstance(place, Path) else str(place)
+
+
 def youngest_s(folder: Place) -> float:
     """When a file, or anything in a folder, was last written, in seconds since 1970; 0 where it is gone."""
     times = [0.0]
