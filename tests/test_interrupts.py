@@ -1,12 +1,20 @@
 """Signals that come while something must not be left half done: late, never lost."""
 
+import ctypes
+import functools
 import os
 import signal
+import sys
 import threading
+import time
 
 import pytest
+from engine.scenes import narrow_painting, planned
 
+from xrfsr_dask import cluster, interrupts
 from xrfsr_dask.interrupts import delayed
+from xrfsr_dask.solver import state as states
+from xrfsr_dask.tiling.executor import ClientExecutor, LocalExecutor
 
 
 @pytest.fixture(autouse=True)
@@ -67,3 +75,89 @@ def test_other_threads_than_the_first_leave_signals_alone():
     thread.start()
     thread.join()
     assert found == [before]
+
+
+@pytest.fixture
+def as_the_command_line_does(monkeypatch):
+    monkeypatch.setattr(interrupts, "heard", [])
+    before = sys.unraisablehook
+    interrupts.hear()
+    interrupts.raise_dropped(told=False)
+    yield
+    sys.unraisablehook = before
+
+
+def dropped_by_python() -> None:
+    """An interrupt in what C calls back, as LLVM does while a kernel is compiled."""
+
+    @ctypes.CFUNCTYPE(None)
+    def called_back() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+    called_back()
+
+
+@pytest.mark.usefixtures("as_the_command_line_does")
+def test_an_interrupt_that_python_drops_is_raised_again_a_moment_later():
+    dropped_by_python()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        time.sleep(20)
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.usefixtures("as_the_command_line_does")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_tasks_end_after_an_interrupt_that_came_to_nothing(monkeypatch, threads):
+    monkeypatch.setattr(interrupts, "_AGAIN_S", 100.0)
+    done = []
+
+    def note(i, _) -> None:
+        done.append(i)
+        if len(done) == 1:
+            dropped_by_python()
+
+    with pytest.raises(KeyboardInterrupt):
+        LocalExecutor(threads).map(abs, range(1000), note)
+    assert len(done) < 10
+
+
+@pytest.mark.usefixtures("as_the_command_line_does")
+def test_waiting_for_a_cluster_ends_after_an_interrupt_that_came_to_nothing(monkeypatch):
+    """A task that takes long, on a cluster that others have started."""
+    monkeypatch.setattr(interrupts, "_AGAIN_S", 100.0)
+    from distributed import Client
+
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        began = time.monotonic()
+        executor, real = ClientExecutor(client), client.submit
+
+        def submit(*args, **kwargs):
+            dropped_by_python()
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(client, "submit", submit)
+        with pytest.raises(KeyboardInterrupt):
+            executor.map(time.sleep, [4.0], lambda *_: None)
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.usefixtures("as_the_command_line_does")
+def test_a_stage_that_ends_after_an_interrupt_that_came_to_nothing_is_saved_and_the_last(tmp_path):
+    narrow_painting(tmp_path / "p.zarr", "a")
+    with states.locked(plan := planned(tmp_path / "p.zarr")):
+        states.begin(plan, plan.fingerprint())
+        interrupts.heard.append(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            states.save(plan, states.State())
+        assert states.has_started(plan.base)
+
+
+@pytest.mark.usefixtures("as_the_command_line_does")
+def test_a_cluster_that_does_not_start_holds_up_an_interrupt_for_seconds_only():
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        cluster._begun(functools.partial(time.sleep, 60))
+    assert time.monotonic() - began < 4

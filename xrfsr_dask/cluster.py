@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import ipaddress
 import logging
 import queue
@@ -11,7 +13,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import psutil
@@ -24,9 +26,13 @@ from xrfsr_dask.tiling.budget import HEAP_VARIABLES, WORKER, one_heap
 from xrfsr_dask.tiling.executor import ClientExecutor, Executor, LocalExecutor
 
 _CONNECT_S = 10
+_FINISH_S = 2.0  # that an interrupt leaves to a cluster which is being started
 _ENCRYPTED = ("tls", "wss")
 _THIS_PROCESS = ("inproc",)
 _PAGES = ("http", "https")
+
+_Answers: TypeAlias = "queue.SimpleQueue[tuple[Any, BaseException | None]]"
+"""What a call in another thread gave, or its error."""
 
 
 def cores() -> int:
@@ -98,22 +104,26 @@ def _require_certificates(address: str) -> None:
 
 def _within(seconds: float, call: Callable[[], Any]) -> Any:
     """What `call` gives, or `TimeoutError`: who listens but is no scheduler may never answer."""
-    answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
-
-    def ask() -> None:
-        try:
-            answers.put((call(), None))
-        except BaseException as error:
-            answers.put((None, error))
-
-    threading.Thread(target=ask, daemon=True).start()
+    answers: _Answers = queue.SimpleQueue()
+    threading.Thread(target=_ask, args=(call, answers), daemon=True).start()
     try:
-        answer, error = answers.get(timeout=seconds)
+        return _answered(answers.get(timeout=seconds))
     except queue.Empty:
         raise TimeoutError(f"no answer within {seconds} s") from None
+
+
+def _ask(call: Callable[[], Any], answers: _Answers) -> None:
+    try:
+        answers.put((call(), None))
+    except BaseException as error:
+        answers.put((None, error))
+
+
+def _answered(answer: tuple[Any, BaseException | None]) -> Any:
+    found, error = answer
     if error is not None:
         raise error
-    return answer
+    return found
 
 
 @contextlib.contextmanager
@@ -129,16 +139,15 @@ def _local_cluster(workers: int, memory: int) -> Iterator[Any]:
         "distributed.nanny.pre-spawn-environ": environment,
     }
     with dask.config.set(settings), _quiet(), contextlib.ExitStack() as stack:
-        with delayed(), _alone_with_interrupts():
-            cluster = stack.enter_context(
-                LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    memory_limit=limit,
-                    dashboard_address="127.0.0.1:0",
-                    silence_logs=logging.CRITICAL,
-                )
-            )
+        make = functools.partial(
+            LocalCluster,
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=limit,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+        cluster = stack.enter_context(_begun(make))
         client = stack.enter_context(Client(cluster, set_as_default=False))
         try:
             yield client
@@ -147,6 +156,31 @@ def _local_cluster(workers: int, memory: int) -> Iterator[Any]:
                 _kill_workers(cluster)
                 stack.close()
             raise
+
+
+def _begun(make: Callable[[], Any]) -> Any:
+    """A cluster, made in a thread of its own. An interrupt meanwhile waits a few seconds for its end, so that
+    it can be stopped in good order; after that, processes that it has started are killed."""
+    from distributed.deploy import spec
+
+    resource_tracker.ensure_running()  # started later, it would have the thread that starts it hear again
+    answers: _Answers = queue.SimpleQueue()
+    before = set(psutil.Process().children())
+    asked = threading.Thread(target=_ask, args=(_deaf(make), answers), daemon=True)
+    try:
+        asked.start()
+        return _answered(answers.get())
+    except KeyboardInterrupt:
+        with delayed():
+            try:
+                with _answered(answers.get(timeout=_FINISH_S)) as cluster:
+                    _kill_workers(cluster)
+            except Exception:  # its own failure, or that it took too long
+                atexit.unregister(spec.close_clusters)  # it would wait for what is not yet begun
+                for child in set(psutil.Process().children()) - before:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        child.kill()
+        raise
 
 
 def _kill_workers(cluster: Any) -> None:
@@ -158,19 +192,16 @@ def _kill_workers(cluster: Any) -> None:
                 psutil.Process(pid).kill()
 
 
-@contextlib.contextmanager
-def _alone_with_interrupts() -> Iterator[None]:
-    """Threads started meanwhile, and processes that they start then or later, never hear Ctrl-C; this process
-    does, and stops them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # started later, it would have the thread that starts it hear again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _deaf(call: Callable[[], Any]) -> Callable[[], Any]:
+    """`call` for a thread: neither it nor threads and processes started from there, then or later, hear Ctrl-C;
+    the main thread does, and stops them."""
+
+    def without() -> Any:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        return call()
+
+    return without
 
 
 @contextlib.contextmanager

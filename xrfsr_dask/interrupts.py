@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_AGAIN_S = 0.2  # until an interrupt that Python had to drop is raised again, elsewhere
 
 heard: list[int] = []
 """Signals that came since `hear`; an import that is interrupted may make another error of it."""
@@ -21,6 +25,28 @@ def hear() -> None:
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as for what a shell runs in the background
                 signal.signal(number, _raise)
+
+
+def raise_dropped(*, told: bool) -> None:
+    """From now on an interrupt that Python can only report, as it comes in a finaliser or in what C calls back,
+    is raised again a moment later; other errors of that kind are told, or not."""
+    others = sys.unraisablehook if told else lambda _: None
+
+    def hook(dropped: Any) -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            again = threading.Timer(_AGAIN_S, _interrupt_main)
+            again.daemon = True
+            again.start()
+        else:
+            others(dropped)
+
+    sys.unraisablehook = hook
+
+
+def raise_heard() -> None:
+    """Raise an interrupt again that was heard and came to nothing; asked between tasks and between stages."""
+    if heard and threading.current_thread() is threading.main_thread():
+        raise KeyboardInterrupt
 
 
 def ignore() -> None:
@@ -55,3 +81,10 @@ def delayed() -> Iterator[None]:
 def _raise(number: int, _: FrameType | None) -> None:
     heard.append(number)
     raise KeyboardInterrupt
+
+
+def _interrupt_main() -> None:
+    if hasattr(signal, "pthread_kill") and (main := threading.main_thread().ident):
+        signal.pthread_kill(main, signal.SIGINT)  # it may be waiting
+    else:
+        _thread.interrupt_main()

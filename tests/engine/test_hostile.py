@@ -1,6 +1,7 @@
 """Stores made to harm: refused by their metadata before an array is read, and nothing is unpickled."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import pickle
@@ -258,6 +259,33 @@ def test_forged_states_are_no_readable_checkpoint(half_done, tmp_path, name, val
         solve(planned(path, PAPER, name="r", tile=50), LocalExecutor(1), resume=True)
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [{"iteration": 0}, {"iteration": 2}, {"passes": 2}, {"passes": 6}, {"passes": 7},
+     {"iteration": 3, "passes": 0}, {"iteration": 3, "passes": 0, "dictionary": 3}, {"dictionary": 0},
+     {"generation": 0}, {"generation": 7}, {"generation": 12},
+     {"iteration": 3, "dictionary": 3, "passes": 2, "generation": 19}],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["paper", "baseline1", "baseline2"])
+def test_states_that_contradict_themselves_are_no_readable_checkpoint(half_done, tmp_path, method, forged):
+    options = dataclasses.replace(PAPER, method=method)
+    if method == "paper":
+        path = shutil.copytree(half_done, tmp_path / "p.zarr")
+    else:
+        path = tmp_path / "p.zarr"
+        narrow_painting(path, "a")
+        interrupt_in_a_visit(planned(path, options, name="r", tile=50))
+    file = run_folder(path) / "checkpoint.json"
+    told = read_record(file)
+    state = told["state"]
+    state |= forged
+    state["history"] = (state["history"] * 3)[: state["iteration"]]
+    write_record(file, told)
+    with pytest.raises(XrfsrError, match=r"run 'r' left no readable checkpoint .*--restart"):
+        solve(planned(path, options, name="r", tile=50), LocalExecutor(1), resume=True)
+
+
 @pytest.mark.parametrize(("number", "kind"), [("generation", "gen"), ("dictionary", "dictionary")])
 def test_a_checkpoint_that_names_what_is_not_there_is_damage_and_the_way_on_is_told(
     half_done, tmp_path, number, kind
@@ -265,7 +293,7 @@ def test_a_checkpoint_that_names_what_is_not_there_is_damage_and_the_way_on_is_t
     path = shutil.copytree(half_done, tmp_path / "p.zarr")
     file = run_folder(path) / "checkpoint.json"
     told = read_record(file)
-    state = told["state"] | {"generation": 1, "dictionary": 1, "iteration": 1, "passes": 0}
+    state = told["state"] | {"generation": PAPER.steps, "dictionary": 1, "iteration": 1, "passes": 0}
     told["state"] = state | {"history": [{"objective": 1.0}]}
     told["whole"] = []
     write_record(file, told)
@@ -273,7 +301,7 @@ def test_a_checkpoint_that_names_what_is_not_there_is_damage_and_the_way_on_is_t
         shutil.rmtree(folder)
     found = {(damage.place, damage.what) for damage in check_store(path).damage}
     inside = f"{run_folder(path).relative_to(path)}/checkpoint.json"
-    assert (inside, f"it names {kind}-000001, which is not there") in found
+    assert (inside, f"it names {kind}-{state[number]:06d}, which is not there") in found
     with pytest.raises(StoreError, match=r"begin again with --restart"):
         solve(planned(path, PAPER, name="r", tile=50), LocalExecutor(1), resume=True)
 

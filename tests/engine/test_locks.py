@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 from engine.scenes import (
+    ENVIRONMENT,
     JOINT,
     OPTIONS,
     PAPER,
@@ -26,6 +28,7 @@ from engine.scenes import (
     planned,
     result_hash,
     run_folder,
+    solved_hash,
     started,
     wait_for,
     words,
@@ -35,9 +38,9 @@ from helpers import tree_bytes
 from xrfsr_dask.cli import main
 from xrfsr_dask.errors import OptionError, ResumeError, StoreError
 from xrfsr_dask.progress import Silent
-from xrfsr_dask.solver import passes, solve
+from xrfsr_dask.solver import outer, passes, solve
 from xrfsr_dask.solver import state as states
-from xrfsr_dask.store import locks
+from xrfsr_dask.store import locks, whose
 from xrfsr_dask.store.arrays import open_array, open_group, write
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.contents import recorded
@@ -114,19 +117,58 @@ def test_a_lock_of_another_machine_holds_as_long_as_it_is_touched(tmp_path, quie
 
 def test_a_number_that_another_process_has_now_does_not_hold_a_lock(tmp_path):
     path = tmp_path / "lock.json"
-    write_record(path, locks._me() | {"started": 1.0})
+    write_record(path, whose.me() | {"started": 1.0})
     with locks.held(path, "run 'r'"):
         pass
+
+
+def test_a_living_process_holds_its_lock_whatever_the_clock_is_set_to(tmp_path, monkeypatch):
+    """What psutil reckons from the wall clock moves with it."""
+    path, other = (
+        tmp_path / "lock.json",
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE),
+    )
+    try:
+        write_record(path, whose.me() | {"pid": other.pid, "started": whose.began(other.pid)})
+        real = psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda process: real(process) - 3600.0)
+        os.utime(path, (1e9, 1e9))
+        refused = pytest.raises(StoreError, match=f"is being worked on by process {other.pid}")
+        with refused, locks.held(path, "run 'r'"):
+            pass
+    finally:
+        other.communicate(b"")
+
+
+@pytest.mark.parametrize("changed", [{"boot": "another"}, {"boot": None}], ids=["of the same name", "old"])
+@pytest.mark.parametrize("quiet_s", [5.0, locks.DEAD_S + 5])
+def test_a_lock_of_another_machine_of_that_name_holds_as_long_as_it_is_touched(tmp_path, changed, quiet_s):
+    """Or of this one before it was started anew; or of an earlier version, which did not tell them apart."""
+    path = tmp_path / "lock.json"
+    found = whose.me() | {"pid": 2**30} | changed
+    write_record(path, {name: value for name, value in found.items() if value is not None})
+    os.utime(path, (time.time() - quiet_s,) * 2)
+    refused = pytest.raises(StoreError, match="or was until less than 120 s ago")
+    with refused if quiet_s < locks.DEAD_S else contextlib.nullcontext(), locks.held(path, "run 'r'"):
+        assert read_record(path)["pid"] == os.getpid()
+
+
+def test_what_another_machine_of_that_name_signed_is_not_taken_for_that_of_the_dead(monkeypatch):
+    signed = whose.signature().replace(f"-{os.getpid()}-", f"-{2**30}-")
+    assert whose.is_of_the_dead(signed)
+    monkeypatch.setattr(whose, "_boot", lambda: "another-start")
+    assert not whose.is_of_here(signed)
+    assert not whose.is_of_the_dead(signed)
 
 
 def test_a_dead_process_that_nobody_has_asked_for_holds_no_lock(tmp_path):
     """A zombie: its parent goes on, and has not noticed."""
     path = tmp_path / "lock.json"
     dead = subprocess.Popen([sys.executable, "-c", ""])
-    started = psutil.Process(dead.pid).create_time()
+    started = whose.began(dead.pid)
     while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
-    write_record(path, locks._me() | {"pid": dead.pid, "started": started})
+    write_record(path, whose.me() | {"pid": dead.pid, "started": started})
     with locks.held(path, "run 'r'"):
         assert read_record(path)["pid"] == os.getpid()
     dead.wait()
@@ -136,7 +178,7 @@ def test_a_dead_process_that_nobody_has_asked_for_holds_no_lock(tmp_path):
 def test_a_lock_of_another_container_of_that_name_holds_as_long_as_it_is_touched(tmp_path, quiet_s):
     """There the number is that of another process, or of none."""
     path = tmp_path / "lock.json"
-    write_record(path, locks._me() | {"space": 7, "pid": 2**30})
+    write_record(path, whose.me() | {"space": 7, "pid": 2**30})
     os.utime(path, (time.time() - quiet_s, time.time() - quiet_s))
     refused = pytest.raises(StoreError, match="or was until less than 120 s ago")
     with refused if quiet_s < locks.DEAD_S else contextlib.nullcontext(), locks.held(path, "run 'r'"):
@@ -174,6 +216,112 @@ def test_a_run_whose_lock_was_taken_over_ends_at_its_next_checkpoint(tmp_path):
     with pytest.raises(StoreError, match="run 'r' was taken over by another process"):
         solve(planned(path), LocalExecutor(1), progress=TakenOver())
     assert read_record(run_folder(path) / "lock.json")["host"] == "elsewhere"
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["going on", "over"])
+@pytest.mark.parametrize(
+    ("where", "nth"),
+    [("begin", 1), ("save", 1), ("save", 4), ("new_generation", 2), ("keep_receipt", 9),
+     ("save_dictionaries", 1), ("require_unchanged", 1)],
+)  # fmt: skip
+def test_who_was_asleep_removes_and_writes_nothing_of_a_run_that_was_taken_over(
+    tmp_path, monkeypatch, where, nth, over
+):
+    """At any moment, and also when the other is through with it, and has given the lock back."""
+    path, calls, real = tmp_path / "p.zarr", [], getattr(states, where)
+    narrow_painting(path, "a")
+    run, before = planned(path), {}
+
+    def awakes(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == nth:
+            (run.base / "lock.json").unlink()
+            if not over:
+                write_record(run.base / "lock.json", {"host": "elsewhere", "pid": 7, "started": 0.0})
+            for name in ("gen-000002", "gen-000006", "dictionary-000001", "gen-000000"):
+                (run.work / name).mkdir(exist_ok=True, parents=True)
+                (run.work / name / "anothers").write_text("work")
+            before.update(tree_bytes(run.base))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(states, where, awakes)
+    with pytest.raises(StoreError, match="run 'r' was taken over by another process"):
+        solve(run, LocalExecutor(1))
+    assert tree_bytes(run.base) == before
+
+
+def test_who_was_asleep_while_its_result_was_put_in_place_leaves_the_run_of_another_alone(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "p.zarr"
+    narrow_painting(path, "a")
+    run, real = planned(path), outer.finish
+
+    def finish(*args):
+        real(*args)
+        write_record(run.base / "lock.json", {"host": "elsewhere", "pid": 7, "started": 0.0})
+
+    monkeypatch.setattr(outer, "finish", finish)
+    solve(run, LocalExecutor(1))
+    assert (run.base / "checkpoint.json").exists()
+    assert read_record(run.base / "lock.json")["host"] == "elsewhere"
+    assert (path / "results" / "r").is_dir()
+
+
+def test_a_lock_is_touched_by_who_holds_it_and_by_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "BEAT_S", 0.01)
+    path = tmp_path / "lock.json"
+    with locks.held(path, "run 'r'"):
+        write_record(path, {"host": "elsewhere", "pid": 7, "started": 0.0})
+        os.utime(path, (1e9, 1e9))
+        time.sleep(0.2)
+        assert path.stat().st_mtime == 1e9
+
+
+_ASLEEP = """
+import os, signal, socket, sys
+from pathlib import Path
+socket.gethostname = lambda: "elsewhere"
+from engine.scenes import planned
+from xrfsr_dask.solver import solve, state as states
+from xrfsr_dask.tiling.executor import LocalExecutor
+real = getattr(states, sys.argv[2])
+def asleep(*args, **kwargs):
+    setattr(states, sys.argv[2], real)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return real(*args, **kwargs)
+setattr(states, sys.argv[2], asleep)
+solve(planned(Path(sys.argv[1])), LocalExecutor(1))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["begin", "save_dictionaries", "new_generation", "save"])
+def test_a_process_that_awakes_does_not_disturb_who_goes_on_with_its_run(tmp_path, where):
+    paths = [tmp_path / name for name in ("right.zarr", "p.zarr")]
+    for path in paths:
+        narrow_painting(path)
+    right, path = solved_hash(paths[0], LocalExecutor(1)), paths[1]
+    env = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    first = subprocess.Popen(
+        [sys.executable, "-c", _ASLEEP, str(path), where], env=env, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: psutil.Process(first.pid).status() == psutil.STATUS_STOPPED, first)
+    long_ago = time.time() - locks.DEAD_S - 60
+    os.utime(run_folder(path) / "lock.json", (long_ago, long_ago))
+
+    class Awakes(Silent):
+        done = 0
+
+        def advance(self, n: int = 1) -> None:
+            self.done += n
+            if self.done == 45:
+                first.send_signal(signal.SIGCONT)
+                assert "was taken over by another process" in first.communicate(timeout=60)[1]
+
+    solve(planned(path), LocalExecutor(1), progress=Awakes())
+    assert result_hash(path) == right
+    assert check_store(path).damage == ()
 
 
 def change_counts(path):

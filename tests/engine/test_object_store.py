@@ -17,6 +17,7 @@ import urllib.request
 
 import boto3
 import numpy as np
+import obstore
 import pytest
 import xarray as xr
 import zarr
@@ -47,7 +48,16 @@ from xrfsr_dask.options import RunOptions
 from xrfsr_dask.result import open_patch, open_result
 from xrfsr_dask.result.levels import Levels
 from xrfsr_dask.solver import solve
-from xrfsr_dask.store import PatchSpec, add_patch, locks, open_painting, placement
+from xrfsr_dask.store import (
+    PatchSpec,
+    add_patch,
+    create_painting,
+    locks,
+    moves,
+    open_painting,
+    placement,
+    whose,
+)
 from xrfsr_dask.store.arrays import open_array, open_group
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.journal import read_record, write_record
@@ -294,6 +304,50 @@ def test_what_a_kill_left_of_a_move_is_passed_over_and_may_be_put_there_again(ur
     (as_place(url) / "patches" / "b" / "counts" / "stale").touch()
     add_narrow_patch(url, "b")
     assert objects(url) == whole
+
+
+@pytest.fixture
+def answers_are_lost(monkeypatch):
+    """What may be put only once is put, its answer lost, and asked for again, as the client does by itself."""
+    put = obstore.put
+
+    def put_again(*args, mode=None, **kwargs):
+        if mode is not None:
+            put(*args, mode=mode, **kwargs)
+        return put(*args, mode=mode, **kwargs)
+
+    monkeypatch.setattr(obstore, "put", put_again)
+
+
+@pytest.mark.usefixtures("answers_are_lost")
+def test_a_lost_answer_is_not_taken_for_another_mover_or_holder(url, on_disk):
+    narrow_painting(url)
+    solve(planned(url, SHORT["paper"], tile=250), LocalExecutor(2))
+    assert hash_on_s3(url) == on_disk("paper")
+    assert check_store(url).damage == ()
+
+
+def test_a_place_that_a_dead_process_was_moving_a_painting_to_may_be_taken(url, monkeypatch):
+    image = np.zeros((20, 30, 3), "u1")
+    create_painting(url, image, width_mm=30.0)
+    whole = objects(url)
+    left, mark = as_place(url) / "patches" / "stale", as_place(url) / ".moving"
+    signed = whose.signature()
+    dead, elsewhere = signed.replace(f"-{os.getpid()}-", f"-{2**30}-"), "other-7-1234-9-1"
+    for owner, quiet_s, free in (
+        (signed, 0, False), (dead, 120, True), (elsewhere, 120, False), (elsewhere, -1, True), ("", 120, False),
+    ):  # fmt: skip
+        as_place(url).remove_tree()
+        mark.write_bytes(owner.encode())
+        left.write_bytes(b"stale")
+        monkeypatch.setattr(moves, "_QUIET_S", quiet_s)
+        if free:
+            create_painting(url, image, width_mm=30.0)
+            assert objects(url) == whole
+        else:
+            with pytest.raises(StoreError, match="already exists"):
+                create_painting(url, image, width_mm=30.0)
+            assert left.read_bytes() == b"stale"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from xrfsr_dask.store.arrays import write_values
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.metadata import set_attributes, write_metadata
 from xrfsr_dask.store.results import new_result
-from xrfsr_dask.store.staging import staged, work_area
+from xrfsr_dask.store.staging import staged, sweep, work_area
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +141,20 @@ def test_what_killed_processes_left_half_made_goes_with_the_next_patch(whole, tm
     small_patch(path, "c", A, D)
     left = {p.name.removeprefix("staging-results-q.partial-") for p in area.iterdir()}
     assert left == {mine, elsewhere}
+
+
+def test_what_others_put_together_is_forsaken_by_the_clock_of_who_stores_it(tmp_path, monkeypatch):
+    """That of this machine may be days ahead."""
+    fresh = tmp_path / "staging-results-q.partial-other-7-9-1"
+    fresh.mkdir()
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 1e6)
+    sweep(tmp_path)
+    assert fresh.is_dir()
+    monkeypatch.setattr(time, "time", lambda: real() - 1e6)
+    os.utime(fresh, (real() - 90_000,) * 2)
+    sweep(tmp_path)
+    assert not fresh.exists()
 
 
 @pytest.mark.parametrize("place", ["patches/a", "patches/b", "results/r"])

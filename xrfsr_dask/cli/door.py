@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is not None:
         return _run(argv)
     interrupts.hear()
+    interrupts.raise_dropped(told=DEBUG)
     try:
         _say_one_sentence_only()
         _say_what_can_be_said()
@@ -169,7 +170,6 @@ def _say_one_sentence_only() -> None:
 
     warnings.showwarning = tell
     logging.disable(logging.CRITICAL)
-    sys.unraisablehook = lambda _: None
     threading.excepthook = lambda _: None
 
 

@@ -15,12 +15,14 @@ import numpy as np
 import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, ResumeError, StoreError, first_line
+from xrfsr_dask.interrupts import raise_heard
 from xrfsr_dask.kernels.dictionary import Dictionaries, Objective
 from xrfsr_dask.solver.run import Plan, identity_of
 from xrfsr_dask.store import Painting
 from xrfsr_dask.store.arrays import new_array, new_group, open_array, open_group, read_finite, write_values
 from xrfsr_dask.store.contents import record_all
 from xrfsr_dask.store.journal import add_line, cut_off_rest, read_lines, read_record, write_record
+from xrfsr_dask.store.links import refuse_any_link
 from xrfsr_dask.store.locks import held, is_mine, require_mine
 from xrfsr_dask.store.metadata import n_stored, seal
 from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
@@ -111,6 +113,7 @@ def new_generation(
     list of Receipt
         Tiles that are written already and need not be done again.
     """
+    _require_mine(plan)
     path = _generation_path(plan, generation)
     first = {"origin": origin, "beside": list(beside)}
     found = _receipts(path / RECEIPTS, first)
@@ -129,6 +132,7 @@ def new_generation(
 
 def keep_receipt(plan: Plan, generation: int, receipt: Receipt) -> None:
     """Note that a tile is written."""
+    _require_mine(plan)
     add_line(_generation_path(plan, generation) / RECEIPTS, dataclasses.asdict(receipt))
 
 
@@ -162,6 +166,7 @@ def _generation_path(plan: Plan, generation: int) -> Place:
 
 def save_dictionaries(plan: Plan, number: int, D: Dictionaries) -> None:
     """Write dictionaries with their Grams, and room for ``C = X Dnv^T`` of every patch."""
+    _require_mine(plan)
     path = _dictionary_path(plan, number)
     rmtree(path)
     group = new_group(path)
@@ -211,6 +216,7 @@ def _dictionary_path(plan: Plan, number: int) -> Place:
 
 def begin(plan: Plan, fingerprint: dict[str, Any]) -> None:
     """Write down what a new run depends on; what an earlier one left is removed."""
+    _require_mine(plan)
     wipe(plan.base)
     plan.work.mkdir()
     write_record(plan.base / RUN, {"version": _VERSION, "fingerprint": fingerprint})
@@ -221,7 +227,7 @@ def save(plan: Plan, state: State) -> State:
 
     The receipts of its generation lie beside that generation. The checkpoint lists the arrays that are whole.
     """
-    require_mine(plan.base / LOCK, f"run '{plan.name}'")
+    _require_mine(plan)
     sealed = seal(plan.work)
     named = {"generation": state.generation, "dictionary": state.dictionary}
     old = {folder for folder in folders(plan.work) if superseded(folder.name, **named)}
@@ -233,11 +239,14 @@ def save(plan: Plan, state: State) -> State:
         "state": dataclasses.asdict(state),
         "whole": [str(array.relative_to(plan.base)) for array in whole],
     }
+    _require_mine(plan)
     write_record(plan.base / CHECKPOINT, record)
+    _require_mine(plan)
     if (plan.base / RUN).exists() and not (told := read_record(plan.base / RUN)).get("started"):
         write_record(plan.base / RUN, told | {"started": True})
     for path in old:
         rmtree(path)
+    raise_heard()
     return state
 
 
@@ -278,13 +287,30 @@ def _checked(plan: Plan, state: State) -> State:
         value = getattr(state, name)
         if type(value) is not int or not 0 <= value <= limit:
             raise ValueError(f"its {name} is {value!r}")
-    stages_done = state.passes == _MOST_STAGES and state.dictionary == state.iteration
-    if plan.options.method == "joint" and state.iteration and not stages_done:
-        raise ValueError(f"its iteration is {state.iteration}, its dictionary {state.dictionary}")
+    contradicts = _contradicts_joint if plan.options.method == "joint" else _contradicts
+    if contradicts(plan, state):
+        raise ValueError(
+            f"its iteration is {state.iteration} with {state.passes} passes, its generation "
+            f"{state.generation}, its dictionary {state.dictionary}"
+        )
     told = state.history
     if not isinstance(told, list) or len(told) != state.iteration or not all(map(_is_of_numbers, told)):
         raise ValueError(f"its history is not that of {state.iteration} iterations")
     return state
+
+
+def _contradicts(plan: Plan, state: State) -> bool:
+    """Whether the numbers of a run of Algorithm 1 cannot stand together: in each iteration one pass for the
+    counts, then one and a generation a step, and dictionaries at its end."""
+    steps = state.iteration * plan.options.steps + max(0, state.passes - 1)
+    most = plan.options.steps + 1 if state.iteration < plan.options.iterations else 0
+    return state.dictionary != state.iteration or state.generation != steps or state.passes > most
+
+
+def _contradicts_joint(plan: Plan, state: State) -> bool:
+    """The same of `joint`, whose iterations come after its stages."""
+    stages_done = state.passes == _MOST_STAGES and state.dictionary == state.iteration
+    return bool(state.iteration) and not stages_done
 
 
 def _is_of_numbers(line: Any) -> bool:
@@ -318,7 +344,7 @@ def telling_the_way_on(plan: Plan) -> Iterator[None]:
 
 def require_unchanged(plan: Plan) -> None:
     """Refuse to make a result of inputs that changed while the run was going on, or of another's run."""
-    require_mine(plan.base / LOCK, f"run '{plan.name}'")
+    _require_mine(plan)
     if identity_of(plan.fingerprint()) != plan.identity:
         raise ResumeError(
             f"photograph or patches of {plan.painting.path} changed while run '{plan.name}' was going on; "
@@ -327,8 +353,14 @@ def require_unchanged(plan: Plan) -> None:
 
 
 def discard(plan: Plan) -> None:
-    """Remove all state of a run but its lock."""
-    wipe(plan.base)
+    """Remove all state of a run but its lock; nothing of one that another process has taken over."""
+    if is_mine(plan.base / LOCK):
+        wipe(plan.base)
+
+
+def _require_mine(plan: Plan) -> None:
+    """Asked before whatever changes the state of a run: this process may have been asleep for long."""
+    require_mine(plan.base / LOCK, f"run '{plan.name}'")
 
 
 def discard_finished(painting: Painting, name: str) -> bool:
@@ -351,6 +383,7 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
 
     A run that ends before its first checkpoint leaves nothing behind.
     """
+    refuse_any_link(plan.base)
     area = plan.base.parent
     made = not area.exists()
     plan.base.mkdir(parents=True, exist_ok=True)
@@ -362,10 +395,11 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
             try:
                 yield
             finally:
-                if not has_started(plan.base) and is_mine(plan.base / LOCK):
+                if not has_started(plan.base):
                     discard(plan)
-                with contextlib.suppress(OSError):
-                    plan.work.rmdir()  # that of a plan that was refused is empty
+                if is_mine(plan.base / LOCK):
+                    with contextlib.suppress(OSError):
+                        plan.work.rmdir()  # that of a plan that was refused is empty
     finally:
         with contextlib.suppress(OSError):
             plan.base.rmdir()  # empty where nothing was begun

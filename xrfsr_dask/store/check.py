@@ -17,9 +17,9 @@ from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.store.arrays import fault_of, open_array, open_group, read
 from xrfsr_dask.store.contents import KINDS, half_moved, listed_arrays, lost
-from xrfsr_dask.store.metadata import CHECKSUM, NAME, file_bytes, read_metadata
+from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
-from xrfsr_dask.store.places import Place, files_below, folders, leads_inside
+from xrfsr_dask.store.places import Place, file_bytes, files_below, folders, leads_inside, really
 from xrfsr_dask.store.remarks import remarks
 from xrfsr_dask.store.results import PYRAMID, stored_levels
 from xrfsr_dask.store.staging import work_area
@@ -160,8 +160,8 @@ def _of(folder: Place, run: Place, whole: list[str]) -> bool:
 def _not_opened(root: Place) -> Iterator[Damage]:
     """What keeps the store from being opened; `StoreError` where it is none, or a newer one."""
     try:
-        found = dict(json.loads((root / "zarr.json").read_bytes()).get("attributes", {}))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        found = dict(json.loads(file_bytes(root / NAME)).get("attributes", {}))
+    except (StoreError, OSError, ValueError, TypeError, AttributeError, RecursionError):
         if not any((root / name).is_dir() for name in GROUPS):
             open_painting(root)
         yield Damage("zarr.json", "metadata not readable")
@@ -178,7 +178,7 @@ def _not_opened(root: Place) -> Iterator[Damage]:
 def _is_array(folder: Place) -> bool:
     try:
         return bool(json.loads(file_bytes(folder / NAME))["node_type"] == "array")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (StoreError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return (folder / "c").is_dir() and not (folder / "c" / "zarr.json").is_file()
 
 
@@ -200,10 +200,12 @@ def _half_moved(root: Place) -> set[Place]:
 
 
 def _below(*tops: Place) -> Iterator[Place]:
-    waiting = list(tops)
+    """Folders and those below them, each once whatever links lead there: some may lead in a circle."""
+    waiting, seen = list(tops), set()
     while waiting:
         folder = waiting.pop(0)
-        if folder.is_dir():
+        if folder.is_dir() and (real := really(folder)) not in seen:
+            seen.add(real)
             yield folder
             if not _is_array(folder):
                 waiting.extend(folders(folder))
@@ -280,7 +282,9 @@ def _damaged_chunks(
             slice(i * c, min((i + 1) * c, n)) for i, c, n in zip(index, stored, array.shape, strict=True)
         )
         if not place.is_file():
-            if not partly:
+            if place.is_symlink() or place.exists():
+                yield Damage(str(place.relative_to(root)), "what lies there is no file")
+            elif not partly:
                 yield Damage(str(place.relative_to(root)), "the chunk is missing")
         elif not leads_inside(place, root):
             yield Damage(str(place.relative_to(root)), "a link leads out of the store; put the chunk there")

@@ -10,7 +10,7 @@ import zlib
 from typing import Any
 
 from xrfsr_dask.errors import DamagedStoreError
-from xrfsr_dask.store.places import Place, append_text, replace_text, truncate
+from xrfsr_dask.store.places import Place, append_text, file_bytes, replace_text, truncate
 
 
 def write_record(path: Place, record: dict[str, Any]) -> None:
@@ -21,7 +21,7 @@ def write_record(path: Place, record: dict[str, Any]) -> None:
 def read_record(path: Place) -> dict[str, Any]:
     """A record as written; `DamagedStoreError` where its checksum does not match."""
     try:
-        return _parsed(path.read_text())
+        return _parsed(file_bytes(path).decode())
     except (OSError, ValueError) as error:
         raise DamagedStoreError(f"{path} is damaged: not readable ({error}).") from error
 
@@ -32,9 +32,12 @@ def add_line(path: Place, record: dict[str, Any]) -> None:
 
 
 def read_lines(path: Place) -> tuple[list[dict[str, Any]], int]:
-    """Lines whose checksums match, and how many whole lines there are beside whose do not."""
+    """Lines whose checksums match, and how many whole lines there are beside whose do not.
+
+    `DamagedStoreError` where something lies there that is no file.
+    """
     try:
-        *whole, _ = path.read_bytes().decode(errors="replace").split("\n")
+        *whole, _ = file_bytes(path).decode(errors="replace").split("\n")
     except OSError:
         return [], 0
     out, bad = [], 0
@@ -48,7 +51,7 @@ def read_lines(path: Place) -> tuple[list[dict[str, Any]], int]:
 
 def cut_off_rest(path: Place) -> None:
     """Take away a last line that a kill or a full disk cut off, so that lines may be added."""
-    text = path.read_bytes()
+    text = file_bytes(path)
     whole = text.rfind(b"\n") + 1
     if whole < len(text):
         truncate(path, whole)

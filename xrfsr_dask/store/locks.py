@@ -12,17 +12,16 @@ from typing import Any
 import psutil
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError
+from xrfsr_dask.store.clock import now_s
 from xrfsr_dask.store.journal import as_line, read_record
-from xrfsr_dask.store.places import Place, S3Path, replace_text, touch_again
-from xrfsr_dask.store.whose import here, is_alive, is_here, signature
+from xrfsr_dask.store.places import Place, S3Path, file_bytes, replace_text, touch_again
+from xrfsr_dask.store.whose import began, is_alive, is_here, me
 
 BEAT_S = 10.0
 """How often who holds a lock touches it."""
 
 DEAD_S = 120.0
 """Without a touch for so long, who holds a lock on another machine is taken for dead."""
-
-_SAME_S = 5.0  # two accounts of when one process began: the clock may have been set in between
 
 _ours: set[str] = set()  # locks that this process holds; one that it could not give back is not among them
 _one_thread = threading.Lock()  # at a time takes locks
@@ -78,7 +77,7 @@ def _taken(path: Place) -> dict[str, Any] | None:
             found = _bytes_at(path)
             if found is not None and (holder := _living(path)) is not None:
                 return holder
-            if _swapped(path, found, as_line(_me())):
+            if _swapped(path, found, as_line(me())):
                 _ours.add(str(path))
                 return None
 
@@ -96,7 +95,7 @@ def _swapped(path: Place, old: bytes | None, new: str) -> bool:
 
 def _bytes_at(path: Place) -> bytes | None:
     try:
-        return path.read_bytes()
+        return file_bytes(path)
     except FileNotFoundError:
         return None
 
@@ -116,16 +115,12 @@ def _kept(path: Place) -> Iterator[None]:
 
 
 def require_mine(path: Place, what: str) -> None:
-    """Refuse to go on where another process has taken the lock over: this one was asleep for too long."""
-    if path.exists() and not is_mine(path):
+    """Refuse to go on where another process has taken the lock over, and may be through with it: this one was
+    asleep for too long."""
+    if (str(path) in _ours or path.exists()) and not is_mine(path):
         raise StoreError(
             f"{what} was taken over by another process while this one did not answer; it ends here."
         )
-
-
-def _me() -> dict[str, Any]:
-    process = psutil.Process()
-    return here() | {"pid": process.pid, "started": process.create_time()}
 
 
 def is_mine(path: Place) -> bool:
@@ -134,7 +129,7 @@ def is_mine(path: Place) -> bool:
         found = read_record(path)
     except DamagedStoreError:
         return False
-    return found.get("pid") == os.getpid() and is_here(found)
+    return all(found.get(name) == value for name, value in me().items())
 
 
 def _living(path: Place) -> dict[str, Any] | None:
@@ -145,7 +140,7 @@ def _living(path: Place) -> dict[str, Any] | None:
         holder = read_record(path)
         pid, started = int(holder["pid"]), float(holder["started"])
         if is_here(holder):
-            alive = is_alive(pid) and abs(psutil.Process(pid).create_time() - started) < _SAME_S
+            alive = is_alive(pid) and began(pid) == started
             return holder if alive and (pid != os.getpid() or str(path) in _ours) else None
     except psutil.NoSuchProcess:
         return None
@@ -156,20 +151,17 @@ def _living(path: Place) -> dict[str, Any] | None:
 
 def _quiet_s(path: Place) -> float:
     """Seconds since a file was touched, by the clock of who stores it."""
-    now = path.with_name(f"clock-{signature()}")
-    now.touch()
     try:
-        return now.stat().st_mtime - path.stat().st_mtime
+        return float(now_s(path.parent) - path.stat().st_mtime)
     except FileNotFoundError:
         return DEAD_S
-    finally:
-        now.unlink()
 
 
 def _beat(path: Place, ended: threading.Event) -> None:
     while not ended.wait(BEAT_S):
         with contextlib.suppress(OSError, StoreError):
-            touch_again(path)
+            if is_mine(path):
+                touch_again(path)
 
 
 def _named(holder: dict[str, Any]) -> str:

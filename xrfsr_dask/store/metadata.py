@@ -11,11 +11,10 @@ import json
 import math
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from xrfsr_dask.errors import DamagedStoreError
-from xrfsr_dask.store.places import P, Place, contents, replace_text
+from xrfsr_dask.store.places import P, Place, contents, file_bytes, replace_text
 
 NAME = "zarr.json"
 """File of a node's metadata."""
@@ -110,13 +109,6 @@ def read_metadata(path: Place) -> dict[str, Any]:
             f"take '{CHECKSUM}' out of its attributes."
         )
     return found
-
-
-def file_bytes(path: Place) -> bytes:
-    """All bytes of a file; `OSError` for what would be read for ever, a pipe."""
-    if isinstance(path, Path) and path.exists() and not path.is_file():
-        raise OSError(f"{path} is no file")
-    return path.read_bytes()
 
 
 def _parsed(path: Place) -> dict[str, Any]:

@@ -6,7 +6,6 @@ the two differ in kind (appending, flock, a rename at once), `places` and `locks
 
 from __future__ import annotations
 
-import errno
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -16,14 +15,12 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple, TypeVar
 
 from xrfsr_dask.errors import OptionError
-from xrfsr_dask.interrupts import delayed
 from xrfsr_dask.store.bucket import SCHEME, asking, client
+from xrfsr_dask.store.moves import move
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-_LAST = "zarr.json"  # of a group that is moved: whoever finds it finds all
-_MOVING = ".moving"  # an object that only one mover can create
 _AT_ONCE = 16  # requests, where there are many of one kind
 
 
@@ -180,7 +177,8 @@ class S3Path:
             obs.put(self._client, self.key, data)
 
     def swap(self, old: bytes | None, new: bytes) -> bool:
-        """Put `new` in the place of `old` (None: of nothing) if that is what is there; of many only one can."""
+        """Put `new` in the place of `old` (None: of nothing) if that is what is there; of many only one can, if
+        what they put differs: where an answer is lost and the store is asked again, `new` is found there."""
         mode: Any = "create"
         with asking(self.bucket, self) as obs:
             if old is not None:
@@ -194,8 +192,14 @@ class S3Path:
             try:
                 obs.put(self._client, self.key, new, mode=mode)
             except (obs.exceptions.AlreadyExistsError, obs.exceptions.PreconditionError):
-                return False
+                return self._holds(new)
         return True
+
+    def _holds(self, data: bytes) -> bool:
+        try:
+            return self.read_bytes() == data
+        except FileNotFoundError:
+            return False
 
     def touch(self) -> None:
         """Put an empty object here."""
@@ -213,9 +217,9 @@ class S3Path:
     def rmdir(self) -> None:
         """Nothing: a folder goes with what was in it."""
 
-    def remove_tree(self) -> None:
-        """Remove all that lies below."""
-        self._remove(self.files_below())
+    def remove_tree(self, *, but: str = "") -> None:
+        """Remove all that lies below, but the object of that name right below."""
+        self._remove([file for file in self.files_below() if not but or file != self / but])
 
     def replace(self, target: S3Path) -> None:
         """Put this object in the place of another."""
@@ -230,19 +234,11 @@ class S3Path:
         FileExistsError
             Something lies at `target`, or another process is moving something there.
         """
-        if target.is_dir() or not (target / _MOVING).swap(None, b""):
-            raise FileExistsError(errno.EEXIST, "something is there already", str(target))
-        try:
-            files = [file.relative_to(self) for file in self.files_below()]
-            rest = [str(file) for file in files if str(file) != _LAST]
-            together(lambda name: (self / name)._copy(target / name), rest)
-            (self / _LAST)._copy(target / _LAST)
-        except BaseException:
-            with delayed():
-                target.remove_tree()
-            raise
-        (target / _MOVING).unlink(missing_ok=True)
-        self.remove_tree()
+        move(self, target)
+
+    def copy_each(self, names: Iterable[str], target: S3Path) -> None:
+        """Copy objects by their path below here to the same below `target`, many at once."""
+        together(lambda name: (self / name)._copy(target / name), names)
 
     def _copy(self, target: S3Path) -> None:
         with asking(self.bucket, self) as obs:

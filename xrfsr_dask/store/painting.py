@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +22,12 @@ from xrfsr_dask.store.arrays import (
     write_coordinate,
 )
 from xrfsr_dask.store.contents import half_moved, lost, seal_whole
+from xrfsr_dask.store.links import refuse_links
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, seal
 from xrfsr_dask.store.patches import Patch, open_patch
-from xrfsr_dask.store.places import Place, as_place, contents, folders, has_room
+from xrfsr_dask.store.places import Place, as_place, folders, has_room, is_left_of_a_move
 from xrfsr_dask.store.plausible import check_place
-from xrfsr_dask.store.staging import partial_of, work_area
+from xrfsr_dask.store.staging import partial_of
 from xrfsr_dask.values import is_number, is_one_of, shown
 
 FORMAT = "xrfsr painting"
@@ -38,7 +38,6 @@ TRANSFERS = ("srgb", "linear")
 MOST_PX = 10**10
 """Pixels of a photograph at most."""
 
-_DEPTH = 12  # folders below a store among which links are sought
 _PHOTO_CHUNK = 512  # px
 _SMALLEST_LEVEL = 512  # px; the pyramid stops once a level fits this
 _ROWS = 64  # of a photograph that are halved at a time
@@ -146,7 +145,7 @@ def create_painting(
             f"the photograph's width must be more than 0 mm (1e-6 to 1e6 mm), got {shown(width_mm)}."
         )
     width_mm = float(width_mm)
-    if target.exists() or target.is_symlink():
+    if (target.exists() or target.is_symlink()) and not is_left_of_a_move(target):
         raise StoreError(f"{path} already exists; choose another name or remove it.")
     refuse_inside(path)
     if not has_room(target.parent):
@@ -184,7 +183,7 @@ def open_painting(path: str | Place) -> Painting:
         raise StoreError(f"{path} is a file; a painting store is a folder, which `xrfsr new` makes.")
     if not (target / "zarr.json").is_file():
         raise StoreError(f"{path} is not a painting store: it holds no zarr.json.")
-    _refuse_links(target)
+    refuse_links(target)
     root = open_group(target)
     found = root.attrs.get("format"), root.attrs.get("format_version")
     if found[0] != FORMAT:
@@ -255,28 +254,6 @@ def absolute(path: str | Place) -> Place:
     if found == found.parent:
         raise OptionError(f"{path} is a whole bucket; name a store in it, such as {found}/painting.zarr.")
     return found
-
-
-def _refuse_links(root: Place) -> None:
-    """Refuse a store with folders that are links out of it, or with any link where runs are put away: what lies
-    at its end would be read as the store's own, or removed."""
-    if not isinstance(root, Path):
-        return
-    work, own = Path(str(work_area(root))), root.resolve()
-    for link in _links(root, _DEPTH):
-        if link.is_relative_to(work) or not link.resolve().is_relative_to(own):
-            raise StoreError(f"{link} is a link that leads out of the store; put the folder itself there.")
-
-
-def _links(folder: Path, depth: int) -> Iterator[Path]:
-    """Links in a folder and in those below it, `depth` levels deep; not among the chunks of an array, which are
-    many: a check looks at each of them."""
-    inner, files = contents(folder)
-    yield from (path for path in (*inner, *files) if path.is_symlink())
-    if depth > 1:
-        for path in inner:
-            if not path.is_symlink() and not (path.name == "c" and (folder / NAME).is_file()):
-                yield from _links(path, depth - 1)
 
 
 def names_of(folder: Place) -> list[str]:

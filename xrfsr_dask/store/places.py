@@ -15,7 +15,9 @@ from pathlib import Path, PurePath
 from typing import Any, Protocol, Self, TypeVar, cast
 
 from xrfsr_dask.errors import OptionError
+from xrfsr_dask.store import local
 from xrfsr_dask.store.bucket import SCHEME, Prefix
+from xrfsr_dask.store.moves import is_forsaken
 from xrfsr_dask.store.objects import S3Path, together
 from xrfsr_dask.store.whose import signature
 
@@ -77,7 +79,7 @@ def node(path: str | Place, *, read_only: bool = False) -> Any:
     found = as_place(path)
     if isinstance(found, S3Path):
         return Prefix(found.bucket, found.key, read_only=read_only)
-    return str(found)
+    return local.Folder(_local(found), read_only=read_only)
 
 
 # What is there
@@ -88,6 +90,11 @@ def stands(group: Place) -> bool:
     return group.exists() if isinstance(group, Path) else (group / "zarr.json").is_file()
 
 
+def is_left_of_a_move(place: Place) -> bool:
+    """Whether nothing lies at a place but what a dead process left that was moving something there."""
+    return isinstance(place, S3Path) and is_forsaken(place)
+
+
 def moves_at_once(folder: Place) -> bool:
     """Whether a folder that is renamed is nowhere or all there, even after a kill."""
     return isinstance(folder, Path)
@@ -95,7 +102,12 @@ def moves_at_once(folder: Place) -> bool:
 
 def leads_inside(place: Place, root: Place) -> bool:
     """Whether what is read at a place of a store lies in it, wherever links on the way lead."""
-    return not isinstance(place, Path) or place.resolve().is_relative_to(_local(root).resolve())
+    return not isinstance(place, Path) or local.leads_inside(place, _local(root))
+
+
+def really(place: Place) -> str:
+    """Where a place is, links followed."""
+    return os.path.realpath(place) if isinstance(place, Path) else str(place)
 
 
 def youngest_s(folder: Place) -> float:
@@ -134,6 +146,14 @@ def files_below(folder: P) -> list[P]:
         return cast("list[P]", folder.files_below())
     found = (Path(inside, name) for inside, _, names in os.walk(_local(folder)) for name in names)
     return cast("list[P]", sorted(path for path in found if path.is_file()))
+
+
+def file_bytes(file: Place) -> bytes:
+    """All bytes of a file; `DamagedStoreError` for what is none, as a pipe that would be read for ever."""
+    if isinstance(file, S3Path):
+        return file.read_bytes()
+    with local.opened(_local(file).parent, file.name) as found:
+        return found.read()
 
 
 def ends(files: Sequence[Place], n: int) -> list[bytes]:

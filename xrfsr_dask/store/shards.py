@@ -19,6 +19,7 @@ import zarr
 
 from xrfsr_dask.errors import DamagedStoreError
 from xrfsr_dask.store.arrays import place_of, where
+from xrfsr_dask.store.local import opened
 
 _MISSING = 2**64 - 1  # offset of a chunk that was never written
 _CRC = 4  # bytes
@@ -67,8 +68,9 @@ def chunks_in(array: zarr.Array, region: tuple[slice, ...]) -> Iterator[tuple[tu
         first = [at * side for at, side in zip(shard, sides, strict=True)]
         stop = [min(at + side, n) for at, side, n in zip(first, sides, array.shape, strict=True)]
         part = _common(region, first, stop)
-        path = Path(where(array)).joinpath("c", *map(str, shard))
-        yield from _chunks_of(path, part, first, sides, inner, buffer)
+        yield from _chunks_of(
+            Path(where(array)), "/".join(map(str, ("c", *shard))), part, first, sides, inner, buffer
+        )
 
 
 def assembled(array: zarr.Array, region: tuple[slice, ...]) -> np.ndarray:
@@ -87,17 +89,18 @@ def _bytes_codecs(inner: dict[str, Any]) -> list[Any]:
 
 
 def _chunks_of(
-    path: Path,
+    folder: Path,
+    inside: str,
     part: tuple[slice, ...],
     first: list[int],
     sides: tuple[int, ...],
     inner: tuple[int, ...],
     buffer: np.ndarray,
 ) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
-    counts = [side // n for side, n in zip(sides, inner, strict=True)]
+    counts, path = [side // n for side, n in zip(sides, inner, strict=True)], folder / inside
     try:
-        file = path.open("rb", buffering=0)
-    except FileNotFoundError as error:
+        file = opened(folder, inside, buffering=0)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise DamagedStoreError(f"{path}: a chunk is missing. {_LIST}") from error
     with file:
         index = _index(file, path, counts)

@@ -12,6 +12,7 @@ import zarr
 from xrfsr_dask.errors import StoreError
 from xrfsr_dask.interrupts import delayed
 from xrfsr_dask.store.arrays import new_group
+from xrfsr_dask.store.clock import now_s
 from xrfsr_dask.store.contents import recording, seal_whole
 from xrfsr_dask.store.names import PARTIAL, check_name
 from xrfsr_dask.store.places import P, Place, as_place, rmtree, stands, youngest_s
@@ -107,7 +108,7 @@ def sweep(folder: Place, name: str = "*") -> None:
     """
     for old in folder.glob(f"{name}{PARTIAL}*"):
         if is_of_the_dead(signed := old.name.rpartition(PARTIAL)[2]) or (
-            not is_of_here(signed) and time.time() - youngest_s(old) > _FORSAKEN_S
+            not is_of_here(signed) and now_s(folder) - youngest_s(old) > _FORSAKEN_S
         ):
             if old.is_dir():
                 remove_tree(old)

@@ -20,6 +20,7 @@ import dask.threaded
 from dask.callbacks import Callback
 
 from xrfsr_dask.errors import ClusterError, ClusterWarning
+from xrfsr_dask.interrupts import raise_heard
 from xrfsr_dask.tiling.blas import one_thread
 from xrfsr_dask.tiling.budget import WORKER, one_heap
 
@@ -30,7 +31,7 @@ Done = Callable[[int, Any], None]
 
 _FAN_IN = 8  # parts merged by one task
 _WINDOW = 3  # tasks in flight per thread of a cluster
-_POLL_S = 2.0
+_POLL_S = 0.5
 _ALONE_S = 10.0  # without a task that ends, before workers are asked for
 _NO_WORKER = (
     "the cluster has no worker left; this run waits for one. Start some with `dask worker`, or interrupt it "
@@ -97,6 +98,7 @@ class LocalExecutor:
         def after(key: Any, value: Any, *_: Any) -> None:
             if key in leaves:
                 done(key[1], value)
+            raise_heard()
 
         with Callback(posttask=after):
             if self._threads == 1:
@@ -175,6 +177,7 @@ class ClientExecutor:
     def _next(self, finished: queue.SimpleQueue[tuple[int, Any]], running: dict[int, Any]) -> tuple[int, Any]:
         began, told = time.monotonic(), False
         while True:
+            raise_heard()
             try:
                 return finished.get(timeout=_POLL_S)
             except queue.Empty:
