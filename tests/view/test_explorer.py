@@ -147,6 +147,23 @@ def test_choosing_chromium_and_clicking_shows_its_line(visit, store):
     assert visit.asked()["at"]
 
 
+def test_only_elements_that_are_there_are_named(browser, address, store):
+    """Pb La stands at As Ka everywhere; where there is lead without arsenic, no arsenic is named."""
+    ds = open_result(store, "truth")
+    arsenic = ds.xrf.element("As").values
+    lead = ds.xrf.element("Pb").values
+    without = np.argwhere((arsenic < 1e-3 * arsenic.max()) & (lead > np.median(lead)))[50::900][:4]
+    with_it = np.argwhere(arsenic > 0.9 * arsenic.max())[:1]
+    for row, column in (*without, *with_it):
+        opened = Visit(browser, f"{address}?at={ds.y.values[row]:.2f},{ds.x.values[column]:.2f}")
+        named = opened.named()
+        assert "Pb" in named or [row, column] in with_it.tolist()
+        assert ("As" in named) == ([row, column] in with_it.tolist())
+        true = {name: float(ds.xrf.element(name)[row, column]) for name in named}
+        assert min(true.values()) > 2, true
+        opened.page.close()
+
+
 def test_a_lasso_shows_the_mean_spectrum_of_a_region(visit, store):
     visit.page.evaluate(
         "() => { for (const t of Bokeh.documents[0].get_model_by_name('map').toolbar.tools)"

@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 
 from xrfsr_dask.errors import MissingPackageError, XrfsrError
-from xrfsr_dask.result import line_kev
-from xrfsr_dask.result.lines import usual_line
+from xrfsr_dask.view.named import named_lines, tops
 from xrfsr_dask.view.scene import MEASURED, Channel, Scene
 
 try:
@@ -58,7 +57,6 @@ _NONE = "none"
 _MAP_PX, _SIDE_PX = 690, 380  # widths on a screen of unknown size, and at least
 _AROUND_MAP_PX = 290  # of the screen's height: what stands above and below the map
 _MOST_PX = 1200  # along the longer side of a picture that is sent
-_LABELLED = 12  # elements whose lines are named in a spectrum
 _SPECTRA = {"all": "#333333", "visible": "#2a7f62", "hidden": "#c8443a"}
 
 # A download is made in the browser from what the server has put into the source.
@@ -303,34 +301,22 @@ class Explorer:
         self._spot.data = {"x": [], "y": []}
         self._region.data = {"x": x, "y": y}
         area = float(mask.sum()) * self.scene.painting.pitch_mm**2
-        self._show(spectra, f"Mean spectrum of a region of {area:,.0f} mm²")
+        self._show(spectra, f"Mean spectrum of a region of {area:,.0f} mm²", self.scene.spots_in(area))
 
-    def _show(self, spectra: dict[str, np.ndarray], words: str) -> None:
+    def _show(self, spectra: dict[str, np.ndarray], words: str, spots: float = 1.0) -> None:
         energy = self.scene.ds.energy.values
         peak = max(float(spectra["all"].max()), 1e-6)
         floor = 3e-4 * peak
         # a logarithmic axis has no zero
         self._spectra.data = {"energy": energy} | {n: np.maximum(v, floor / 10) for n, v in spectra.items()}
         self._counts.start, self._counts.end = floor, 6.0 * peak
-        self._lines.data = self._named(spectra["all"], floor, peak)
+        lines = named_lines(spectra["all"], self.scene.axis, spots) if self.scene.axis is not None else []
+        self._lines.data = {
+            "x": [line.kev for line in lines],
+            "top": tops(lines, peak),
+            "name": [line.element for line in lines],
+        }
         self._where.text = words
-
-    def _named(self, spectrum: np.ndarray, floor: float, peak: float) -> dict[str, list[Any]]:
-        """Lines of the elements that stand out here, each name above its peak."""
-        energy, found = self.scene.ds.energy.values, []
-        for element in self._known[: 2 * _LABELLED]:
-            kev = line_kev(element, usual_line(energy, element))
-            height, *beside = np.interp([kev, kev - 0.3, kev + 0.3], energy, spectrum).tolist()
-            if height > max(10 * floor, 1.3 * min(beside)):
-                found.append((height, kev, element))
-        found = sorted(sorted(found, reverse=True)[:_LABELLED], key=lambda line: line[1])
-        tops: list[float] = []
-        for i, (height, kev, _) in enumerate(found):
-            top = 1.3 * height
-            while any(abs(kev - found[j][1]) < 0.6 and abs(np.log(top / tops[j])) < 0.5 for j in range(i)):
-                top *= 1.7
-            tops.append(min(top, 5.0 * peak))
-        return {"x": [kev for _, kev, _ in found], "top": tops, "name": [element for *_, element in found]}
 
     def _clear(self) -> None:
         self._spot.data = {"x": [], "y": []}

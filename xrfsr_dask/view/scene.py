@@ -6,6 +6,7 @@ the screen, whatever the size of the painting.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import xarray as xr
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.result import open_patch
+from xrfsr_dask.result.fitting import Axis, axis_for
 from xrfsr_dask.result.lines import usual_line
 from xrfsr_dask.store import Painting, Patch
 from xrfsr_dask.store.arrays import open_array, open_group, read
@@ -53,6 +55,10 @@ class Scene:
         self._tops: dict[tuple[str, str], float] = {}
         self._patches: list[tuple[Patch, xr.Dataset]] | None = None
         self._measured: dict[str, list[np.ndarray]] = {}
+        self.axis: Axis | None = None
+        """What lines look like in its spectra; None where its channels are too wide to show any."""
+        with contextlib.suppress(InputError):
+            self.axis = axis_for(ds.xrf.mean_spectrum().values, ds.energy.values)
 
     @property
     def whole(self) -> Window:
@@ -122,6 +128,11 @@ class Scene:
             return self._maps.whole(element, layer)
         size = self.painting.shape
         return self._spots(element, *(self._centres(self.whole, size, axis) for axis in (0, 1)))
+
+    def spots_in(self, area_mm2: float) -> float:
+        """How many spots were measured in an area, one at least."""
+        steps = [patch.step_mm for patch in self.painting.patches]
+        return max(area_mm2 / float(np.mean(np.square(steps))), 1.0) if steps else 1.0
 
     def mask(self, y_mm: np.ndarray, x_mm: np.ndarray) -> np.ndarray:
         """Pixels within a polygon, bool (ny, nx); `InputError` where it holds none."""
