@@ -87,6 +87,7 @@ class Explorer:
         self._elements = elements
         self._known = list(elements.index)
         self._ready = False
+        self._shown: dict[str, np.ndarray] = {}
         asked = asked or {}
         self._build_map(asked)
         self._build_controls(asked)
@@ -304,7 +305,7 @@ class Explorer:
         self._show(spectra, f"Mean spectrum of a region of {area:,.0f} mm²", self.scene.spots_in(area))
 
     def _show(self, spectra: dict[str, np.ndarray], words: str, spots: float = 1.0) -> None:
-        energy = self.scene.ds.energy.values
+        energy, self._shown = self.scene.ds.energy.values, spectra
         peak = max(float(spectra["all"].max()), 1e-6)
         floor = 3e-4 * peak
         # a logarithmic axis has no zero
@@ -348,14 +349,12 @@ class Explorer:
     def _send_csv(self) -> None:
         from xrfsr_dask.view import table
 
-        data = self._spectra.data
-        names = [name for name in _SPECTRA if np.isfinite(data[name]).all()]
-        if not names:
+        if not self._shown:
             self._where.text = "Click a place first."
             return
         rows = [
-            {"energy_kev": float(e)} | {name: float(data[name][i]) for name in names}
-            for i, e in enumerate(data["energy"])
+            {"energy_kev": float(e)} | {name: float(values[i]) for name, values in self._shown.items()}
+            for i, e in enumerate(self.scene.ds.energy.values)
         ]
         self._send("spectrum.csv", "text/csv", table.as_csv(rows).encode())
 
