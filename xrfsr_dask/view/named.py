@@ -12,7 +12,7 @@ from xrfsr_dask.result.peaks import known_by
 MOST = 12
 """Lines that are named in one spectrum at most, the highest first."""
 
-_NEAR_KEV, _NEAR_LOG = 0.6, 0.5  # names closer than both would be written over each other
+_NEAR_KEV, _NEAR_LOG = 0.9, 0.5  # names closer than both would be written over each other
 _ABOVE, _STEP, _TOP = 1.3, 1.7, 5.0  # of a peak, of a name in the way, of the highest peak
 
 
