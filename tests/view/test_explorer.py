@@ -2,126 +2,29 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
+import queue
 import re
-import shutil
-import signal
-import subprocess
 import sys
-import urllib.parse
+import threading
+import time
 
 import numpy as np
 import pytest
 import tifffile
+from helpers_pages import MODEL, Visit
 from PIL import Image
 
 from xrfsr_dask.cli import main
 from xrfsr_dask.commands.browse import browse, page_of
 from xrfsr_dask.errors import InputError, MissingPackageError, OptionError
-from xrfsr_dask.options import BedroomOptions
-from xrfsr_dask.phantom import write_painting
-from xrfsr_dask.result import from_factors, line_kev, open_result
+from xrfsr_dask.result import from_factors, line_kev, open_patch, open_result
+from xrfsr_dask.store import open_painting
+from xrfsr_dask.view.explorer import Explorer
+from xrfsr_dask.view.scene import Scene
 
 pytestmark = pytest.mark.slow
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-MODEL = "name => Bokeh.documents[0].get_model_by_name(name)"
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """A small phantom; its truth is the result that is looked at."""
-    path = tmp_path_factory.mktemp("explorer") / "room.zarr"
-    scene = BedroomOptions(
-        shape=(200, 260), width_mm=140.0, n_patches=2, spots=(34, 30), n_channel=1024, counts_per_s=90000.0
-    )
-    write_painting(path, scene)
-    return path
-
-
-@pytest.fixture(scope="module")
-def address(store):
-    words = [sys.executable, "-m", "xrfsr_dask", "browse", str(store), "--name", "truth", "--no-show"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    try:
-        found = re.match(r"(http://127\.0\.0\.1:\d+/)", process.stdout.readline())
-        assert found is not None
-        yield found[1]
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
-        process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs a Chromium in the system's path")
-    api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the [dev] extra")
-    with api.sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-class Visit:
-    """A page with what its console said."""
-
-    def __init__(self, browser, address: str, width: int = 1280) -> None:
-        self.page = browser.new_page(viewport={"width": width, "height": 900}, accept_downloads=True)
-        self.said: list[str] = []
-        self.page.on("console", lambda m: self.said.append(m.text) if m.type in ("error", "warning") else None)
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.goto(address)
-        self.page.wait_for_function(
-            "() => window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
-        )
-        self.settle()
-
-    def settle(self) -> None:
-        self.page.wait_for_timeout(900)
-
-    def text(self, name: str) -> str:
-        return self.page.evaluate(f"({MODEL})('{name}').text")
-
-    def spectrum(self) -> dict[str, np.ndarray]:
-        data = self.page.evaluate(
-            "() => { const s = Bokeh.documents[0].get_model_by_name('spectrum').renderers[0].data_source;"
-            " return Object.fromEntries(Object.entries(s.data).map(([k, v]) => [k, Array.from(v)])) }"
-        )
-        return {name: np.array(values, float) for name, values in data.items()}
-
-    def named(self) -> list[str]:
-        return self.page.evaluate(
-            "() => Array.from("
-            "Bokeh.documents[0].get_model_by_name('spectrum').renderers[3].data_source.data.name)"
-        )
-
-    def figure(self) -> dict[str, float]:
-        return self.page.locator(".bk-Figure").first.bounding_box()
-
-    def at(self, across: float, down: float) -> tuple[float, float]:
-        """A place of the map on the screen, in shares of the figure."""
-        box = self.figure()
-        return box["x"] + across * box["width"], box["y"] + down * box["height"]
-
-    def shot(self) -> np.ndarray:
-        box = self.figure()
-        picture = self.page.screenshot(clip=box)
-        return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), float)
-
-    def asked(self) -> dict[str, str]:
-        return dict(urllib.parse.parse_qsl(urllib.parse.urlparse(self.page.url).query))
-
-
-@pytest.fixture
-def visit(browser, address):
-    opened = Visit(browser, address)
-    yield opened
-    assert opened.said == []
-    opened.page.close()
 
 
 def test_choosing_chromium_and_clicking_shows_its_line(visit, store):
@@ -147,19 +50,54 @@ def test_choosing_chromium_and_clicking_shows_its_line(visit, store):
     assert visit.asked()["at"]
 
 
-def test_a_lasso_shows_the_mean_spectrum_of_a_region(visit, store):
+def test_only_elements_that_are_there_are_named(browser, address, store):
+    """Pb La stands at As Ka everywhere; where there is lead without arsenic, no arsenic is named."""
+    ds = open_result(store, "truth")
+    arsenic = ds.xrf.element("As").values
+    lead = ds.xrf.element("Pb").values
+    without = np.argwhere((arsenic < 1e-3 * arsenic.max()) & (lead > np.median(lead)))[50::900][:4]
+    with_it = np.argwhere(arsenic > 0.9 * arsenic.max())[:1]
+    for row, column in (*without, *with_it):
+        opened = Visit(browser, f"{address}?at={ds.y.values[row]:.2f},{ds.x.values[column]:.2f}")
+        named = opened.named()
+        assert "Pb" in named or [row, column] in with_it.tolist()
+        assert ("As" in named) == ([row, column] in with_it.tolist())
+        true = {name: float(ds.xrf.element(name)[row, column]) for name in named}
+        assert min(true.values()) > 2, true
+        opened.page.close()
+
+
+def turn(visit: Visit, **values: object) -> None:
+    """Set widgets as a visitor would."""
+    for name, value in values.items():
+        visit.page.evaluate(
+            f"([name, value]) => {{ const w = ({MODEL})(name); w.value = value; w.value_throttled = value }}",
+            [name.replace("_", "-"), value],
+        )
+    visit.settle()
+
+
+def lasso(visit: Visit, corners: list[tuple[float, float]]) -> None:
+    """Draw a region, in shares of the figure."""
     visit.page.evaluate(
         "() => { for (const t of Bokeh.documents[0].get_model_by_name('map').toolbar.tools)"
         " { if (t.type == 'LassoSelectTool') t.active = true; if (t.type == 'PanTool') t.active = false } }"
     )
     visit.settle()
-    corners = [(0.3, 0.3), (0.6, 0.3), (0.6, 0.6), (0.3, 0.6), (0.3, 0.31)]
     visit.page.mouse.move(*visit.at(*corners[0]))
     visit.page.mouse.down()
     for corner in corners[1:]:
         visit.page.mouse.move(*visit.at(*corner), steps=8)
     visit.page.mouse.up()
+    visit.page.wait_for_function(f"() => ({MODEL})('where').text.startsWith('Mean')")
     visit.settle()
+
+
+SQUARE = [(0.3, 0.3), (0.6, 0.3), (0.6, 0.6), (0.3, 0.6), (0.3, 0.31)]
+
+
+def test_a_lasso_shows_the_mean_spectrum_of_a_region(visit, store):
+    lasso(visit, SQUARE)
     area = re.search(r"region of ([\d,]+) mm", visit.text("where"))
     assert area is not None, visit.text("where")
     assert 500 < float(area[1].replace(",", "")) < 140 * 108 / 3
@@ -200,6 +138,102 @@ def test_an_address_opens_the_same_view(browser, address):
     assert one.said == other.said == []
 
 
+def test_all_that_is_turned_stands_in_the_address(browser, address):
+    one = Visit(browser, address)
+    for colour, element in enumerate(("none", "Cr", "Pb")):
+        one.page.locator("select").nth(colour).select_option(element)
+    turn(one, photo=0.7, swipe=40, opacity_green=0.5, contrast_blue=[0.1, 0.8])
+    lasso(one, SQUARE)
+    assert one.text("where").startswith("Mean spectrum of a region")
+    other = Visit(browser, one.page.url)
+    within = np.s_[60:-60, 60:-20]  # without the tools, and the frame of what was drawn on last
+    assert np.abs(one.shot() - other.shot())[within].mean() < 0.05  # the address has six digits
+    np.testing.assert_allclose(one.spectrum()["all"], other.spectrum()["all"])
+    turn(other, photo=0.71)
+    turn(other, photo=0.7)
+    assert other.asked() == one.asked()
+    assert one.said == other.said == []
+    one.page.close()
+    other.page.close()
+
+
+@pytest.mark.parametrize("words", ["view=abc", "view=nan,1,2,3", "view=3,3,5,5", "at=5", "at=99999,99999",
+                                   "red=%FF", "red=Xx", "region=1,2"])  # fmt: skip
+def test_words_of_an_address_that_cannot_be_read_are_left_out_and_said(browser, address, words):
+    visit = Visit(browser, f"{address}?{words}&green=Cr")
+    said = f"Left out of the address, as it cannot be read: {words.split('=')[0]}."
+    assert visit.text("notice") == said
+    assert visit.shot().std() > 20
+    assert visit.said == []
+    visit.page.close()
+
+
+def test_an_element_that_was_not_found_can_be_chosen(visit):
+    assert "U" not in visit.page.evaluate(f"() => Array.from(({MODEL})('elements').source.data.element)")
+    visit.page.locator("select").nth(1).select_option("U")
+    visit.settle()
+    assert visit.asked()["green"] == "U"
+    assert not visit.text("note")
+
+
+def test_measured_shows_and_saves_the_counts_of_the_nearest_spot(browser, address, store, tmp_path):
+    patch = open_patch(store, open_painting(store).patches[0].name)
+    y, x = (float(patch[axis].values[15, 14]) for axis in "yx")
+    visit = Visit(browser, f"{address}?layer=measured&red=Cr&at={y:.3f},{x:.3f}")
+    assert "spot in row " in visit.text("where")
+    with visit.page.expect_download() as download:
+        visit.page.locator(".bk-btn", has_text="spectrum as CSV").click()
+    download.value.save_as(tmp_path / "s.csv")
+    saved = np.genfromtxt(tmp_path / "s.csv", delimiter=",", names=True)
+    assert saved.dtype.names == ("energy_kev", "measured")
+    name, row, column = re.search(r"patch (\w+), spot in row (\d+), column (\d+)", visit.text("where")).groups()
+    np.testing.assert_array_equal(
+        saved["measured"], open_patch(store, name).counts[int(row), int(column)].values
+    )
+    visit.page.locator(".bk-btn", has_text="both layers").first.click()
+    visit.settle()
+    assert visit.text("where").startswith("Spectrum at")
+    visit.page.close()
+    visit = Visit(browser, f"{address}?layer=measured&at=1,1")
+    assert visit.text("where").startswith("Nothing was measured at x 1.0 mm, y 1.0 mm")
+    assert visit.said == []
+    visit.page.close()
+
+
+def test_what_takes_long_is_said_while_the_page_goes_on(store, monkeypatch):
+    """In this process, so that the patches can be slow; the page is a document that nobody sees."""
+    turns: queue.Queue = queue.Queue()
+    ds, go_on = open_result(store, "truth"), threading.Event()
+    scene = Scene(ds, open_painting(store))
+    asked = {"layer": [b"measured"], "red": [b"Cr"]}
+    page = Explorer(scene, "room", ds.xrf.elements(), lambda *_: b"", asked, turns.put)
+    slow = scene.spots.drawn
+    monkeypatch.setattr(scene.spots, "drawn", lambda *given: go_on.wait(30) and slow(*given))
+    began = time.perf_counter()
+    page.start()
+    assert time.perf_counter() - began < 1
+    assert (page._working.visible, page._working.text) == (True, "Reading the patches as measured …")
+    go_on.set()
+    turns.get(timeout=30)()
+    assert not page._working.visible
+    assert page._map._picture.data["image"][0].size > 1000
+
+
+def test_a_double_click_leaves_nothing_of_a_place(browser, address):
+    visit = Visit(browser, f"{address}?at=60,70")
+    assert visit.page.title() == "room: result truth"
+    assert "room: result truth" in visit.text("heading")
+    assert np.isfinite(visit.spectrum()["all"]).all()
+    visit.page.mouse.dblclick(*visit.at(0.5, 0.5))
+    visit.settle()
+    assert "at" not in visit.asked()
+    assert visit.text("where").startswith("Click a place")
+    assert not np.isfinite(visit.spectrum()["all"]).any()
+    assert visit.named() == []
+    assert visit.said == []
+    visit.page.close()
+
+
 @pytest.mark.parametrize(("button", "name"), [("map as TIFF", "Fe-all.tif"), ("view as PNG", "view.png")])
 def test_what_is_shown_can_be_saved(visit, store, button, name, tmp_path):
     visit.page.locator("select").first.select_option("Fe")
@@ -217,15 +251,18 @@ def test_what_is_shown_can_be_saved(visit, store, button, name, tmp_path):
     np.testing.assert_allclose(tifffile.imread(tmp_path / name), expected, rtol=1e-5)
 
 
-def test_a_spectrum_can_be_saved_as_text(visit, tmp_path):
-    visit.page.mouse.click(*visit.at(0.5, 0.5))
-    visit.settle()
+def test_the_spectrum_itself_is_saved_as_text_and_not_what_its_axis_can_show(browser, address, store, tmp_path):
+    visit = Visit(browser, f"{address}?at=60,70")
     with visit.page.expect_download() as download:
         visit.page.locator(".bk-btn", has_text="spectrum as CSV").click()
     download.value.save_as(tmp_path / "s.csv")
     table = np.genfromtxt(tmp_path / "s.csv", delimiter=",", names=True)
     assert table.dtype.names == ("energy_kev", "all", "visible", "hidden")
-    np.testing.assert_allclose(table["all"], visit.spectrum()["all"])
+    ds = open_result(store, "truth")
+    for layer in ("all", "visible", "hidden"):
+        expected = ds.xrf.spectrum(y=60.0, x=70.0, layer=layer).values
+        np.testing.assert_allclose(table[layer], expected, rtol=1e-12)
+        assert expected.min() < 1e-5 * expected.max() or layer != "all"
 
 
 @pytest.mark.parametrize("width", [1280, 1920])

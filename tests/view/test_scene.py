@@ -70,9 +70,11 @@ def test_a_map_is_laid_over_as_light_between_its_limits(scene):
 
 
 def test_a_region_is_the_pixels_within(scene):
-    mask = scene.mask(np.array([10.0, 10.0, 30.0, 30.0]), np.array([5.0, 25.0, 25.0, 5.0]))
-    expected = np.zeros(mask.shape, bool)
-    expected[10:30, 5:25] = True
-    assert (mask != expected).sum() <= 80  # its edge
+    spectra, area = scene.spectra_within([(10.0, 5.0), (10.0, 25.0), (30.0, 25.0), (30.0, 5.0)])
+    mask = np.zeros(scene.painting.shape, bool)
+    mask[10:30, 5:25] = True
+    assert area == mask.sum() * scene.painting.pitch_mm**2
+    for layer, found in spectra.items():
+        np.testing.assert_allclose(found, scene.ds.xrf.spectrum(mask=mask, layer=layer), rtol=1e-5, atol=1e-5)
     with pytest.raises(InputError, match="the region holds no pixel"):
-        scene.mask(np.array([500.0, 500.0, 501.0]), np.array([1.0, 2.0, 2.0]))
+        scene.spectra_within([(500.0, 1.0), (500.0, 2.0), (501.0, 2.0)])

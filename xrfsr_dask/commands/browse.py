@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
+import asyncio
+import contextlib
 import io
+import os
+import sys
+import threading
 import webbrowser
+from concurrent.futures import Future
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from xrfsr_dask.errors import InputError, MissingPackageError, OptionError
@@ -18,6 +27,16 @@ from xrfsr_dask.view.scene import Scene
 from xrfsr_dask.writers.images import write_tiff
 
 _NEEDS_BOKEH = "the explorer needs Bokeh; install it with: pip install 'xrfsr_dask[view]'."
+_HUB_URL = "https://hub.example.org/user/me/proxy/{port}/"
+_ON_A_HUB = (
+    " On a JupyterHub this machine is not the browser's: with jupyter-server-proxy installed there, call "
+    f"<code>ds.xrf.explore(url=&quot;{_HUB_URL}&quot;)</code> with your own address."
+)
+_CELL_PX = 760
+_NO_ELEMENTS = pd.DataFrame(
+    {"line": [], "counts": [], "errors": [], "sure": [], "overlaps": []}, index=pd.Index([], name="element")
+)
+_SERVING: dict[tuple[Any, ...], Any] = {}  # of this kernel's notebooks
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -54,16 +73,7 @@ def browse(
             f"--host {host} lets others on the network look; add --everyone if that is meant, or leave it out."
         )
     page = page_of(open_result(path, name))
-    try:
-        from bokeh.server.server import Server
-    except ImportError as error:
-        raise MissingPackageError(_NEEDS_BOKEH) from error
-    try:
-        server = Server({"/": page}, address=host, port=port, allow_websocket_origin=_origins(host, port))
-    except OSError as error:
-        raise InputError(
-            f"port {port} of {host} cannot be used ({error.strerror}); choose another with --port."
-        ) from error
+    server = _server(page, host, port, _origins(host, port))
     server.start()
     if show:
         server.io_loop.add_callback(webbrowser.open, address_of(server))
@@ -84,36 +94,109 @@ def page_of(ds: xr.Dataset) -> Any:
         raise InputError(
             "this result lies in memory; open it from its painting with open_result to explore it."
         )
-    scene = Scene(ds, open_painting(source))
-    if ds.abundance.shape[:2] != scene.painting.shape:
+    painting = open_painting(source)
+    if ds.abundance.shape[:2] != painting.shape:
         raise InputError("explore needs the whole painting, this is a piece of it; explore first, then select.")
-    elements = ds.xrf.elements()
-    pitch = scene.painting.pitch_mm
+    scene, pitch = Scene(ds, painting), painting.pitch_mm
+    elements = _NO_ELEMENTS if scene.no_lines else ds.xrf.elements()
+    title = f"{Path(source).stem}: result {ds.attrs['result']}"
 
     def page(document: Any) -> None:
         context = document.session_context
-        given = context.request.arguments if context is not None and context.request is not None else {}
-        asked = {key: values[-1].decode() for key, values in given.items()}
-        explorer = Explorer(scene, elements, lambda values, what: _tiff(values, pitch, what), asked)
+        asked = context.request.arguments if context is not None and context.request is not None else {}
+        later = document.add_next_tick_callback
+        explorer = Explorer(scene, title, elements, lambda map_, what: _tiff(map_, pitch, what), asked, later)
         document.add_root(explorer.layout)
-        document.title = f"{Path(source).stem}: {ds.attrs['result']}"
+        document.title = title
+        later(explorer.start)
 
     return page
 
 
-def explore(ds: xr.Dataset) -> Any:
-    """The explorer in a notebook: shows it below the cell (`XrfAccessor.explore`)."""
-    try:
-        from bokeh.io import output_notebook, show
-    except ImportError as error:
-        raise MissingPackageError(_NEEDS_BOKEH) from error
-    if importlib.util.find_spec("IPython") is None:
+def explore(ds: xr.Dataset, *, port: int = 0, url: str | None = None) -> InCell:
+    """The explorer in a notebook (`XrfAccessor.explore`): served by the kernel, framed below the cell.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+    port : int
+        Of 127.0.0.1 on the kernel's machine; any free one for 0.
+    url : str, optional
+        Where the browser reaches that port, with ``{port}`` in its place, if not at 127.0.0.1.
+    """
+    python = sys.modules.get("IPython")
+    if python is None or python.get_ipython() is None:
         raise MissingPackageError(
             "ds.xrf.explore() draws below a cell of a notebook, and there is no Jupyter here; run "
             f"`xrfsr browse {ds.encoding.get('source', 'P.zarr')}` in a terminal."
         )
-    output_notebook(hide_banner=True)
-    return show(page_of(ds))
+    key = ds.encoding.get("source"), ds.attrs.get("result"), ds.abundance.data.name, port, url
+    if key not in _SERVING:
+        _SERVING[key] = _in_background(page_of(ds), port, url)
+    server = _SERVING[key]
+    return InCell(url.replace("{port}", str(server.port)) if url else address_of(server))
+
+
+@dataclass(frozen=True)
+class InCell:
+    """The explorer's page as what a cell of a notebook shows."""
+
+    address: str
+    """Where the page is."""
+
+    def _repr_html_(self) -> str:
+        """A frame, and a link for a window of its own."""
+        where = escape(self.address, quote=True)
+        hub = "" if "JUPYTERHUB_SERVICE_PREFIX" not in os.environ or "/proxy/" in where else _ON_A_HUB
+        return (
+            f'<div><iframe src="{where}" width="100%" height="{_CELL_PX}" style="border:1px solid #ccc">'
+            f'</iframe><div><a href="{where}" target="_blank" rel="noopener">open the explorer in a window of '
+            f"its own</a>; it is served by this notebook's kernel, as long as that runs.{hub}</div></div>"
+        )
+
+
+def _in_background(page: Any, port: int, url: str | None) -> Any:
+    """A server of a page on 127.0.0.1, in a thread of its own: it answers while cells run."""
+    started: Future[Any] = Future()
+
+    def serve() -> None:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        with contextlib.closing(loop):
+            try:
+                server = _server(page, "127.0.0.1", port, _origins_of(url))
+            except BaseException as error:
+                started.set_exception(error)
+                return
+            server.start()
+            started.set_result(server)
+            server.io_loop.start()
+
+    threading.Thread(target=serve, name="explorer", daemon=True).start()
+    return started.result()
+
+
+def _server(page: Any, host: str, port: int, origins: list[str] | None) -> Any:
+    try:
+        from bokeh.server.server import Server
+    except ImportError as error:
+        raise MissingPackageError(_NEEDS_BOKEH) from error
+    try:
+        return Server({"/": page}, address=host, port=port, allow_websocket_origin=origins)
+    except OSError as error:
+        raise InputError(
+            f"port {port} of {host} cannot be used ({error.strerror}); choose another with --port."
+        ) from error
+
+
+def _origins_of(url: str | None) -> list[str] | None:
+    """The host of a page that frames the explorer by way of a proxy."""
+    if url is None:
+        return None
+    host = urlsplit(url.replace("{port}", "0")).netloc
+    if not host:
+        raise OptionError(f"url is a whole address, such as {_HUB_URL}; got {url!r}.")
+    return [host]
 
 
 def _tiff(values: np.ndarray, pitch_mm: float, what: str) -> bytes:

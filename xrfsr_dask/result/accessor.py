@@ -254,15 +254,28 @@ class XrfAccessor:
         names = [name.strip().capitalize() for name in asked]
         return elements_table(self._source, self._evidence(), names, part=self._is_part())
 
-    def explore(self) -> Any:
+    def explore(self, *, port: int = 0, url: str | None = None) -> Any:
         """Look at the result in a notebook: photograph and maps, click or lasso for a spectrum.
+
+        The page is served by the kernel, on 127.0.0.1 of its machine, and framed below the cell; nothing is
+        asked of the network. Where the browser is on another machine, forward that port to it (VS Code does
+        so by itself, ``ssh -L 5006:127.0.0.1:5006`` with ``port=5006`` elsewhere), or say how it is reached.
+
+        Parameters
+        ----------
+        port : int
+            Of 127.0.0.1; any free one for 0.
+        url : str, optional
+            Where the browser reaches that port, ``{port}`` in its place: on a JupyterHub with
+            jupyter-server-proxy ``"https://hub.example.org/user/me/proxy/{port}/"``. Pages of that host, and
+            no others, may then talk to the explorer.
 
         Examples
         --------
         >>> ds.xrf.explore()                                                # doctest: +SKIP
         """
         # a result knows no page: the door to it is looked up by name
-        return importlib.import_module("xrfsr_dask.commands.browse").explore(self._ds)
+        return importlib.import_module("xrfsr_dask.commands.browse").explore(self._ds, port=port, url=url)
 
     def compare(self, patch: str) -> xr.Dataset:
         """Look at the result as a patch's beam would, and subtract that from what was measured.

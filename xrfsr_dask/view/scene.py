@@ -13,11 +13,12 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.result import open_patch
-from xrfsr_dask.result.lines import usual_line
-from xrfsr_dask.store import Painting, Patch
+from xrfsr_dask.result.fitting import Axis, axis_for
+from xrfsr_dask.result.peaks import shells_on
+from xrfsr_dask.store import Painting
 from xrfsr_dask.store.arrays import open_array, open_group, read
-from xrfsr_dask.store.patches import apply_transform
+from xrfsr_dask.view.regions import Region, mean_abundance
+from xrfsr_dask.view.spots import Spots
 from xrfsr_dask.view.tiles import Tiles
 
 Window = tuple[float, float, float, float]
@@ -25,9 +26,15 @@ Window = tuple[float, float, float, float]
 
 MEASURED = "measured"
 """Beside the layers: the patches as the instrument saw them."""
+LAYERS = ("all", "visible", "hidden", MEASURED)
+"""What can be shown, in the order of the page."""
+SPECTRA = LAYERS[:3]
+"""The layers that have a spectrum at every place."""
 
 _SMALLEST = 256  # px of the coarsest map
 _FINE_ENOUGH = 1.2  # px of the screen, that a pixel of a map may be wide
+_LIGHTEST, _HEAVIEST = 11, 92  # atomic numbers of the elements that can be asked for
+_TUBE_KV = 50.0
 _TOP_PERCENTILE = 99.7  # of a map: full brightness
 
 
@@ -51,8 +58,14 @@ class Scene:
         self.ds, self.painting = ds, painting
         self._maps = Tiles(ds)
         self._tops: dict[tuple[str, str], float] = {}
-        self._patches: list[tuple[Patch, xr.Dataset]] | None = None
-        self._measured: dict[str, list[np.ndarray]] = {}
+        self.spots = Spots(painting)
+        self.axis: Axis | None = None
+        """What lines look like in its spectra; None where `no_lines` says why there are none."""
+        self.no_lines = ""
+        try:
+            self.axis = axis_for(ds.xrf.mean_spectrum().values, ds.energy.values)
+        except InputError as error:
+            self.no_lines = str(error)
 
     @property
     def whole(self) -> Window:
@@ -88,12 +101,13 @@ class Scene:
         """
         y, x = (self._centres(window, size, axis) for axis in (0, 1))
         out = photo * self._photograph(y, x)
-        values = self._values([channel.element for channel in channels], layer, y, x)
+        elements = list(dict.fromkeys(channel.element for channel in channels))
+        values = self._values(elements, layer, y, x)
+        if swipe_mm is not None and (left := x < swipe_mm).any():
+            for element, measured in self.spots.drawn(elements, y, x[left]).items():
+                values[element][:, left] = measured
         for channel in channels:
             value = values[channel.element]
-            if swipe_mm is not None:
-                left = x < swipe_mm
-                value[:, left] = self._spots(channel.element, y, x[left])
             top = max(self.top(channel.element, layer), 1e-30)
             light = np.clip((value / top - channel.low) / max(channel.high - channel.low, 1e-6), 0, 1)
             light = np.nan_to_num(light)[..., None] * (channel.opacity * np.array(channel.colour, np.float32))
@@ -121,17 +135,35 @@ class Scene:
         if layer != MEASURED:
             return self._maps.whole(element, layer)
         size = self.painting.shape
-        return self._spots(element, *(self._centres(self.whole, size, axis) for axis in (0, 1)))
+        y, x = (self._centres(self.whole, size, axis) for axis in (0, 1))
+        return self.spots.drawn([element], y, x)[element]
 
-    def mask(self, y_mm: np.ndarray, x_mm: np.ndarray) -> np.ndarray:
-        """Pixels within a polygon, bool (ny, nx); `InputError` where it holds none."""
-        from skimage.draw import polygon2mask
+    def spots_in(self, area_mm2: float) -> float:
+        """How many spots were measured in an area, one at least."""
+        steps = [patch.step_mm for patch in self.painting.patches]
+        return max(area_mm2 / float(np.mean(np.square(steps))), 1.0) if steps else 1.0
 
-        corners = np.column_stack([y_mm, x_mm]) / self.painting.pitch_mm - 0.5
-        out = np.asarray(polygon2mask(self.painting.shape, corners), bool)
-        if not out.any():
-            raise InputError("the region holds no pixel; draw a larger one.")
-        return out
+    def spectra_at(self, y: float, x: float) -> dict[str, np.ndarray]:
+        """Spectra of the pixel at a place, mm, of both layers and of each."""
+        return {name: self.ds.xrf.spectrum(y=y, x=x, layer=name).values for name in SPECTRA}
+
+    def spectra_within(self, corners: Sequence[tuple[float, float]]) -> tuple[dict[str, np.ndarray], float]:
+        """Mean spectra of the pixels in a polygon of corners (y, x), mm, and its area, mm²."""
+        region = Region(corners, self.painting.shape, self.painting.pitch_mm)
+        A, n = mean_abundance(self.ds, region)
+        D, layer = self.ds.endmember.values.astype(np.float64), self.ds.layer.values
+        spectra = {name: (A if name == "all" else A * (layer == name)) @ D for name in SPECTRA}
+        return spectra, n * self.painting.pitch_mm**2
+
+    def elements(self) -> list[str]:
+        """Every element of which a line can be fitted on the energy axis, by its symbol."""
+        if self.axis is None:
+            return []
+        import xraylib
+
+        symbols = [xraylib.AtomicNumberToSymbol(number) for number in range(_LIGHTEST, _HEAVIEST + 1)]
+        shells = shells_on(self.axis.energy_kev, symbols, "", _TUBE_KV)
+        return sorted({shell.element for shell in shells})
 
     def _centres(self, window: Window, size: tuple[int, int], axis: int) -> np.ndarray:
         low, high = window[2 * axis : 2 * axis + 2]
@@ -163,7 +195,7 @@ class Scene:
     ) -> dict[str, np.ndarray]:
         """Counts (ny, nx) of some maps, NaN where there are none."""
         if layer == MEASURED:
-            return {element: self._spots(element, y, x) for element in elements}
+            return self.spots.drawn(elements, y, x)
         step = abs(y[-1] - y[0]) / max(len(y) - 1, 1) / self.painting.pitch_mm
         factor = 1
         while 2 * factor <= _FINE_ENOUGH * step and max(self._maps.shape(factor)) > _SMALLEST:
@@ -179,23 +211,3 @@ class Scene:
         """A whole map in pixels of a size."""
         ny, nx = self._maps.shape(factor)
         return self._maps.window([element], layer, factor, (slice(0, ny), slice(0, nx)))[element]
-
-    def _spots(self, element: str, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """The patches as measured, at gain 1; the nearest spot, the last patch above."""
-        if self._patches is None:
-            path = self.painting.path
-            self._patches = [(patch, open_patch(path, patch.name)) for patch in self.painting.patches]
-        if element not in self._measured:
-            line = usual_line(self.ds.energy.values, element)
-            self._measured[element] = [
-                ds.xrf.element(element, line).values / patch.gain for patch, ds in self._patches
-            ]
-        out = np.full((len(y), len(x)), np.nan, np.float32)
-        yy, xx = np.meshgrid(y, x, indexing="ij")
-        for (patch, _), values in zip(self._patches, self._measured[element], strict=True):
-            at = apply_transform(np.linalg.inv(patch.transform), np.stack([yy.ravel(), xx.ravel()], 1))
-            row, column = np.rint(at).astype(int).T
-            inside = (row >= 0) & (row < values.shape[0]) & (column >= 0) & (column < values.shape[1])
-            flat = out.reshape(-1)
-            flat[inside] = values[row[inside], column[inside]]
-        return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -23,12 +24,13 @@ Key = tuple[str, str, int, int, int]
 
 
 class Tiles:
-    """Net counts of elements, float32, NaN where nothing was measured."""
+    """Net counts of elements, float32, NaN where nothing was measured; safe for several threads."""
 
     def __init__(self, ds: xr.Dataset) -> None:
         self._ds, self._levels = ds, Levels(ds)
         self._weights: dict[tuple[str, str], np.ndarray] = {}
         self._kept: OrderedDict[Key, np.ndarray] = OrderedDict()
+        self._lock = threading.RLock()
 
     def shape(self, factor: int) -> tuple[int, int]:
         """(ny, nx) of the whole in pixels of a size that is a power of two."""
@@ -50,7 +52,8 @@ class Tiles:
             Slices in such pixels, within `shape`.
         """
         rows, columns = (range(part.start // SIDE, -(-part.stop // SIDE)) for part in region)
-        grid = [[self._tile(elements, layer, factor, (i, j)) for j in columns] for i in rows]
+        with self._lock:
+            grid = [[self._tile(elements, layer, factor, (i, j)) for j in columns] for i in rows]
         own = tuple(
             slice(part.start - at.start * SIDE, part.stop - at.start * SIDE)
             for part, at in zip(region, (rows, columns), strict=True)

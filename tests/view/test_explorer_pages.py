@@ -1,0 +1,171 @@
+"""The explorer's page in windows of all sizes, in a cell of a notebook, and of paintings that are not usual."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import sys
+import threading
+import types
+
+import numpy as np
+import pytest
+from helpers_pages import MODEL, Visit, served
+
+from xrfsr_dask.commands.browse import _SERVING, InCell
+from xrfsr_dask.errors import OptionError
+from xrfsr_dask.result import open_result
+from xrfsr_dask.store import PatchSpec, add_patch, create_painting, placement
+from xrfsr_dask.store.results import new_result
+from xrfsr_dask.store.staging import staged
+
+pytestmark = pytest.mark.slow
+
+
+ENERGY = np.linspace(0.2, 20.0, 256)
+
+
+def small(path, shape=(300, 100), energy=ENERGY):
+    """A painting 100 mm wide with one patch and one result of two endmembers."""
+    create_painting(path, np.full((*shape, 3), 90, "u1"), width_mm=100.0)
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(5.0, (20, 20, len(energy))).astype("u2")
+    where = placement(at_mm=(1, 1), step_mm=1)
+    spec = PatchSpec(shape=counts.shape, dtype="u2", transform=where, energy_kev=energy)
+    add_patch(path, "a", spec, [(0, counts)])
+    pitch = 100.0 / shape[1]
+    with staged(path, "results/r") as group:
+        layout = {"shape": shape, "pitch_mm": pitch, "energy_kev": energy, "layer": np.array([0, 1], "u1")}
+        whole = new_result(
+            group, endmember=5 + rng.random((2, len(energy))), attrs={"method": "joint"}, **layout
+        )
+        whole[...] = np.full((*shape, 2), 0.5, "f4")
+        group["coverage"][...] = np.ones(shape, "f4")
+    return path
+
+
+def box(visit: Visit, name: str) -> dict[str, float]:
+    """Where a part of the page lies on the screen."""
+    return visit.page.evaluate(
+        f"(name) => {{ const id = ({MODEL})(name).id;"
+        " const seek = views => { for (const v of views) { if (v.model.id == id) return v;"
+        " const inner = seek(v.child_views ?? []); if (inner) return inner; } return null; };"
+        " const r = seek(Array.from(Bokeh.index.roots)).el.getBoundingClientRect();"
+        " return {x: r.x, y: r.y, width: r.width, height: r.height} }",
+        name,
+    )
+
+
+@pytest.mark.parametrize("shape", [(75, 100), (133, 100), (400, 100), (30, 120)])
+def test_every_painting_fits_every_window(browser, tmp_path, shape):
+    with served(small(tmp_path / "p.zarr", shape), "r") as address:
+        for size in ((1280, 900), (1366, 768), (1920, 1080), (1024, 768)):
+            _fits(Visit(browser, f"{address}?at=2,2", *size), shape, size)
+
+
+def _fits(visit: Visit, shape, size) -> None:
+    wide, high = visit.page.evaluate(
+        "() => [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    )
+    assert wide <= size[0]
+    assert high <= size[1]
+    swipe, spectrum, last = (box(visit, name) for name in ("swipe", "spectrum", "contrast-blue"))
+    assert swipe["x"] + swipe["width"] <= spectrum["x"]
+    assert last["y"] + last["height"] <= size[1]
+    assert spectrum["width"] >= 300
+    inner = f"() => {{const map = ({MODEL})('map'); return [map.inner_width, map.inner_height]}}"
+    across, down = visit.page.evaluate(inner)
+    assert across / down == pytest.approx(shape[1] / shape[0], rel=0.03)
+    assert visit.said == []
+    visit.page.close()
+
+
+def test_channels_too_wide_for_lines_leave_photograph_click_and_region(browser, tmp_path):
+    path = small(tmp_path / "p.zarr", (100, 100), np.linspace(0.2, 25.4, 64))
+    with served(path, "r") as address:
+        visit = Visit(browser, f"{address}?region=20,20,60,20,60,60")
+        assert visit.text("notice").startswith(
+            "No element maps: lines cannot be told apart on channels of 400 eV"
+        )
+        assert visit.text("where").startswith("Mean spectrum of a region of 8")
+        visit.page.mouse.click(*visit.at(0.5, 0.5))
+        visit.settle()
+        assert visit.text("where").startswith("Spectrum at")
+        assert visit.named() == []
+        shown = visit.spectrum()["all"]
+        np.testing.assert_allclose(shown, open_result(path).xrf.mean_spectrum().values, rtol=1e-5)
+        assert visit.said == []
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    """What a cell sees of its kernel; pages that were served are ended."""
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: object()))
+    yield
+    while _SERVING:
+        _, server = _SERVING.popitem()
+        done = threading.Event()
+        server.io_loop.add_callback(
+            lambda server=server, done=done: (server.stop(), server.io_loop.stop(), done.set())
+        )
+        assert done.wait(10)
+
+
+def test_in_a_cell_offline_the_page_is_whole_and_the_notebook_left_alone(browser, store, tmp_path, notebook):
+    ds = open_result(store, "truth")
+    cell = ds.xrf.explore()
+    assert ds.xrf.explore() == cell  # the cell run again asks the same server
+    page = "<!doctype html><div style='width: 900px; margin: 40px'>{}</div>"
+    (tmp_path / "lab.html").write_text(page.format(cell._repr_html_()))
+    handler = functools.partial(_Quiet, directory=str(tmp_path))
+    lab = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=lab.serve_forever, daemon=True).start()
+    try:
+        tab = browser.new_page(viewport={"width": 1280, "height": 900})
+        tab.route(
+            "**/*", lambda route: route.continue_() if "//127.0.0.1:" in route.request.url else route.abort()
+        )
+        said = []
+        tab.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
+        where = f"http://127.0.0.1:{lab.server_port}/lab.html"
+        tab.goto(where)
+        frame = tab.frames[1]
+        frame.wait_for_function("() => window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle")
+        tab.wait_for_timeout(2000)
+        width = frame.evaluate(f"() => ({MODEL})('spectrum').outer_width")
+        assert width > 300
+        assert frame.evaluate("() => document.documentElement.scrollWidth") <= 900
+        place = frame.locator(".bk-Figure").first.bounding_box()
+        tab.mouse.click(place["x"] + 0.5 * place["width"], place["y"] + 0.5 * place["height"])
+        frame.wait_for_function(f"() => ({MODEL})('where').text.startsWith('Spectrum at')")
+        frame.wait_for_function("() => location.search.includes('at=')")
+        assert tab.url == where
+        assert said == []
+        tab.close()
+    finally:
+        lab.shutdown()
+        lab.server_close()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        if self.path == "/favicon.ico":
+            self.send_response(204)
+            self.end_headers()
+        else:
+            super().do_GET()
+
+
+def test_behind_a_proxy_the_page_is_asked_there(store, notebook, monkeypatch):
+    ds = open_result(store, "truth")
+    cell = ds.xrf.explore(url="https://hub.example.org/user/me/proxy/{port}/")
+    assert cell.address.startswith("https://hub.example.org/user/me/proxy/")
+    assert "{port}" not in cell.address
+    with pytest.raises(OptionError, match="url is a whole address"):
+        ds.xrf.explore(url="/user/me/proxy/{port}/")
+    monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/me/")
+    assert "jupyter-server-proxy" in InCell("http://127.0.0.1:5006/")._repr_html_()
+    assert "jupyter-server-proxy" not in cell._repr_html_()

@@ -1,0 +1,82 @@
+"""What a visitor of the explorer takes home: the view as PNG with its scale."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from xrfsr_dask.view.scene import Channel, Scene, Window
+
+_MOST_PX = 4000  # along the longer side
+_BAR = 0.22  # of the width, at most
+
+
+def as_png(
+    scene: Scene,
+    window: Window,
+    channels: Sequence[Channel],
+    *,
+    layer: str,
+    photo: float,
+    swipe_mm: float | None,
+) -> bytes:
+    """The view as PNG: the painting's own pixels, or fewer, as wide as they are high.
+
+    Millimetres per pixel stand in the file (``pHYs``, and the text ``Description``); a scale bar and the line
+    of the swipe are drawn.
+    """
+    from PIL import Image, PngImagePlugin
+
+    y0, y1, x0, x1 = window
+    pitch = max(scene.painting.pitch_mm, (y1 - y0) / _MOST_PX, (x1 - x0) / _MOST_PX)
+    size = max(1, round((y1 - y0) / pitch)), max(1, round((x1 - x0) / pitch))
+    image = scene.picture(window, size, channels, layer=layer, photo=photo, swipe_mm=swipe_mm)
+    if swipe_mm is not None and x0 < swipe_mm < x1:
+        at, half = round((swipe_mm - x0) / pitch), max(1, round(size[1] / 800))
+        image[:, max(at - half, 0) : at + half] = 255
+    picture = Image.fromarray(image)
+    draw_bar(picture, pitch)
+    text = PngImagePlugin.PngInfo()
+    facts = {"mm_per_px": pitch, "window_mm": window, "layer": layer, "photograph": photo, "swipe_mm": swipe_mm}
+    shown = [vars(channel) for channel in channels]
+    text.add_text("Description", json.dumps(facts | {"channels": shown}))
+    out = io.BytesIO()
+    picture.save(out, format="PNG", pnginfo=text, dpi=(25.4 / pitch, 25.4 / pitch))
+    return out.getvalue()
+
+
+def draw_bar(picture: Any, pitch_mm: float) -> None:
+    """Draw a bar of a round number of mm into the lower left corner of a PIL picture."""
+    from PIL import ImageDraw, ImageFont
+
+    wide, high = picture.size
+    mm = round_mm(_BAR * wide * pitch_mm)
+    length, thick = round(mm / pitch_mm), max(2, round(high / 180))
+    margin, font = max(4, round(wide / 50)), ImageFont.load_default(max(10, round(high / 32)))
+    words = f"{mm:g} mm"
+    draw = ImageDraw.Draw(picture)
+    left, top, right, bottom = draw.textbbox((0, 0), words, font=font)
+    box_wide = max(length, right - left) + 2 * thick
+    box_high = bottom - top + 4 * thick
+    corner = margin, high - margin - box_high
+    if corner[1] < 0 or corner[0] + box_wide > wide:
+        return  # too small a picture to be written on
+    draw.rectangle((*corner, corner[0] + box_wide, corner[1] + box_high), fill=(0, 0, 0, 255))
+    draw.text((corner[0] + thick - left, corner[1] + thick - top), words, fill="white", font=font)
+    below = corner[1] + box_high - 2 * thick
+    draw.rectangle((corner[0] + thick, below, corner[0] + thick + length - 1, below + thick - 1), fill="white")
+
+
+def round_mm(most: float) -> float:
+    """The largest of 1, 2, 5, 10, 20 … and their tenths that is not more.
+
+    >>> round_mm(34.0), round_mm(0.07)
+    (20.0, 0.05)
+    """
+    power = 10.0 ** math.floor(math.log10(most))
+    return float(np.round(max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9)), 9))
