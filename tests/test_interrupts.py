@@ -14,6 +14,7 @@ from engine.scenes import narrow_painting, planned
 from xrfsr_dask import cluster, interrupts
 from xrfsr_dask.interrupts import delayed
 from xrfsr_dask.solver import state as states
+from xrfsr_dask.solver.standing import State
 from xrfsr_dask.tiling.executor import ClientExecutor, LocalExecutor
 
 
@@ -150,7 +151,7 @@ def test_a_stage_that_ends_after_an_interrupt_that_came_to_nothing_is_saved_and_
         states.begin(plan, plan.fingerprint())
         interrupts.heard.append(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            states.save(plan, states.State())
+            states.save(plan, State())
         assert states.has_started(plan.base)
 
 

@@ -17,7 +17,8 @@ from xrfsr_dask.solver.joint.model import load_misdwelt, load_placing, open_evid
 from xrfsr_dask.solver.levels import write_levels
 from xrfsr_dask.solver.passes import seen_abundances
 from xrfsr_dask.solver.run import VERSIONS, Chunk, Plan
-from xrfsr_dask.solver.state import State, load_matrix, open_generation
+from xrfsr_dask.solver.standing import State
+from xrfsr_dask.solver.state import load_matrix, open_generation
 from xrfsr_dask.store.arrays import new_array, open_array, open_group, place_of, read, read_finite, write_values
 from xrfsr_dask.store.places import Place
 from xrfsr_dask.store.results import MEAN, new_levels, new_result, shard_of

@@ -15,8 +15,8 @@ from xrfsr_dask.solver.finish import finish
 from xrfsr_dask.solver.passes import advance_tile, project_counts, sum_spots, sum_tile
 from xrfsr_dask.solver.planning import require_free
 from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.solver.standing import State, record, settled
 from xrfsr_dask.solver.start import start
-from xrfsr_dask.solver.state import State
 from xrfsr_dask.solver.visit import visit
 from xrfsr_dask.tiling.blas import one_thread
 from xrfsr_dask.tiling.executor import Executor
@@ -74,7 +74,7 @@ def alternate(plan: Plan, state: State | None, executor: Executor, progress: Pro
     """Algorithm 1: abundances and dictionaries by turns, from the start (13) or from `state`."""
     state = state or start(plan, executor, progress)
     while state.iteration < plan.options.iterations:
-        if states.settled(state.history, plan.options.tolerance):
+        if settled(state.history, plan.options.tolerance):
             break
         state = project(plan, state, executor, progress)
         state = update_abundances(plan, state, executor, progress)  # (15)
@@ -132,7 +132,7 @@ def update_dictionaries(plan: Plan, state: State, sums: Statistics) -> State:
     lam = 0.0 if o.method == "baseline1" else o.smoothness  # (34) leaves the term out, (20) keeps it
     D = palm.update_dictionaries(D, sums, lam=lam, gamma=o.gamma, steps=o.dictionary_steps)
     states.save_dictionaries(plan, state.dictionary + 1, D)
-    value = states.record(palm.objective(D, sums, lam=o.smoothness))
+    value = record(palm.objective(D, sums, lam=o.smoothness))
     return states.save(
         plan,
         dataclasses.replace(

@@ -13,8 +13,8 @@ from xrfsr_dask.kernels.initial import codes_from_products, interpolate, learn_c
 from xrfsr_dask.progress import Progress, ticking
 from xrfsr_dask.solver.passes import chunk_window, scaled_counts
 from xrfsr_dask.solver.run import Chunk, Plan
+from xrfsr_dask.solver.standing import State
 from xrfsr_dask.solver.state import (
-    State,
     load_matrix,
     new_generation,
     new_spot_arrays,

@@ -8,7 +8,7 @@ import json
 import operator
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, ResumeError, StoreError, first_line
 from xrfsr_dask.interrupts import raise_heard
-from xrfsr_dask.kernels.dictionary import Dictionaries, Objective
+from xrfsr_dask.kernels.dictionary import Dictionaries
 from xrfsr_dask.solver.run import Plan, identity_of
+from xrfsr_dask.solver.standing import State, checked, refuse_changes
 from xrfsr_dask.store import Painting
 from xrfsr_dask.store.arrays import new_array, new_group, open_array, open_group, read_finite, write_values
 from xrfsr_dask.store.contents import record_all
@@ -27,49 +28,9 @@ from xrfsr_dask.store.locks import held, is_mine, require_mine
 from xrfsr_dask.store.metadata import n_stored, seal
 from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
 from xrfsr_dask.store.staging import run_folder, sweep
-from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, OPTION, RECEIPTS, RUN, has_started, superseded, wipe
+from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, RECEIPTS, RUN, has_started, superseded, wipe
 
 _VERSION = 5
-_MOST_STAGES = 7  # of `joint`
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a run stands: the names of what is whole on disk."""
-
-    iteration: int = 0
-    """Outer iterations finished."""
-    passes: int = 0
-    """How far the current iteration is: one for the counts, and one for each abundance step."""
-    generation: int = 0
-    """The newest whole generation of abundances: how many steps they have made since the start, so that whoever
-    writes one, with whatever tiles, and however late, writes the same."""
-    dictionary: int = 0
-    """Number of the newest dictionaries."""
-    history: list[dict[str, float]] = field(default_factory=list)
-    """Objective and its parts after each iteration."""
-
-    def moved(self, **changes: Any) -> State:
-        """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)
-
-
-def settled(history: list[dict[str, float]], tolerance: float) -> bool:
-    """Whether the last iteration changed the objective by less than `tolerance` of it."""
-    if len(history) < 2 or tolerance <= 0:
-        return False
-    before, now = history[-2]["objective"], history[-1]["objective"]
-    return abs(before - now) < tolerance * before
-
-
-def record(value: Objective) -> dict[str, float]:
-    """An objective as a line of the history."""
-    return {
-        "objective": value.total,
-        "data": value.data,
-        "photograph": value.photograph,
-        "smoothness": value.smoothness,
-    }
 
 
 # Generations of abundances
@@ -113,7 +74,7 @@ def new_generation(
     list of Receipt
         Tiles that are written already and need not be done again.
     """
-    _require_mine(plan)
+    require_own(plan)
     path = _generation_path(plan, generation)
     first = {"origin": origin, "beside": list(beside)}
     found = _receipts(path / RECEIPTS, first)
@@ -132,7 +93,7 @@ def new_generation(
 
 def keep_receipt(plan: Plan, generation: int, receipt: Receipt) -> None:
     """Note that a tile is written."""
-    _require_mine(plan)
+    require_own(plan)
     add_line(_generation_path(plan, generation) / RECEIPTS, dataclasses.asdict(receipt))
 
 
@@ -166,7 +127,7 @@ def _generation_path(plan: Plan, generation: int) -> Place:
 
 def save_dictionaries(plan: Plan, number: int, D: Dictionaries) -> None:
     """Write dictionaries with their Grams, and room for ``C = X Dnv^T`` of every patch."""
-    _require_mine(plan)
+    require_own(plan)
     path = _dictionary_path(plan, number)
     rmtree(path)
     group = new_group(path)
@@ -216,7 +177,7 @@ def _dictionary_path(plan: Plan, number: int) -> Place:
 
 def begin(plan: Plan, fingerprint: dict[str, Any]) -> None:
     """Write down what a new run depends on; what an earlier one left is removed."""
-    _require_mine(plan)
+    require_own(plan)
     wipe(plan.base)
     plan.work.mkdir()
     write_record(plan.base / RUN, {"version": _VERSION, "fingerprint": fingerprint})
@@ -227,7 +188,7 @@ def save(plan: Plan, state: State) -> State:
 
     The receipts of its generation lie beside that generation. The checkpoint lists the arrays that are whole.
     """
-    _require_mine(plan)
+    require_own(plan)
     sealed = seal(plan.work)
     named = {"generation": state.generation, "dictionary": state.dictionary}
     old = {folder for folder in folders(plan.work) if superseded(folder.name, **named)}
@@ -239,9 +200,9 @@ def save(plan: Plan, state: State) -> State:
         "state": dataclasses.asdict(state),
         "whole": [str(array.relative_to(plan.base)) for array in whole],
     }
-    _require_mine(plan)
+    require_own(plan)
     write_record(plan.base / CHECKPOINT, record)
-    _require_mine(plan)
+    require_own(plan)
     if (plan.base / RUN).exists() and not (told := read_record(plan.base / RUN)).get("started"):
         write_record(plan.base / RUN, told | {"started": True})
     for path in old:
@@ -267,68 +228,12 @@ def load(plan: Plan, fingerprint: dict[str, Any]) -> State | None:
                 f"run '{plan.name}' was begun by another version of xrfsr_dask; begin again with --restart."
             )
         before = told["fingerprint"]
-        _refuse_changes(plan, before, json.loads(json.dumps(fingerprint)))
-        return _checked(plan, State(**read_record(plan.base / CHECKPOINT)["state"]))
+        refuse_changes(plan.name, before, json.loads(json.dumps(fingerprint)))
+        return checked(plan, State(**read_record(plan.base / CHECKPOINT)["state"]))
     except (DamagedStoreError, KeyError, TypeError, ValueError) as error:
         raise ResumeError(
             f"run '{plan.name}' left no readable checkpoint ({first_line(error)}); begin again with --restart."
         ) from error
-
-
-def _checked(plan: Plan, state: State) -> State:
-    """A state that this run can have; `ValueError` for any other."""
-    most = {
-        "iteration": plan.options.iterations,
-        "passes": max(_MOST_STAGES, plan.options.steps + 1),
-        "generation": plan.options.iterations * plan.options.steps + 1,
-        "dictionary": plan.options.iterations,
-    }
-    for name, limit in most.items():
-        value = getattr(state, name)
-        if type(value) is not int or not 0 <= value <= limit:
-            raise ValueError(f"its {name} is {value!r}")
-    contradicts = _contradicts_joint if plan.options.method == "joint" else _contradicts
-    if contradicts(plan, state):
-        raise ValueError(
-            f"its iteration is {state.iteration} with {state.passes} passes, its generation "
-            f"{state.generation}, its dictionary {state.dictionary}"
-        )
-    told = state.history
-    if not isinstance(told, list) or len(told) != state.iteration or not all(map(_is_of_numbers, told)):
-        raise ValueError(f"its history is not that of {state.iteration} iterations")
-    return state
-
-
-def _contradicts(plan: Plan, state: State) -> bool:
-    """Whether the numbers of a run of Algorithm 1 cannot stand together: in each iteration one pass for the
-    counts, then one and a generation a step, and dictionaries at its end."""
-    steps = state.iteration * plan.options.steps + max(0, state.passes - 1)
-    most = plan.options.steps + 1 if state.iteration < plan.options.iterations else 0
-    return state.dictionary != state.iteration or state.generation != steps or state.passes > most
-
-
-def _contradicts_joint(plan: Plan, state: State) -> bool:
-    """The same of `joint`, whose iterations come after its stages."""
-    stages_done = state.passes == _MOST_STAGES and state.dictionary == state.iteration
-    return bool(state.iteration) and not stages_done
-
-
-def _is_of_numbers(line: Any) -> bool:
-    return (
-        isinstance(line, dict)
-        and "objective" in line
-        and all(isinstance(v, int | float) for v in line.values())
-    )
-
-
-def _refuse_changes(plan: Plan, before: dict[str, Any], now: dict[str, Any]) -> None:
-    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    if changed:
-        details = "; ".join(_difference(key, before.get(key), now.get(key)) for key in changed)
-        raise ResumeError(
-            f"an unfinished run '{plan.name}' had other inputs or options: {details}. "
-            "Repeat it as it was, choose another --name, or discard it with --restart."
-        )
 
 
 @contextlib.contextmanager
@@ -344,7 +249,7 @@ def telling_the_way_on(plan: Plan) -> Iterator[None]:
 
 def require_unchanged(plan: Plan) -> None:
     """Refuse to make a result of inputs that changed while the run was going on, or of another's run."""
-    _require_mine(plan)
+    require_own(plan)
     if identity_of(plan.fingerprint()) != plan.identity:
         raise ResumeError(
             f"photograph or patches of {plan.painting.path} changed while run '{plan.name}' was going on; "
@@ -358,7 +263,7 @@ def discard(plan: Plan) -> None:
         wipe(plan.base)
 
 
-def _require_mine(plan: Plan) -> None:
+def require_own(plan: Plan) -> None:
     """Asked before whatever changes the state of a run: this process may have been asleep for long."""
     require_mine(plan.base / LOCK, f"run '{plan.name}'")
 
@@ -412,13 +317,3 @@ def _is_whole(folder: Place, metadata: dict[str, Any]) -> bool:
     if folder.parent.name.startswith("gen-"):
         return True
     return n_stored(metadata) == len(files_below(folder / "c")) or not metadata["shape"]
-
-
-def _difference(key: str, before: Any, now: Any) -> str:
-    if key.startswith((OPTION, "version ")):
-        return f"{key.removeprefix(OPTION)} was {before}, now {now}"
-    if before is None or now is None:
-        return (
-            f"{key} was {'absent' if before is None else 'there'}, now {'absent' if now is None else 'there'}"
-        )
-    return f"{key} changed"

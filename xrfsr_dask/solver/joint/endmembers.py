@@ -15,8 +15,8 @@ from xrfsr_dask.solver.joint.model import Spectra
 from xrfsr_dask.solver.joint.picture import Picture
 from xrfsr_dask.solver.joint.scan import Scan
 from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.solver.standing import State
 from xrfsr_dask.solver.start import mean_spectrum
-from xrfsr_dask.solver.state import State
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.tiling.grid import Rect
 

@@ -13,6 +13,7 @@ import zarr
 from xrfsr_dask.kernels.cokriging import Law, Neighbours, Prior, local_prior
 from xrfsr_dask.kernels.colour import Colours
 from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.solver.state import require_own
 from xrfsr_dask.store.arrays import (
     new_array,
     new_group,
@@ -93,6 +94,7 @@ class Field:
 
 def create(plan: Plan) -> None:
     """An empty folder for the model; what an earlier attempt left is removed."""
+    require_own(plan)
     new_group(plan.work / _FOLDER, overwrite=True).create_group("spots")
 
 
@@ -131,6 +133,7 @@ def load_candidates(plan: Plan) -> np.ndarray:
 
 def save_field(plan: Plan, name: str, field: Field) -> None:
     """Keep map and prior of a field under a name."""
+    require_own(plan)
     prior = {"drift": list(field.prior.drift), "hidden": list(map(list, field.prior.hidden))}
     attributes = {"sharp": field.sharp} | prior
     group = new_group(plan.work / _FOLDER / name, overwrite=True, attributes=attributes)
@@ -187,6 +190,7 @@ def load_placing(plan: Plan) -> dict[str, dict[str, Any]]:
 
 def save_endmembers(plan: Plan, number: int, Dv: np.ndarray, Dnv: np.ndarray) -> None:
     """Endmembers of both layers, scaled units, as dictionary `number`."""
+    require_own(plan)
     group = new_group(plan.work / f"dictionary-{number:06d}", overwrite=True)
     for name, D in (("Dv", Dv), ("Dnv", Dnv)):
         write_values(group, name, np.asarray(D, np.float64), ("atom", "energy"))
@@ -212,6 +216,7 @@ def load_held(plan: Plan) -> int:
 
 def new_spots(plan: Plan, name: str, n: int, patches: Iterable[str] | None = None) -> None:
     """An empty (spot_y, spot_x, n) array for every patch, or for some, chunked like its counts."""
+    require_own(plan)
     spots = open_group(plan.work / _FOLDER / "spots", mode="r+")
     rmtree(plan.work / _FOLDER / "spots" / name)
     group = spots.create_group(name)

@@ -27,7 +27,7 @@ from xrfsr_dask.progress import Progress, ticking
 from xrfsr_dask.solver.joint import model
 from xrfsr_dask.solver.joint.spots import write_features
 from xrfsr_dask.solver.run import Chunk, Plan
-from xrfsr_dask.solver.state import State
+from xrfsr_dask.solver.standing import State
 from xrfsr_dask.store.arrays import read_finite
 from xrfsr_dask.store.patches import Patch
 from xrfsr_dask.store.results import displaced

@@ -48,8 +48,8 @@ from xrfsr_dask.solver.joint.spots import (
     see_spots,
 )
 from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.solver.standing import State, settled
 from xrfsr_dask.solver.start import mean_spectrum, sample_spots
-from xrfsr_dask.solver.state import State
 from xrfsr_dask.solver.visit import visit
 from xrfsr_dask.store.unfinished import TRIED
 from xrfsr_dask.tiling.executor import Executor
@@ -80,7 +80,7 @@ def run(plan: Plan, state: State | None, executor: Executor, progress: Progress)
     plan = with_layers(plan, state)
     start = model.load_start(plan)
     while state.iteration < plan.options.iterations:
-        if states.settled(state.history, plan.options.tolerance):
+        if settled(state.history, plan.options.tolerance):
             break
         state = improve_endmembers(plan, state, start, executor, progress)
     return plan, state
