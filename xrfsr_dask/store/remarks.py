@@ -30,8 +30,8 @@ def _misdwelt(group: zarr.Group) -> list[str]:
     if not isinstance(told, dict) or not all(type(n) is int and n > 0 for n in told.values()):
         raise DamagedStoreError(f"{place_of(group)} is damaged: its '{MISDWELT}' are no numbers of spots.")
     return [
-        f"{n} {'spot' if n == 1 else 'spots'} of patch '{name}' counted next to nothing, or many times what "
-        "those around counted with their very spectrum, as where a stage stalls or a readout fails; the spots "
-        "around were believed there."
+        f"{n} {'spot' if n == 1 else 'spots'} of patch '{name}' counted nothing, or many times what those "
+        "around counted with their very spectrum and colour, as where a readout fails or a stage stalls; the "
+        "spots around were believed there."
         for name, n in told.items()
     ]

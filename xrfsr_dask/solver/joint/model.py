@@ -31,8 +31,9 @@ SMOOTHED = "smoothed"
 """S phi of the spots of patches out of place, of the photograph as smoothed for them. It has a name of its own,
 so that what a late task of an earlier stage still writes changes nothing."""
 
-SPOT_ARRAYS = ("scores", "variance", "features", SMOOTHED, "seen")
-"""Per spot: scores in the basis, variance of their noise, S phi, and S A of the finished abundances."""
+SPOT_ARRAYS = ("scores", "variance", "believed", "features", SMOOTHED, "seen")
+"""Per spot: scores in the basis, variance of their noise, whether they are as counted (1, else 0), S phi, and
+S A of the finished abundances."""
 
 LEARNED = "learned"
 """Name of the field that was chosen, its middle not yet known."""
@@ -106,7 +107,7 @@ def save_spectra(plan: Plan, spectra: Spectra, colours: Colours) -> None:
     _put(group, "centres", colours.centres, ("centre", "band"))
     _put(group, "transform", colours.transform, ("centre", "feature"))
     r = spectra.basis.shape[1]
-    for name, n in (("scores", r), ("variance", r), ("features", colours.n)):
+    for name, n in (("scores", r), ("variance", r), ("believed", 1), ("features", colours.n)):
         new_spots(plan, name, n)
 
 

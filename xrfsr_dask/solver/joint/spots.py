@@ -6,7 +6,7 @@ import numpy as np
 
 from xrfsr_dask.beams import spot_window
 from xrfsr_dask.kernels.dictionary import spot_statistics
-from xrfsr_dask.kernels.dwell import filled, misdwelt
+from xrfsr_dask.kernels.dwell import DOUBT, filled, misdwelt
 from xrfsr_dask.kernels.poisson import count_sums
 from xrfsr_dask.kernels.spectral import pair_sums
 from xrfsr_dask.solver.joint import model
@@ -56,17 +56,21 @@ def describe_spots(plan: Plan, chunk: Chunk) -> dict[str, float]:
     spectra = model.load_spectra(plan)
     patch = plan.painting.patch(chunk.patch)
     X = counts_at_gain_one(plan, chunk)
-    wrong = _misdwelt(plan, chunk, X, plan.gain(patch))
+    features = write_features(plan, "features", 0.0, chunk)
+    wrong = np.zeros(X.shape[:2], bool)
+    if patch.noise == "poisson":  # elsewhere nothing tells how sure a value is
+        wrong = misdwelt(X, features, plan.gain(patch))
     scores = filled(spectra.scores(X), wrong)
     if patch.noise == "poisson":
         variance = filled(spectra.variance(np.maximum(X, 0)) / np.float32(plan.gain(patch)), wrong)
         usual = spectra.variance(patch.mean_spectrum()[None].astype(np.float32)) / plan.gain(patch) ** 2
         variance = np.maximum(variance, np.maximum(_LEAST_VARIANCE * usual, 1e-12))
+        variance[wrong] *= np.float32(DOUBT)
     else:
         variance = np.full(scores.shape, 1.0 / plan.gain(patch) ** 2, np.float32)
-    for name, values in (("scores", scores), ("variance", variance)):
+    believed = (~wrong[..., None]).astype(np.float32)
+    for name, values in (("scores", scores), ("variance", variance), ("believed", believed)):
         model.open_spots(plan, name, chunk.patch)[chunk.spots.slices] = values
-    write_features(plan, "features", 0.0, chunk)
     return {
         "misdwelt": float(wrong.sum()),
         "score": float(np.abs(scores).max()),
@@ -75,15 +79,9 @@ def describe_spots(plan: Plan, chunk: Chunk) -> dict[str, float]:
     }
 
 
-def _misdwelt(plan: Plan, chunk: Chunk, X: np.ndarray, unit: float) -> np.ndarray:
-    """`misdwelt`; none where noise is Gaussian, for there nothing tells how sure a value is."""
-    if plan.painting.patch(chunk.patch).noise != "poisson":
-        return np.zeros(X.shape[:2], bool)
-    return misdwelt(X, unit)
-
-
-def write_features(plan: Plan, name: str, smoothing: float, chunk: Chunk) -> None:
-    """S phi of one chunk of spots, of the photograph smoothed over `smoothing` px, into the array `name`."""
+def write_features(plan: Plan, name: str, smoothing: float, chunk: Chunk) -> np.ndarray:
+    """S phi (ny, nx, m) of one chunk of spots, of the photograph smoothed over `smoothing` px, into the array
+    `name`."""
     desk, patch = Desk(plan), plan.painting.patch(chunk.patch)
     features = np.empty((*chunk.spots.shape, desk.colours.n), np.float32)
     for block in plan.spot_blocks(chunk, COLOUR_DEPTH):
@@ -91,6 +89,7 @@ def write_features(plan: Plan, name: str, smoothing: float, chunk: Chunk) -> Non
         phi = window.downsample(desk.colours.features(desk.photograph(Rect(*window.bounds), smoothing)))
         features[block.within((chunk.spots.y0, chunk.spots.x0))] = phi.reshape(*block.shape, -1)
     model.open_spots(plan, name, chunk.patch)[chunk.spots.slices] = features
+    return features
 
 
 def ridge_sums(plan: Plan, bound: float, chunk: Chunk) -> Sums:
@@ -132,7 +131,7 @@ def see_spots(plan: Plan, generation: int, chunk: Chunk) -> None:
 def dictionary_sums(plan: Plan, dictionary: int, noise: str, bound: float, chunk: Chunk) -> Sums:
     """What the next dictionary step needs of one chunk of counts, in scaled units."""
     X = scaled_counts(plan, chunk)
-    believed = ~_misdwelt(plan, chunk, X, plan.scale)
+    believed = read_finite(model.open_spots(plan, "believed", chunk.patch), chunk.spots.slices)[..., 0] > 0
     X = X[believed]
     SA = read_finite(model.open_spots(plan, "seen", chunk.patch), chunk.spots.slices)[believed]
     if noise == "gaussian":
