@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.options import BedroomOptions
-from xrfsr_dask.phantom import write_painting
 from xrfsr_dask.result import open_patch
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.patches import apply_transform
@@ -16,13 +14,8 @@ from xrfsr_dask.view.spots import Spots
 
 
 @pytest.fixture(scope="module")
-def painting(tmp_path_factory):
-    path = tmp_path_factory.mktemp("spots") / "room.zarr"
-    scene = BedroomOptions(
-        shape=(200, 260), width_mm=140.0, n_patches=2, spots=(34, 30), n_channel=1024, counts_per_s=90000.0
-    )
-    write_painting(path, scene)
-    return open_painting(path)
+def painting(store):
+    return open_painting(store)
 
 
 def centre(patch, row: int, column: int) -> tuple[float, float]:

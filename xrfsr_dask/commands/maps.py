@@ -16,8 +16,7 @@ from xrfsr_dask.errors import InputError
 from xrfsr_dask.options import MapOptions
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import open_result
-from xrfsr_dask.result.lines import check_line, siegbahn, usual_line
-from xrfsr_dask.result.peaks import check_fitted
+from xrfsr_dask.result.peaks import fitted_line
 from xrfsr_dask.view import figures
 from xrfsr_dask.view.panels import greek
 from xrfsr_dask.view.sheets import Column, beside
@@ -91,11 +90,7 @@ def _columns(lines: list[tuple[str, str]]) -> list[str]:
 def _line(ds: xr.Dataset, asked: str) -> tuple[str, str]:
     """``"Pb"`` or ``"Pb-La"`` as element and line."""
     element, _, line = asked.strip().replace(" ", "-").partition("-")
-    element = element.capitalize()
-    chosen = siegbahn(line) if line else usual_line(ds.energy.values, element)
-    check_line(ds.energy.values, element, chosen)
-    check_fitted(ds.energy.values, element, chosen)
-    return element, chosen
+    return fitted_line(ds.energy.values, element, line or None)
 
 
 def _map(ds: xr.Dataset, element: str, line: str, options: MapOptions) -> xr.DataArray:

@@ -15,8 +15,8 @@ from xrfsr_dask.commands.pictures import map_panel, photograph_panel, preview_st
 from xrfsr_dask.errors import OptionError
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import line_kev, open_patch, open_result
-from xrfsr_dask.result.lines import check_line, usual_line
-from xrfsr_dask.result.peaks import check_fitted
+from xrfsr_dask.result.lines import usual_line
+from xrfsr_dask.result.peaks import fitted_line
 from xrfsr_dask.store import Painting, Patch, open_painting
 from xrfsr_dask.store.arrays import below, holds, open_array, open_group, read_finite
 from xrfsr_dask.store.patches import apply_transform
@@ -58,11 +58,7 @@ def report(
     if target.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"{target} is to be a page of HTML; give --out a name that ends in .html.")
     check_pictures()
-    asked = [element.strip().capitalize() for element in elements]
-    for element in asked:
-        line = usual_line(ds.energy.values, element)
-        check_line(ds.energy.values, element, line)
-        check_fitted(ds.energy.values, element, line)
+    asked = [fitted_line(ds.energy.values, element)[0] for element in elements]
     with output_folder(target.parent):
         bar.expect(5 + (len(elements) or MOST_ELEMENTS))
         bar.note("elements")

@@ -11,16 +11,15 @@ import pandas as pd
 import xarray as xr
 
 from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.result.beside import compared, is_part, patches_of
 from xrfsr_dask.result.factors import Factors
-from xrfsr_dask.result.lines import Background, check_line, line_weights, roi_weights, siegbahn, usual_line
-from xrfsr_dask.result.lowrank import cube_variable, lazy_cube, lazy_stored, loaded
-from xrfsr_dask.result.measured import Measured, open_patch
-from xrfsr_dask.result.peaks import ELEMENTS, check_fitted
+from xrfsr_dask.result.lines import Background, line_weights, roi_weights, siegbahn, usual_line
+from xrfsr_dask.result.lowrank import cube_variable
+from xrfsr_dask.result.measured import Measured
+from xrfsr_dask.result.peaks import ELEMENTS, fitted_line
 from xrfsr_dask.result.presence import elements_table
 from xrfsr_dask.result.shown import as_html, as_text, facts
 from xrfsr_dask.result.source import Layer, Source
-from xrfsr_dask.store import Painting, Patch, open_painting
-from xrfsr_dask.store.patches import CHUNK_SPOTS
 from xrfsr_dask.values import is_number, shown
 
 _COUNTS = {"units": "counts", "long_name": "counts per measured spot"}
@@ -196,10 +195,11 @@ class XrfAccessor:
         --------
         >>> ds.xrf.element("Pb", layer="hidden").plot(yincrease=False)
         """
-        line = usual_line(self._energy, element) if line is None else line
         if background == "snip":
-            values = self._source.line(*self._fitted(element, line), layer)
+            element, line = fitted_line(self._energy, element, line)
+            values = self._source.line(element, line, layer)
         else:
+            line = usual_line(self._energy, element) if line is None else line
             values = self._source.channels(line_weights(self._energy, element, line, background), layer)
         return self._map(values, f"{element.strip().capitalize()} {siegbahn(line)}", layer)
 
@@ -226,8 +226,7 @@ class XrfAccessor:
         """
         if not isinstance(self._source, Factors):
             raise OptionError("a measured patch has no endmembers; ask a result.")
-        line = usual_line(self._energy, element) if line is None else line
-        return self._source.per_atom(*self._fitted(element, line), layer)
+        return self._source.per_atom(*fitted_line(self._energy, element, line), layer)
 
     def elements(self, among: Sequence[str] | str = ELEMENTS) -> pd.DataFrame:
         """The elements that are present, most counts first, and how sure that is.
@@ -252,7 +251,10 @@ class XrfAccessor:
         """
         asked = [among] if isinstance(among, str) else among
         names = [name.strip().capitalize() for name in asked]
-        return elements_table(self._source, self._evidence(), names, part=self._is_part())
+        if not isinstance(self._source, Factors):
+            return elements_table(self._source, [self._source], names)
+        evidence: list[Source] = [*patches_of(self._ds)] or [self._source]
+        return elements_table(self._source, evidence, names, part=is_part(self._ds))
 
     def explore(self, *, port: int = 0, url: str | None = None) -> Any:
         """Look at the result in a notebook: photograph and maps, click or lasso for a spectrum.
@@ -295,25 +297,11 @@ class XrfAccessor:
         --------
         >>> ds.xrf.compare("p03").residual.sum("energy").plot(yincrease=False)
         """
-        painting = self._painting()
-        found = painting.patch(patch)
-        counts = lazy_stored(found.counts())
-        seen = found.gain * self._seen_by(painting, found)
-        model = lazy_cube(seen, self._ds.endmember.values, tuple(int(n) for n in counts.chunksize))
-        dims = ("spot_y", "spot_x", "energy")
-        named = {"counts": counts, "model": model, "residual": counts.astype(np.float32) - model}
-        return xr.Dataset(
-            {name: (dims, data, {"units": "counts"}) for name, data in named.items()},
-            coords={"energy": self._ds.energy},
-            attrs={"patch": patch},
-        )
-
-    def _fitted(self, element: str, line: str) -> tuple[str, str]:
-        """Element and line as they are written; refused where that line is not fitted on this axis."""
-        check_line(self._energy, element, line)
-        named = element.strip().capitalize(), siegbahn(line)
-        check_fitted(self._energy, *named)
-        return named
+        if not isinstance(self._source, Factors):
+            raise OptionError(
+                "compare is asked of a result; a measured patch is what results are compared with."
+            )
+        return compared(self._ds, patch)
 
     @property
     def _energy(self) -> np.ndarray:
@@ -345,58 +333,11 @@ class XrfAccessor:
         name = what if layer == "all" else f"{what}, {layer} layer"
         return values.rename("map").assign_attrs(units="counts", long_name=f"{name}, counts per measured spot")
 
-    def _evidence(self) -> list[Source]:
-        """The patches that a result of a store was made of; else what is asked, itself."""
-        source = self._ds.encoding.get("source")
-        if source is None or not isinstance(self._source, Factors):
-            return [self._source]
-        patches = open_painting(source).patches
-        return [Measured(open_patch(source, p.name), p.square_means()) for p in patches] or [self._source]
-
-    def _is_part(self) -> bool:
-        """Whether this is a layer or a piece of the result of a store."""
-        source = self._ds.encoding.get("source")
-        if source is None or not isinstance(self._source, Factors):
-            return False
-        return "layer" in self._ds.attrs or self._source.shape != open_painting(source).shape
-
     def _pitch_mm(self) -> float:
         if "step_mm" in self._ds.attrs:
             return float(self._ds.attrs["step_mm"])
         y = self._ds.y.values
         return float(abs(y[-1] - y[0])) / (len(y) - 1) if y.ndim == 1 and len(y) > 1 else 1.0
-
-    def _painting(self) -> Painting:
-        if not isinstance(self._source, Factors):
-            raise OptionError(
-                "compare is asked of a result; a measured patch is what results are compared with."
-            )
-        source = self._ds.encoding.get("source")
-        if source is None:
-            raise InputError(
-                "this result lies in memory; open it from its painting with open_result to compare."
-            )
-        painting = open_painting(source)
-        if self._ds.abundance.shape[:2] != painting.shape:
-            raise InputError(
-                f"compare needs the whole painting of {painting.shape} px, this is a piece of "
-                f"{self._ds.abundance.shape[:2]} px; compare first, then select."
-            )
-        return painting
-
-    def _seen_by(self, painting: Painting, patch: Patch) -> np.ndarray:
-        """S A of all spots, float32 (ny, nx, n_atom), some rows of spots at a time."""
-        from xrfsr_dask.beams import (
-            spot_window,
-        )  # with numba, which takes as long to import as a result to open
-
-        rows = range(0, patch.shape[0], CHUNK_SPOTS)
-        parts = []
-        for row in rows:
-            window = spot_window(painting, patch, slice(row, row + CHUNK_SPOTS))
-            seen = window.downsample(loaded(self._ds.abundance.data[window.slices]))
-            parts.append(seen.reshape(-1, patch.shape[1], seen.shape[1]))
-        return np.concatenate(parts)
 
 
 def _in_mm(places: Any) -> np.ndarray:

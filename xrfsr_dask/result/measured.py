@@ -11,10 +11,11 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import InputError, OptionError
-from xrfsr_dask.result.fitting import Axis, LineFit, axis_for, fit_lines, weights_of
+from xrfsr_dask.result.fitting import Axis, LineFit, axis_for, fit_lines
 from xrfsr_dask.result.lowrank import lazy_stored, loaded
 from xrfsr_dask.result.peaks import ELEMENTS
 from xrfsr_dask.result.source import Layer, box_of, checked_mask
+from xrfsr_dask.result.spotwise import net_counts, products, shares, shown
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.patches import CHUNK_SPOTS, apply_transform, square_sizes, square_sums
 
@@ -138,8 +139,7 @@ class Measured:
         """Map of a line's net counts, lazy: all elements the patch shows fitted together in every spot."""
         _whole(layer)
         axis, P, G = self._spot_fit(element)
-        shares = [s.share(line) if s.element == element else 0.0 for s in axis.shells]
-        return self._mapped(_fitted, P, G, np.array(shares, np.float32))
+        return self._mapped(net_counts, P, G, shares(axis, element, line))
 
     def fit(self, elements: Iterable[str]) -> LineFit:
         """Means of squares of spots taken apart."""
@@ -156,16 +156,12 @@ class Measured:
         return data if isinstance(data, da.Array) else da.from_array(data)
 
     def _spot_fit(self, element: str) -> tuple[Axis, np.ndarray, np.ndarray]:
-        """The shells that squares of spots show, one asked for included, with `_products` of them."""
+        """The shells that squares of spots show, one asked for included, with `products` of them."""
         if not any(s.element == element for axis, _, _ in self._fits for s in axis.shells):
             means, _ = self._blocks()
-            found = self.fit(dict.fromkeys((*ELEMENTS, element)))
-            there = found.photons.max(axis=0) > 0
-            seen = [
-                s.element for s, n in zip(found.axis.shells, there, strict=True) if n and s.element != "tube"
-            ]
+            seen = shown(self.fit(dict.fromkeys((*ELEMENTS, element))))
             axis = axis_for(self.share() @ means, self.energy_kev, dict.fromkeys((*seen, element)))
-            self._fits.append((axis, *_products(axis, self.share() @ means)))
+            self._fits.append((axis, *products(axis, self.share() @ means)))
         return next(fit for fit in self._fits if any(s.element == element for s in fit[0].shells))
 
     def _blocks(self) -> tuple[np.ndarray, np.ndarray]:
@@ -206,22 +202,3 @@ def _whole(layer: Layer) -> None:
 
 def _dotted(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.asarray(counts.astype(np.float32) @ weights)
-
-
-def _products(axis: Axis, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What turns counts into products with the shapes (n_channel, k), and the Gram (k, k), background last.
-
-    Weights are those of the mean spectrum, the same for every spot.
-    """
-    drawn = np.concatenate([axis.shapes, axis.backgrounds])
-    weighted = drawn * weights_of(mean, axis)
-    return weighted.T.astype(np.float32), (weighted @ drawn.T).astype(np.float32)
-
-
-def _fitted(counts: np.ndarray, P: np.ndarray, G: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Net counts (ny, nx) of one line in every spot of a block (ny, nx, n_channel)."""
-    from xrfsr_dask.kernels.nonnegative import abundances  # numba takes a second to import; results do without
-
-    C = counts.reshape(-1, counts.shape[2]).astype(np.float32) @ P
-    photons = abundances(C, G)[:, : len(shares)]
-    return np.asarray((photons @ shares).reshape(counts.shape[:2]))

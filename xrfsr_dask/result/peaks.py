@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.result.lines import FANO_KEV, USUAL_KEV, fwhm_kev
+from xrfsr_dask.result.lines import FANO_KEV, USUAL_KEV, check_line, fwhm_kev, siegbahn, usual_line
 
 _LOOKED_FOR = (
     "Na Mg Al Si P S Cl Ar K Ca Ti Cr Mn Fe Co Ni Cu Zn As Se Br Rb Sr Zr Mo Ag Cd Sn Sb I Ba Au Hg Pb Bi"
@@ -95,17 +95,24 @@ def shells_on(energy_kev: np.ndarray, elements: Iterable[str], tube: str, tube_k
     return [s for s in found if low < s.main_kev < high] + [s for s in _scattered(tube) if s.main_kev < high]
 
 
-def check_fitted(
-    energy_kev: np.ndarray, element: str, line: str, *, tube: str = "Rh", tube_kv: float = 50.0
-) -> None:
-    """Refuse a line that is none of those fitted together on an axis; `InputError` names those that are.
+def fitted_line(
+    energy_kev: np.ndarray, element: str, line: str | None = None, *, tube: str = "Rh", tube_kv: float = 50.0
+) -> tuple[str, str]:
+    """Element and line as they are written, ``("Pb", "La")``; the usual line where none is named.
 
-    A shell is fitted where its main line lies on the axis, below the tube's voltage, and is not lost in air.
+    Raises
+    ------
+    InputError
+        It does not lie on the axis, or is none of the lines that are fitted together there: a shell is where
+        its main line lies on the axis, below the tube's voltage, and is not lost in air.
     """
+    line = usual_line(energy_kev, element) if line is None else line
+    check_line(energy_kev, element, line)
+    element, line = element.strip().capitalize(), siegbahn(line)
     energy = np.asarray(energy_kev, float)
     shells = [s for s in shells_on(energy, (element,), tube, tube_kv) if s.element == element]
     if any(shell.share(line) > 0 for shell in shells):
-        return
+        return element, line
     there = [family for family in _FAMILIES if any(shell.share(family) > 0 for shell in shells)]
     instead = f"its {', '.join(there)} are" if there else "none of its lines is"
     raise InputError(

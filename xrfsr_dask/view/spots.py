@@ -13,10 +13,11 @@ import numpy as np
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.result import open_patch
-from xrfsr_dask.result.fitting import axis_for, weights_of
+from xrfsr_dask.result.fitting import axis_for
 from xrfsr_dask.result.lines import usual_line
 from xrfsr_dask.result.measured import Measured
 from xrfsr_dask.result.peaks import ELEMENTS
+from xrfsr_dask.result.spotwise import net_counts, products, shares, shown
 from xrfsr_dask.store import Painting, Patch
 from xrfsr_dask.store.arrays import read
 from xrfsr_dask.store.patches import CHUNK_SPOTS, apply_transform
@@ -113,10 +114,8 @@ class _PatchMaps:
     @cached_property
     def _seen(self) -> list[str]:
         """The elements that some square of its spots shows."""
-        fit = Measured(open_patch(self.of.store_path, self.of.name), self.of.square_means()).fit(ELEMENTS)
-        there = fit.photons.max(axis=0) > 0
-        found = [s.element for s, shown in zip(fit.axis.shells, there, strict=True) if shown]
-        return [element for element in dict.fromkeys(found) if element != "tube"]
+        measured = Measured(open_patch(self.of.store_path, self.of.name), self.of.square_means())
+        return shown(measured.fit(ELEMENTS))
 
     def nearest(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows and columns of the spots at places (n,), mm, and whether there is one."""
@@ -149,23 +148,15 @@ class _PatchMaps:
 
     def _made(self, elements: list[str]) -> dict[str, np.ndarray]:
         """Maps of all elements that are fitted, in one reading of the counts."""
-        from xrfsr_dask.kernels.nonnegative import abundances  # numba takes a second to import
-
         mean, energy = self.of.mean_spectrum(), self.of.energy_kev()
         axis = axis_for(mean, energy, elements)
-        weighted = axis.drawn * weights_of(mean, axis)
-        P, G = weighted.T.astype(np.float32), (weighted @ axis.drawn.T).astype(np.float32)
-        lines = {element: usual_line(energy, element) for element in elements}
-        shares = np.array(
-            [[s.share(lines[e]) if s.element == e else 0.0 for e in elements] for s in axis.shells], np.float32
-        )
+        P, G = products(axis, mean)
+        each = np.stack([shares(axis, element, usual_line(energy, element)) for element in elements], axis=1)
         out = np.empty((*self.of.shape[:2], len(elements)), np.float32)
         counts = self.of.counts()
 
         def take_apart(part: tuple[slice, slice]) -> None:
-            values = read(counts, part)
-            photons = abundances(values.reshape(-1, values.shape[2]).astype(np.float32) @ P, G)
-            out[part] = (photons[:, : len(shares)] @ shares).reshape(*values.shape[:2], -1) / self.of.gain
+            out[part] = net_counts(read(counts, part), P, G, each) / self.of.gain
 
         with ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(take_apart, _chunks(self.of.shape)))

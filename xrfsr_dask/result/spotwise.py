@@ -1,0 +1,37 @@
+"""Lines fitted together in every spot of a patch, by products that all spots share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xrfsr_dask.result.fitting import Axis, LineFit, weights_of
+
+
+def shown(fit: LineFit) -> list[str]:
+    """The elements that some of the spectra of a fit show."""
+    there = fit.photons.max(axis=0) > 0
+    found = [shell.element for shell, n in zip(fit.axis.shells, there, strict=True) if n]
+    return [element for element in dict.fromkeys(found) if element != "tube"]
+
+
+def products(axis: Axis, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What turns counts into products with all that is drawn, float32 (n_channel, k), and its Gram (k, k).
+
+    Weights are those of the mean spectrum (n_channel,), the same for every spot.
+    """
+    weighted = axis.drawn * weights_of(mean, axis)
+    return weighted.T.astype(np.float32), (weighted @ axis.drawn.T).astype(np.float32)
+
+
+def shares(axis: Axis, element: str, line: str) -> np.ndarray:
+    """Share of a line in the photons of each shell, float32 (n_shell,); 0 for shells of other elements."""
+    return np.array([s.share(line) if s.element == element else 0.0 for s in axis.shells], np.float32)
+
+
+def net_counts(counts: np.ndarray, P: np.ndarray, G: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Net counts (ny, nx, ...) of lines in spots (ny, nx, n_channel), by `products` and `shares`."""
+    from xrfsr_dask.kernels.nonnegative import abundances  # numba takes a second to import; results do without
+
+    C = counts.reshape(-1, counts.shape[2]).astype(np.float32) @ P
+    photons = abundances(C, G)[:, : len(shares)]
+    return np.asarray((photons @ shares).reshape(*counts.shape[:2], *shares.shape[1:]))
