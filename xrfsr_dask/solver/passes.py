@@ -26,7 +26,7 @@ def project_counts(plan: Plan, dictionary: int, chunk: Chunk) -> None:
     Dnv = load_matrix(plan, dictionary, "Dnv").astype(np.float32)
     X = scaled_counts(plan, chunk)
     C = X.reshape(-1, X.shape[2]) @ Dnv.T
-    open_projected(plan, dictionary, chunk.patch)[chunk.spots.slices] = C.reshape(*X.shape[:2], -1)
+    write(open_projected(plan, dictionary, chunk.patch), chunk.spots.slices, C.reshape(*X.shape[:2], -1))
 
 
 def advance_tile(plan: Plan, generation: int, dictionary: int, steps: int, tile: Rect) -> Receipt:

@@ -14,11 +14,10 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.array_spec import ArrayConfigParams
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
+from xrfsr_dask.store.chunks import Region, are_whole, is_bare, plain_slices, read_chunks, shifted, write_chunks
 from xrfsr_dask.store.contents import listed_arrays
 from xrfsr_dask.store.metadata import NAME, check_array, metadata_at
 from xrfsr_dask.store.places import Place, as_place, ends, files_below, folders, node
-
-Region = tuple[slice, ...]
 
 _READ_AT_ONCE = 16 * 2**20
 """Bytes of chunks that Zarr may read or write at once beside the array itself; larger chunks go one by one."""
@@ -163,6 +162,8 @@ def read(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
     if np.dtype(array.dtype).kind in "iu":
         _require_chunks(array, region)
     try:
+        if is_bare(array) and (plain := plain_slices(array, region)) is not None:
+            return read_chunks(array, plain)
         parts = _pieces(array, region)
         return np.asarray(array[region]) if len(parts) < 2 else _assembled(array, region, parts)
     except (ValueError, RuntimeError, TypeError, EOFError) as error:
@@ -182,7 +183,7 @@ def _assembled(array: zarr.Array, region: Region, parts: list[Region]) -> np.nda
     corner, shape = [part.start for part in region], [part.stop - part.start for part in region]
     out = np.empty((*shape, *array.shape[len(shape) :]), array.dtype)
     for part in parts:
-        out[_shifted(part, corner)] = array[part]
+        out[shifted(part, corner)] = array[part]
     return out
 
 
@@ -194,9 +195,12 @@ def write(array: zarr.Array, region: Region, values: np.ndarray) -> None:
     """
     if not (place_of(array) / NAME).is_file():
         raise StoreError(f"{where(array)} is gone: what was to be written is no longer needed.")
+    if is_bare(array) and (plain := plain_slices(array, region)) is not None and are_whole(array, plain):
+        write_chunks(array, plain, values)
+        return
     corner = [part.start for part in region]
     for part in _pieces(array, region):
-        array[part] = values[_shifted(part, corner)]
+        array[part] = values[shifted(part, corner)]
 
 
 def bytes_in_hand(chunk_bytes: int) -> int:
@@ -227,10 +231,6 @@ def _pieces(array: zarr.Array, region: Region | Any) -> list[Region]:
 def _borders(part: slice, size: int) -> range:
     """Where the chunks begin that a slice touches."""
     return range(part.start // size * size, part.stop, size)
-
-
-def _shifted(part: Region, corner: Sequence[int]) -> Region:
-    return tuple(slice(p.start - at, p.stop - at) for p, at in zip(part, corner, strict=True))
 
 
 def _require_chunks(array: zarr.Array, region: Region | Any) -> None:

@@ -6,7 +6,6 @@ known here: little-endian float32, crc32c on every chunk, the index at the end; 
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import zarr
 
 from xrfsr_dask.errors import DamagedStoreError
 from xrfsr_dask.store.arrays import place_of, where
+from xrfsr_dask.store.chunks import common, shifted, touched
 from xrfsr_dask.store.local import opened
 
 _MISSING = 2**64 - 1  # offset of a chunk that was never written
@@ -61,13 +61,11 @@ def chunks_in(array: zarr.Array, region: tuple[slice, ...]) -> Iterator[tuple[tu
         A shard or chunk is missing, or its checksum does not match.
     """
     sides, inner = array.shards or array.chunks, array.chunks
-    if any(part.stop <= part.start for part in region):
-        return
     buffer = np.empty(4 * math.prod(inner) + _CRC, np.uint8)
-    for shard in _touched(region, sides):
+    for shard in touched(region, sides):
         first = [at * side for at, side in zip(shard, sides, strict=True)]
         stop = [min(at + side, n) for at, side, n in zip(first, sides, array.shape, strict=True)]
-        part = _common(region, first, stop)
+        part = common(region, first, stop)
         yield from _chunks_of(
             Path(where(array)), "/".join(map(str, ("c", *shard))), part, first, sides, inner, buffer
         )
@@ -77,9 +75,7 @@ def assembled(array: zarr.Array, region: tuple[slice, ...]) -> np.ndarray:
     """A region as one float32 array."""
     out = np.empty([part.stop - part.start for part in region], np.float32)
     for place, values in chunks_in(array, region):
-        out[tuple(slice(p.start - r.start, p.stop - r.start) for p, r in zip(place, region, strict=True))] = (
-            values
-        )
+        out[shifted(place, [part.start for part in region])] = values
     return out
 
 
@@ -104,13 +100,12 @@ def _chunks_of(
         raise DamagedStoreError(f"{path}: a chunk is missing. {_LIST}") from error
     with file:
         index = _index(file, path, counts)
-        local = tuple(slice(p.start - f, p.stop - f) for p, f in zip(part, first, strict=True))
-        for at in _touched(local, inner):
+        for at in touched(shifted(part, first), inner):
             low = [f + i * n for f, i, n in zip(first, at, inner, strict=True)]
-            place = _common(part, low, [a + n for a, n in zip(low, inner, strict=True)])
+            place = common(part, low, [a + n for a, n in zip(low, inner, strict=True)])
             offset, size = index[at].tolist()
             values = _chunk(file, path, offset, size, buffer).reshape(inner)
-            yield place, values[tuple(slice(p.start - a, p.stop - a) for p, a in zip(place, low, strict=True))]
+            yield place, values[shifted(place, low)]
 
 
 def _index(file: Any, path: Path, counts: list[int]) -> np.ndarray:
@@ -138,12 +133,3 @@ def _chunk(file: Any, path: Path, offset: int, size: int, buffer: np.ndarray) ->
 
 def _crc_of(stored: Any) -> int:
     return int.from_bytes(bytes(stored[-_CRC:]), "little")
-
-
-def _touched(region: tuple[slice, ...], sides: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    spans = [range(r.start // side, -(-r.stop // side)) for r, side in zip(region, sides, strict=True)]
-    return itertools.product(*spans)
-
-
-def _common(region: tuple[slice, ...], low: list[int], high: list[int]) -> tuple[slice, ...]:
-    return tuple(slice(max(r.start, a), min(r.stop, b)) for r, a, b in zip(region, low, high, strict=True))

@@ -14,7 +14,7 @@ from xrfsr_dask.solver.joint.desk import Desk
 from xrfsr_dask.solver.passes import scaled_counts, seen_abundances
 from xrfsr_dask.solver.run import COLOUR_DEPTH, Chunk, Plan
 from xrfsr_dask.solver.state import load_matrix
-from xrfsr_dask.store.arrays import read_finite
+from xrfsr_dask.store.arrays import read_finite, write
 from xrfsr_dask.tiling.grid import Rect
 from xrfsr_dask.tiling.sums import Sums, quantised
 
@@ -70,7 +70,7 @@ def describe_spots(plan: Plan, chunk: Chunk) -> dict[str, float]:
         variance = np.full(scores.shape, 1.0 / plan.gain(patch) ** 2, np.float32)
     believed = (~wrong[..., None]).astype(np.float32)
     for name, values in (("scores", scores), ("variance", variance), ("believed", believed)):
-        model.open_spots(plan, name, chunk.patch)[chunk.spots.slices] = values
+        write(model.open_spots(plan, name, chunk.patch), chunk.spots.slices, values)
     return {
         "misdwelt": float(wrong.sum()),
         "score": float(np.abs(scores).max()),
@@ -88,7 +88,7 @@ def write_features(plan: Plan, name: str, smoothing: float, chunk: Chunk) -> np.
         window = spot_window(plan.painting, patch, *block.slices)
         phi = window.downsample(desk.colours.features(desk.photograph(Rect(*window.bounds), smoothing)))
         features[block.within((chunk.spots.y0, chunk.spots.x0))] = phi.reshape(*block.shape, -1)
-    model.open_spots(plan, name, chunk.patch)[chunk.spots.slices] = features
+    write(model.open_spots(plan, name, chunk.patch), chunk.spots.slices, features)
     return features
 
 
@@ -125,7 +125,7 @@ def see_spots(plan: Plan, generation: int, chunk: Chunk) -> None:
     """Write S A of one chunk of spots, gain included: what the dictionary steps know of the abundances."""
     SA = seen_abundances(plan, generation, chunk)
     SA *= np.float32(plan.gain(plan.painting.patch(chunk.patch)))
-    model.open_spots(plan, "seen", chunk.patch)[chunk.spots.slices] = SA.reshape(*chunk.spots.shape, -1)
+    write(model.open_spots(plan, "seen", chunk.patch), chunk.spots.slices, SA.reshape(*chunk.spots.shape, -1))
 
 
 def dictionary_sums(plan: Plan, dictionary: int, noise: str, bound: float, chunk: Chunk) -> Sums:
