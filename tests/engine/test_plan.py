@@ -84,7 +84,7 @@ def test_a_cluster_of_small_workers_is_asked_for_small_tasks_or_refused(tmp_path
         too_large = RunOptions(tile=1000, memory=rich)
         refused_at_once(
             lambda: solve_painting(tmp_path / "p.zarr", **call, resources=too_large, client=client),
-            r"tiles of 1000 px needs \S+ GB, a worker .* leaves 141 MB",
+            r"tiles of 1000 px needs \S+ MB, a worker .* leaves 141 MB",
         )
         executor = ClientExecutor(client)
         plan = plan_run(

@@ -102,16 +102,13 @@ def abundance_steps(
     """
     assert A.shape[2] == len(matrices.Drgb) + len(matrices.Kn), "abundances and dictionaries do not fit"
     corner = regions[-1][0], regions[-1][2]
-    now, new = A, np.empty_like(A)
     for bounds in reversed(regions[:-1]):
-        _one_step(now, new, photo, spots, matrices, bounds, corner, shape)
-        now, new = new, now
-    return now
+        _one_step(A, photo, spots, matrices, bounds, corner, shape)
+    return A
 
 
 def _one_step(
     A: np.ndarray,
-    out: np.ndarray,
     photo: np.ndarray,
     spots: Sequence[TileSpots],
     m: StepMatrices,
@@ -124,14 +121,19 @@ def _one_step(
     n_v, smooth = len(m.Drgb), np.float32(m.lam * m.inv_dnv)
     colours, inv_dv = np.ascontiguousarray(m.Drgb.T), np.float32(m.inv_dv)
     residuals = [_residuals(A, patch, m, bounds, corner) for patch in spots]
-    left = inside[2] - (corner[1] + inside[2]) % STRIP
-    for y0 in range(inside[0] - (corner[0] + inside[0]) % ROWS, inside[1], ROWS):
+    first, left = inside[0] - (corner[0] + inside[0]) % ROWS, inside[2] - (corner[1] + inside[2]) % STRIP
+    near = slice(max(0, inside[2] - 1), inside[3] + 1)
+    old = np.empty((ROWS + 2, *A.shape[1:]), A.dtype)  # the rows of a band and those beside it, as they were
+    for y0 in range(first, inside[1], ROWS):
         band = max(y0, inside[0]), min(y0 + ROWS, inside[1]), inside[2], inside[3]
-        out[band[0] : band[1], band[2] : band[3]] = A[band[0] : band[1], band[2] : band[3]]
+        known = 0 if y0 == first else 2
+        old[:known, near] = old[ROWS : ROWS + known, near]
+        low, high = max(0, y0 - 1 + known), min(len(A), y0 + ROWS + 1)
+        old[low - y0 + 1 : high - y0 + 1, near] = A[low:high, near]
         for windows, some, step in residuals:
             at = touching(windows, band)
-            add_adjoint(step[at], some.origin[at], some.weight[at], n_v, band, out)
-        _pixels(A, out, photo, colours, m.Kn, inv_dv, smooth, band, edge, (y0, left), m.exact)
+            add_adjoint(step[at], some.origin[at], some.weight[at], n_v, band, A)
+        _pixels(old, A, photo, colours, m.Kn, inv_dv, smooth, band, edge, (y0, left), m.exact)
 
 
 def _residuals(
@@ -175,8 +177,10 @@ def _add_rows(a, K, row):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _pixels(A, out, photo, colours, Kn, inv_dv, smooth, band, edge, first, exact):  # type: ignore[no-untyped-def]
+def _pixels(old, out, photo, colours, Kn, inv_dv, smooth, band, edge, first, exact):  # type: ignore[no-untyped-def]
     """Take the colour and smoothness gradients off the pixels of a band of `out` and project them.
+
+    `old` holds the abundances as they were before the step, from the row above `first`.
 
     They are taken in rectangles that begin at multiples of `ROWS` and `STRIP` of the whole grid, so that a
     pixel has the same place in its M x M product, and so the same bits, in any tile. Each pass over a rectangle
@@ -188,20 +192,20 @@ def _pixels(A, out, photo, colours, Kn, inv_dv, smooth, band, edge, first, exact
     for x0 in range(first[1], band[3], STRIP):
         part = band[0], band[1], max(x0, band[2]), min(x0 + STRIP, band[3])
         corner = first[0], x0
-        _colour_steps(A, out, photo, colours, inv_dv, part)
-        if smooth > 0.0 and _laplacians(A, part, corner, n_v, edge, lap):
+        _colour_steps(old, out, photo, colours, inv_dv, part, first[0])
+        if smooth > 0.0 and _laplacians(old, part, corner, n_v, edge, lap):
             np.dot(lap, Kn, pull)
             _subtract(out, pull, smooth, part, corner, n_v)
         _project(out, part, exact)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _laplacians(A, part, corner, n_v, edge, out):  # type: ignore[no-untyped-def]
+def _laplacians(old, part, corner, n_v, edge, out):  # type: ignore[no-untyped-def]
     """Rows of L Anv for the pixels of a rectangle; whether any is not zero."""
     rough = False
     for y in range(part[0], part[1]):
         row = out[(y - corner[0]) * STRIP : (y - corner[0] + 1) * STRIP]
-        rough = _laplacian(A, y, corner[1], part[2], part[3], n_v, edge, row) or rough
+        rough = _laplacian(old, y, corner, part[2], part[3], n_v, edge, row) or rough
     return rough
 
 
@@ -215,10 +219,10 @@ def _subtract(out, pull, smooth, part, corner, n_v):  # type: ignore[no-untyped-
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _colour_steps(A, out, photo, colours, inv_dv, part):  # type: ignore[no-untyped-def]
+def _colour_steps(old, out, photo, colours, inv_dv, part, first):  # type: ignore[no-untyped-def]
     for y in range(part[0], part[1]):
         for x in range(part[2], part[3]):
-            _colour_step(A[y, x], out[y, x], photo[y, x], colours, inv_dv)
+            _colour_step(old[y - first + 1, x], out[y, x], photo[y, x], colours, inv_dv)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -232,16 +236,17 @@ def _project(out, part, exact):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, inline="always")
-def _laplacian(A, y, x0, low, high, n_v, edge, out):  # type: ignore[no-untyped-def]
+def _laplacian(old, y, corner, low, high, n_v, edge, out):  # type: ignore[no-untyped-def]
     """Rows of L Anv for the pixels low <= x < high of one strip; whether any is not zero."""
-    n_nv, four = out.shape[1], np.float32(4.0)
+    n_nv, four, at, x0 = out.shape[1], np.float32(4.0), y - corner[0] + 1, corner[1]
     total = np.float32(0.0)
     for x in range(low, high):
-        here, row = A[y, x, n_v:], out[x - x0]
+        here, row = old[at, x, n_v:], out[x - x0]
         if (
             y > edge[0] and y + 1 < edge[1] and x > edge[2] and x + 1 < edge[3]
         ):  # in one loop, as nearly all are
-            up, down, left, right = A[y - 1, x, n_v:], A[y + 1, x, n_v:], A[y, x - 1, n_v:], A[y, x + 1, n_v:]
+            up, down = old[at - 1, x, n_v:], old[at + 1, x, n_v:]
+            left, right = old[at, x - 1, n_v:], old[at, x + 1, n_v:]
             for k in range(n_nv):
                 row[k] = four * here[k] - (up[k] + down[k]) - (left[k] + right[k])
         else:
@@ -251,7 +256,7 @@ def _laplacian(A, y, x0, low, high, n_v, edge, out):  # type: ignore[no-untyped-
                 yy = y + (side == 0) - (side == 1)
                 xx = x + (side == 2) - (side == 3)
                 if yy >= edge[0] and yy < edge[1] and xx >= edge[2] and xx < edge[3]:
-                    other = A[yy, xx, n_v:]
+                    other = old[yy - y + at, xx, n_v:]
                     for k in range(n_nv):
                         row[k] += here[k] - other[k]
         for k in range(n_nv):
