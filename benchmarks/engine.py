@@ -27,7 +27,7 @@ from xrfsr_dask.tiling.executor import Executor, LocalExecutor
 
 def against_plain() -> None:
     """One outer iteration of the engine, disk included, against the plain transcription; one core."""
-    ny, nx, n_channel, atoms = 150, 200, 256, 50
+    ny, nx, n_channel, atoms = 345, 490, 1024, 50
     with tempfile.TemporaryDirectory() as folder:
         painting = paintings.noise(Path(folder) / "p.zarr", (ny, nx), n_channel)
         options = SolveOptions(method="paper", atoms=atoms, steps=10, tolerance=0, dictionary_steps=20)

@@ -10,6 +10,9 @@ from xrfsr_dask.kernels.abundance import TileSpots, abundance_steps, step_matric
 from xrfsr_dask.kernels.sampling import Beam
 
 
+_STEPS = 10  # of one visit, as the engine takes them
+
+
 def steps() -> None:
     """The step, everything included, against the M x M product alone."""
     rng, side = np.random.default_rng(0), 250
@@ -25,14 +28,14 @@ def steps() -> None:
         product = seconds(lambda flat=flat, K=K, out=out: np.dot(flat, K, out=out))
         for exact in (False, True):
             mats = step_matrices(K, Dv @ Dnv.T, Drgb, lam=0.1, gamma=1.01, exact=exact)
-            regions = [(0, side, 0, side)] * 4
+            regions = [(0, side, 0, side)] * (_STEPS + 1)
             step = seconds(
                 lambda A=A, I=I, s=spots, m=mats, r=regions: abundance_steps(
                     A.copy(), I, s, m, r, shape=(side, side)
                 )
             )
-            say("abundance step / its sgemm", step / 3 / product, atoms=m, prox="simplex" if exact else "paper",
-                us_per_px_and_step=round(step / 3 / side**2 * 1e6, 3))  # fmt: skip
+            say("abundance step / its sgemm", step / _STEPS / product, atoms=m, prox="simplex" if exact else "paper",
+                us_per_px_and_step=round(step / _STEPS / side**2 * 1e6, 3))  # fmt: skip
 
 
 def _aligned_beam(ny: int, nx: int) -> Beam:
