@@ -9,7 +9,6 @@ from benchmarks.paintings import FACTOR
 from xrfsr_dask.kernels.abundance import TileSpots, abundance_steps, step_matrices
 from xrfsr_dask.kernels.sampling import Beam
 
-
 _STEPS = 10  # of one visit, as the engine takes them
 
 
@@ -34,8 +33,9 @@ def steps() -> None:
                     A.copy(), I, s, m, r, shape=(side, side)
                 )
             )
-            say("abundance step / its sgemm", step / _STEPS / product, atoms=m, prox="simplex" if exact else "paper",
-                us_per_px_and_step=round(step / _STEPS / side**2 * 1e6, 3))  # fmt: skip
+            step, prox = step / _STEPS, "simplex" if exact else "paper"
+            say("abundance step / its sgemm", step / product, atoms=m, prox=prox,
+                us_per_px_and_step=round(step / side**2 * 1e6, 3))  # fmt: skip
 
 
 def _aligned_beam(ny: int, nx: int) -> Beam:

@@ -138,17 +138,18 @@ from xrfsr_dask.kernels.abundance import TileSpots, abundance_steps, step_matric
 from xrfsr_dask.kernels.sampling import Beam, needed_bounds
 
 rng = np.random.default_rng(0)
-M, shape = 50, (60, 80)
+shape = (60, 80)
 beam = Beam(np.array([[10.0, 0, 5], [0, 10, 5], [0, 0, 1]]), (6, 8), shape)
 windows = beam.windows()
-C, G = rng.random((48, M), dtype="f4"), rng.random((M, M), dtype="f4")
-spots = [TileSpots(beam.footprints(np.arange(48), windows), windows, C, 0.7)]
-regions = needed_bounds((0, 60, 0, 80), [windows], steps=1, margin=1, shape=shape)
-for exact in (False, True):
-    matrices = step_matrices(G @ G.T, G, rng.random((M, 3)), lam=0.1, gamma=1.01, exact=exact)
-    A, photo = rng.random((*shape, 2 * M), dtype="f4"), rng.random((*shape, 3), dtype="f4")
-    out = abundance_steps(A, photo, spots, matrices, regions, shape=shape)
-    print(zlib.crc32(np.ascontiguousarray(out)))
+for M, bands in ((50, 3), (200, 3), (7, 3), (12, 1), (33, 4), (1, 3)):
+    C, G = rng.random((48, M), dtype="f4"), rng.random((M, M), dtype="f4")
+    spots = [TileSpots(beam.footprints(np.arange(48), windows), windows, C, 0.7)]
+    regions = needed_bounds((0, 60, 0, 80), [windows], steps=1, margin=1, shape=shape)
+    for exact in (False, True):
+        matrices = step_matrices(G @ G.T, G, rng.random((M, bands)), lam=0.1, gamma=1.01, exact=exact)
+        A, photo = rng.random((*shape, 2 * M), dtype="f4"), rng.random((*shape, bands), dtype="f4")
+        out = abundance_steps(A, photo, spots, matrices, regions, shape=shape)
+        print(zlib.crc32(np.ascontiguousarray(out)))
 """
 
 

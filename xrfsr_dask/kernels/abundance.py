@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from xrfsr_dask.kernels.projection import FAST, rescale_row, simplex_row
+from xrfsr_dask.kernels.projection import FAST, IN_ORDER, rescale_row, simplex_rows
 from xrfsr_dask.kernels.sampling import Bounds, Footprints, add_adjoint, downsample, touching
 
 ROWS, STRIP = 5, 50
@@ -196,7 +196,10 @@ def _pixels(old, out, photo, colours, Kn, inv_dv, smooth, band, edge, first, exa
         if smooth > 0.0 and _laplacians(old, part, corner, n_v, edge, lap):
             np.dot(lap, Kn, pull)
             _subtract(out, pull, smooth, part, corner, n_v)
-        _project(out, part, exact)
+        if exact:
+            _onto_simplex(out, part)
+        else:
+            _rescale(out, part)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -226,13 +229,17 @@ def _colour_steps(old, out, photo, colours, inv_dv, part, first):  # type: ignor
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _project(out, part, exact):  # type: ignore[no-untyped-def]
+def _onto_simplex(out, part):  # type: ignore[no-untyped-def]
+    spare = np.zeros((3, out.shape[2]), np.float32)
+    for y in range(part[0], part[1]):
+        simplex_rows(out[y], part[2], part[3], spare)
+
+
+@njit(cache=True, nogil=True, fastmath=IN_ORDER)
+def _rescale(out, part):  # type: ignore[no-untyped-def]
     for y in range(part[0], part[1]):
         for x in range(part[2], part[3]):
-            if exact:
-                simplex_row(out[y, x])
-            else:
-                rescale_row(out[y, x])
+            rescale_row(out[y, x])
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, inline="always")
