@@ -37,9 +37,9 @@ PLACES = {
 N_CHANNEL = 24
 
 
-def narrow_painting(path: Path, patches: str = "ab", *, gain: float = 1.0) -> Painting:
-    """A painting of `SHAPE` px with the patches named, added in that order."""
-    photo = small_truth(*SHAPE, n_channel=N_CHANNEL)[2]
+def narrow_painting(path: Path, patches: str = "ab", *, gain: float = 1.0, bands: int = 3) -> Painting:
+    """A painting of `SHAPE` px with the patches named, added in that order; of three bands at most."""
+    photo = small_truth(*SHAPE, n_channel=N_CHANNEL)[2][..., :bands]
     create_painting(path, photo, width_mm=float(SHAPE[1]), transfer="linear")
     for name in patches:
         add_narrow_patch(path, name, gain=gain)

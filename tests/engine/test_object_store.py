@@ -200,7 +200,10 @@ def receipts(url: str) -> list[bytes]:
 @pytest.mark.slow
 def test_a_second_run_in_another_process_is_refused_and_ctrl_c_says_how_to_go_on(url):
     narrow_painting(url)
-    first = started(words(url, "paper", "--iterations", 500))
+    first = started(
+        words(url, "paper", "--iterations", 500),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     try:
         wait_for((run_folder(url) / "checkpoint.json").exists, first)
         _, err = started(words(url, "paper", "--iterations", 500)).communicate(timeout=60)

@@ -2,6 +2,7 @@
 
 import random
 import time
+from dataclasses import replace
 
 import pytest
 from engine.scenes import OPTIONS, PAPER, add_narrow_patch, narrow_painting, planned, result_hash, solved_hash
@@ -94,16 +95,25 @@ def test_tiles_schedulers_and_the_order_of_finishing_leave_no_trace(
     assert solved_hash(path, Shuffled(inner, tile), OPTIONS[method], tile=tile) == whole(method)
 
 
+@pytest.mark.parametrize(("bands", "atoms"), [(1, 3), (3, 1), (1, 1)])
+def test_one_band_or_one_atom_lies_in_memory_as_many_do(tmp_path, bands, atoms):
+    """The part of a tile with one column is strided otherwise in a wide tile than in one as wide as itself."""
+    found = set()
+    for tile in (50, 500):
+        path = tmp_path / f"{tile}.zarr"
+        narrow_painting(path, bands=bands)
+        found.add(solved_hash(path, LocalExecutor(1), replace(PAPER, atoms=atoms), tile=tile))
+    assert len(found) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["baseline1", "baseline2"])
 def test_the_baselines_do_not_see_the_tiles_either(tmp_path, method):
-    import dataclasses
-
     found = set()
     for tile, threads in ((50, 3), (500, 1)):
         path = tmp_path / f"{tile}.zarr"
         narrow_painting(path)
-        options = dataclasses.replace(PAPER, method=method)
+        options = replace(PAPER, method=method)
         found.add(solved_hash(path, Shuffled(LocalExecutor(threads), 0), options, tile=tile))
     assert len(found) == 1
 

@@ -26,6 +26,7 @@ from xrfsr_dask.store.journal import add_line, cut_off_rest, read_lines, read_re
 from xrfsr_dask.store.links import refuse_any_link
 from xrfsr_dask.store.locks import held, is_mine, require_mine
 from xrfsr_dask.store.metadata import n_stored, seal
+from xrfsr_dask.store.names import is_unfinished
 from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
 from xrfsr_dask.store.staging import run_folder, sweep
 from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, RECEIPTS, RUN, has_started, superseded, wipe
@@ -318,4 +319,5 @@ def _is_whole(folder: Place, metadata: dict[str, Any]) -> bool:
     """Whether every chunk of an array is there; a generation is, or it would not be named."""
     if folder.parent.name.startswith("gen-"):
         return True
-    return n_stored(metadata) == len(files_below(folder / "c")) or not metadata["shape"]
+    there = sum(not is_unfinished(file.name) for file in files_below(folder / "c"))
+    return n_stored(metadata) == there or not metadata["shape"]

@@ -10,8 +10,14 @@ from xrfsr_dask.errors import OptionError
 PARTIAL = ".partial-"
 """In the name of what is being put together, before who does it; in no name that a user gives."""
 
+_UNFINISHED = ".partial"  # ends the names of files that Zarr is writing
 _METADATA = "zarr.json"  # lies beside the patches and results
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def is_unfinished(file_name: str) -> bool:
+    """Whether a file was being written; a killed process leaves it."""
+    return file_name.endswith(_UNFINISHED)
 
 
 def check_name(name: Any, what: str) -> None:

@@ -14,8 +14,8 @@ from xrfsr_dask.interrupts import delayed
 from xrfsr_dask.store.arrays import new_group
 from xrfsr_dask.store.clock import now_s
 from xrfsr_dask.store.contents import recording, seal_whole
-from xrfsr_dask.store.names import PARTIAL, check_name
-from xrfsr_dask.store.places import P, Place, as_place, rmtree, stands, youngest_s
+from xrfsr_dask.store.names import PARTIAL, check_name, is_unfinished
+from xrfsr_dask.store.places import P, Place, as_place, files_below, rmtree, stands, youngest_s
 from xrfsr_dask.store.whose import is_of_here, is_of_the_dead, signature
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -69,6 +69,9 @@ def staged(
             partial_of(area / f"names-{kind}-{name}") as names,
         ):
             yield new_group(partial)
+            for file in files_below(partial):
+                if is_unfinished(file.name):  # of a worker that was killed
+                    file.unlink()
             seal_whole(partial)
             with recording(root, kind, name, names):
                 if stands(target):

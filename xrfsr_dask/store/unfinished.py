@@ -14,7 +14,7 @@ from xrfsr_dask.store.arrays import open_array, open_group, read_finite
 from xrfsr_dask.store.contents import is_inside
 from xrfsr_dask.store.journal import read_lines, read_record, write_record
 from xrfsr_dask.store.metadata import NAME
-from xrfsr_dask.store.names import PARTIAL
+from xrfsr_dask.store.names import PARTIAL, is_unfinished
 from xrfsr_dask.store.places import Place, files_below, folders
 from xrfsr_dask.store.staging import remove_tree, sweep, work_area
 
@@ -35,7 +35,6 @@ START = "start"
 """Folder of what is needed until the first checkpoint."""
 
 
-_PARTIAL = ".partial"  # ends the names of files that Zarr is writing
 
 
 def runs(root: Place) -> list[Place]:
@@ -173,7 +172,7 @@ def _untold(generation: Place, lines: list[dict[str, Any]]) -> int:
 
 def in_the_making(folder: Place) -> bool:
     """Whether a group or array of a run was only just begun when the run was killed: nothing is in it yet."""
-    return not any(file.name == NAME or not file.name.endswith(_PARTIAL) for file in files_below(folder))
+    return not any(file.name == NAME or not is_unfinished(file.name) for file in files_below(folder))
 
 
 def _departs(generation: Place, told: dict[str, Any]) -> str | None:
