@@ -35,8 +35,6 @@ START = "start"
 """Folder of what is needed until the first checkpoint."""
 
 
-
-
 def runs(root: Place) -> list[Place]:
     """Folders of runs in the work area of a store."""
     area = work_area(root)
