@@ -90,7 +90,7 @@ def sum_tile(plan: Plan, generation: int, tile: Rect) -> Sums:
     bound = 4.0 * plan.painting.shape[0] * plan.painting.shape[1] * max(n_band, 1)
     for cell in cells_of(tile, plan.cell):
         rows, columns = cell.within((tile.y0, tile.x0))
-        # copied, for a product takes another order on a part of a tile as it lies there, where it has one column
+        # copied: a product takes another order on one column of a tile as it lies there
         Av = np.ascontiguousarray(A[rows, columns, :n_v]).reshape(cell.shape[0] * cell.shape[1], n_v)
         I = np.ascontiguousarray(image[rows, columns]).reshape(-1, n_band)
         wide = A[rows.start : rows.stop + 1, columns.start : columns.stop + 1, n_v:]
