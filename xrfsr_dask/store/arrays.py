@@ -14,7 +14,16 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.array_spec import ArrayConfigParams
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
-from xrfsr_dask.store.chunks import Region, are_whole, is_bare, plain_slices, read_chunks, shifted, write_chunks
+from xrfsr_dask.store.chunks import (
+    Region,
+    are_whole,
+    cut,
+    is_bare,
+    plain_slices,
+    read_chunks,
+    shifted,
+    write_chunks,
+)
 from xrfsr_dask.store.contents import listed_arrays
 from xrfsr_dask.store.metadata import NAME, check_array, metadata_at
 from xrfsr_dask.store.places import Place, as_place, ends, files_below, folders, node
@@ -161,11 +170,14 @@ def read(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
     """Read a region; a checksum that fails or a block that cannot be decoded is a `DamagedStoreError`."""
     if np.dtype(array.dtype).kind in "iu":
         _require_chunks(array, region)
+    plain = plain_slices(array, region)
     try:
-        if is_bare(array) and (plain := plain_slices(array, region)) is not None:
+        if plain is None:
+            return np.asarray(array[region])
+        if is_bare(array):
             return read_chunks(array, plain)
-        parts = _pieces(array, region)
-        return np.asarray(array[region]) if len(parts) < 2 else _assembled(array, region, parts)
+        parts = _parts(array, plain)
+        return np.asarray(array[plain]) if len(parts) < 2 else _assembled(array, plain, parts)
     except (ValueError, RuntimeError, TypeError, EOFError) as error:
         raise DamagedStoreError(
             f"{where(array)}{_at(region)}: stored bytes are damaged ({fault_of(error)}). "
@@ -180,8 +192,8 @@ def fault_of(error: BaseException) -> str:
 
 
 def _assembled(array: zarr.Array, region: Region, parts: list[Region]) -> np.ndarray:
-    corner, shape = [part.start for part in region], [part.stop - part.start for part in region]
-    out = np.empty((*shape, *array.shape[len(shape) :]), array.dtype)
+    corner = [part.start for part in region]
+    out = np.empty([part.stop - part.start for part in region], array.dtype)
     for part in parts:
         out[shifted(part, corner)] = array[part]
     return out
@@ -195,12 +207,15 @@ def write(array: zarr.Array, region: Region, values: np.ndarray) -> None:
     """
     if not (place_of(array) / NAME).is_file():
         raise StoreError(f"{where(array)} is gone: what was to be written is no longer needed.")
-    if is_bare(array) and (plain := plain_slices(array, region)) is not None and are_whole(array, plain):
+    plain = plain_slices(array, region)
+    if plain is None:
+        array[region] = values
+    elif is_bare(array) and are_whole(array, plain):
         write_chunks(array, plain, values)
-        return
-    corner = [part.start for part in region]
-    for part in _pieces(array, region):
-        array[part] = values[shifted(part, corner)]
+    else:
+        corner = [part.start for part in plain]
+        for part in _parts(array, plain):
+            array[part] = values[shifted(part, corner)]
 
 
 def bytes_in_hand(chunk_bytes: int) -> int:
@@ -212,25 +227,12 @@ def _few(chunk_bytes: int) -> bool:
     return _ZARR_AT_ONCE * chunk_bytes <= _READ_AT_ONCE
 
 
-def _pieces(array: zarr.Array, region: Region | Any) -> list[Region]:
+def _parts(array: zarr.Array, region: Region) -> list[Region]:
     """A region cut at the borders of chunks where these are large, else as it is."""
     stored = array.shards or array.chunks
-    plain = isinstance(region, tuple) and all(
-        isinstance(part, slice) and part == slice(*part.indices(n)[:2])
-        for part, n in zip(region, array.shape, strict=False)
-    )
-    if not plain or _few(math.prod(stored) * np.dtype(array.dtype).itemsize):
+    if _few(math.prod(stored) * np.dtype(array.dtype).itemsize):
         return [region]
-    cuts = [
-        [slice(max(at, part.start), min(at + size, part.stop)) for at in _borders(part, size)]
-        for part, size in zip(region, stored, strict=False)
-    ]
-    return list(itertools.product(*cuts))
-
-
-def _borders(part: slice, size: int) -> range:
-    """Where the chunks begin that a slice touches."""
-    return range(part.start // size * size, part.stop, size)
+    return [part for _, part in cut(region, stored)]
 
 
 def _require_chunks(array: zarr.Array, region: Region | Any) -> None:

@@ -20,10 +20,12 @@ from zarr.core.metadata.v3 import ArrayV3Metadata
 
 from xrfsr_dask.store.local import Folder
 
-_CHECKSUM = 4
+CHECKSUM = 4
 """Bytes of the crc32c that ends a chunk."""
 
 Region = tuple[slice, ...]
+
+_BARE = (BytesCodec(), Crc32cCodec())
 
 
 def is_bare(array: zarr.Array) -> bool:
@@ -36,9 +38,6 @@ def is_bare(array: zarr.Array) -> bool:
         and np.dtype(array.dtype).kind == "f"
         and array.ndim > 0
     )
-
-
-_BARE = (BytesCodec(), Crc32cCodec())
 
 
 def plain_slices(array: zarr.Array, region: Any) -> Region | None:
@@ -81,7 +80,7 @@ def read_chunks(array: zarr.Array, region: Region) -> np.ndarray:
             continue
         if found != len(held):
             raise ValueError(f"{key} has {found} bytes where {len(held)} were written")
-        if _checksum(held) != held[-_CHECKSUM:].tobytes():
+        if not is_sound(held):
             raise ValueError(f"the checksum of {key} does not match")
         out[outside] = chunk[inside]
     return out
@@ -97,30 +96,41 @@ def write_chunks(array: zarr.Array, region: Region, values: np.ndarray) -> None:
         if part.shape != chunk.shape:
             chunk[...] = array.fill_value
         chunk[inside] = part
-        held[-_CHECKSUM:] = np.frombuffer(_checksum(held), np.uint8)
+        held[-CHECKSUM:] = np.frombuffer(_checksum(held), np.uint8)
         store.set_sync(key, buffer.from_array_like(held))
 
 
-def _checksum(held: np.ndarray) -> bytes:
-    value: int = google_crc32c.value(held[:-_CHECKSUM])
-    return value.to_bytes(_CHECKSUM, "little")
+def is_sound(stored: np.ndarray) -> bool:
+    """Whether stored bytes, uint8, end with their checksum."""
+    return len(stored) >= CHECKSUM and _checksum(stored) == stored[-CHECKSUM:].tobytes()
+
+
+def _checksum(stored: np.ndarray) -> bytes:
+    value: int = google_crc32c.value(stored[:-CHECKSUM])
+    return value.to_bytes(CHECKSUM, "little")
 
 
 def _room(array: zarr.Array) -> tuple[np.ndarray, np.ndarray]:
     """Bytes for one chunk as it is stored, and its numbers among them."""
-    held = np.empty(math.prod(array.chunks) * array.dtype.itemsize + _CHECKSUM, np.uint8)
+    held = np.empty(math.prod(array.chunks) * array.dtype.itemsize + CHECKSUM, np.uint8)
     stored = np.dtype(array.dtype).newbyteorder("<")
-    return held, held[:-_CHECKSUM].view(stored).reshape(array.chunks)
+    return held, held[:-CHECKSUM].view(stored).reshape(array.chunks)
 
 
 def _pieces(array: zarr.Array, region: Region) -> Iterator[tuple[str, Region, Region]]:
     """The key of every chunk that a region touches, and where the two meet: in the chunk, in the region."""
     corner = [part.start for part in region]
-    for index in touched(region, array.chunks):
+    for index, both in cut(region, array.chunks):
         low = [at * side for at, side in zip(index, array.chunks, strict=True)]
-        both = common(region, low, [at + side for at, side in zip(low, array.chunks, strict=True)])
         key = array.metadata.encode_chunk_key(index)
         yield f"{array.path}/{key}" if array.path else key, shifted(both, low), shifted(both, corner)
+
+
+def cut(region: Region, sides: Sequence[int]) -> Iterator[tuple[tuple[int, ...], Region]]:
+    """A region cut at the borders of chunks of some size: their indices, and the part that lies in each."""
+    for index in touched(region, sides):
+        low = [at * side for at, side in zip(index, sides, strict=True)]
+        yield index, common(region, low, [at + side for at, side in zip(low, sides, strict=True)])
 
 
 def touched(region: Region, sides: Sequence[int]) -> Iterator[tuple[int, ...]]:
@@ -136,4 +146,4 @@ def common(region: Region, low: Sequence[int], high: Sequence[int]) -> Region:
 
 def shifted(region: Region, corner: Sequence[int]) -> Region:
     """A region as seen from a corner."""
-    return tuple(slice(r.start - at, r.stop - at) for r, at in zip(region, corner, strict=False))
+    return tuple(slice(r.start - at, r.stop - at) for r, at in zip(region, corner, strict=True))

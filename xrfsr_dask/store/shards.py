@@ -12,17 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import zarr
 
 from xrfsr_dask.errors import DamagedStoreError
 from xrfsr_dask.store.arrays import place_of, where
-from xrfsr_dask.store.chunks import common, shifted, touched
+from xrfsr_dask.store.chunks import CHECKSUM, Region, common, is_sound, shifted, touched
 from xrfsr_dask.store.local import opened
 
 _MISSING = 2**64 - 1  # offset of a chunk that was never written
-_CRC = 4  # bytes
 _LIST = "Run `xrfsr check` to list every damaged chunk."
 
 
@@ -41,7 +39,7 @@ def readable(array: zarr.Array) -> bool:
     )
 
 
-def chunks_in(array: zarr.Array, region: tuple[slice, ...]) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+def chunks_in(array: zarr.Array, region: Region) -> Iterator[tuple[Region, np.ndarray]]:
     """Every inner chunk that a region touches: where it lies in the array, and its values there.
 
     Parameters
@@ -61,7 +59,7 @@ def chunks_in(array: zarr.Array, region: tuple[slice, ...]) -> Iterator[tuple[tu
         A shard or chunk is missing, or its checksum does not match.
     """
     sides, inner = array.shards or array.chunks, array.chunks
-    buffer = np.empty(4 * math.prod(inner) + _CRC, np.uint8)
+    buffer = np.empty(4 * math.prod(inner) + CHECKSUM, np.uint8)
     for shard in touched(region, sides):
         first = [at * side for at, side in zip(shard, sides, strict=True)]
         stop = [min(at + side, n) for at, side, n in zip(first, sides, array.shape, strict=True)]
@@ -71,7 +69,7 @@ def chunks_in(array: zarr.Array, region: tuple[slice, ...]) -> Iterator[tuple[tu
         )
 
 
-def assembled(array: zarr.Array, region: tuple[slice, ...]) -> np.ndarray:
+def assembled(array: zarr.Array, region: Region) -> np.ndarray:
     """A region as one float32 array."""
     out = np.empty([part.stop - part.start for part in region], np.float32)
     for place, values in chunks_in(array, region):
@@ -87,12 +85,12 @@ def _bytes_codecs(inner: dict[str, Any]) -> list[Any]:
 def _chunks_of(
     folder: Path,
     inside: str,
-    part: tuple[slice, ...],
+    part: Region,
     first: list[int],
     sides: tuple[int, ...],
     inner: tuple[int, ...],
     buffer: np.ndarray,
-) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+) -> Iterator[tuple[Region, np.ndarray]]:
     counts, path = [side // n for side, n in zip(sides, inner, strict=True)], folder / inside
     try:
         file = opened(folder, inside, buffering=0)
@@ -110,12 +108,12 @@ def _chunks_of(
 
 def _index(file: Any, path: Path, counts: list[int]) -> np.ndarray:
     """Offset and size of each chunk, uint64 (*counts, 2)."""
-    size = 16 * math.prod(counts) + _CRC
+    size = 16 * math.prod(counts) + CHECKSUM
     file.seek(max(0, file.seek(0, os.SEEK_END) - size))
-    stored = file.read(size)
-    if len(stored) < size or _crc_of(stored) != google_crc32c.value(stored[:-_CRC]):
+    stored = np.frombuffer(file.read(size), np.uint8)
+    if len(stored) < size or not is_sound(stored):
         raise DamagedStoreError(f"{path}: the index of this shard is damaged. {_LIST}")
-    return np.frombuffer(stored[:-_CRC], "<u8").reshape(*counts, 2)
+    return stored[:-CHECKSUM].view("<u8").reshape(*counts, 2)
 
 
 def _chunk(file: Any, path: Path, offset: int, size: int, buffer: np.ndarray) -> np.ndarray:
@@ -126,10 +124,6 @@ def _chunk(file: Any, path: Path, offset: int, size: int, buffer: np.ndarray) ->
         raise DamagedStoreError(
             f"{path}: a chunk of {size} bytes was found, {len(buffer)} were expected. {_LIST}"
         )
-    if _crc_of(buffer) != google_crc32c.value(buffer[:-_CRC]):
+    if not is_sound(buffer):
         raise DamagedStoreError(f"{path}: stored bytes are damaged (checksum). {_LIST}")
-    return buffer[:-_CRC].view("<f4")
-
-
-def _crc_of(stored: Any) -> int:
-    return int.from_bytes(bytes(stored[-_CRC:]), "little")
+    return buffer[:-CHECKSUM].view("<f4")
