@@ -14,10 +14,11 @@ from xrfsr_dask.errors import InputError
 from xrfsr_dask.phantom.instrument import energy_axis
 from xrfsr_dask.phantom.pigments import VISIBLE
 from xrfsr_dask.phantom.spectra import film_spectrum
-from xrfsr_dask.result.fitting import Axis, axis_for, fit_lines, weights_of
-from xrfsr_dask.result.fitting import _left as left
-from xrfsr_dask.result.fitting import _systems as systems
+from xrfsr_dask.result.axis import Axis
+from xrfsr_dask.result.fitting import fit_lines, systems, weights_of
 from xrfsr_dask.result.pivoting import nonnegative
+from xrfsr_dask.result.recognition import _left as left
+from xrfsr_dask.result.recognition import axis_for
 
 
 @pytest.mark.parametrize("k", [1, 7, 60])
@@ -37,6 +38,13 @@ def test_non_negative_least_squares_of_lines_upon_lines_does_not_go_in_circles(s
     P = np.exp(-0.5 * ((np.arange(60)[:, None] - rng.uniform(0, 60, 30)) / 3) ** 2)
     y = rng.random(60)
     assert np.linalg.norm(y - P @ nonnegative(P.T @ P, P.T @ y)) == pytest.approx(nnls(P, y)[1], rel=1e-6)
+
+
+def test_non_negative_least_squares_does_not_mind_units():
+    rng = np.random.default_rng(0)
+    P = rng.random((90, 12)) * np.geomspace(1e-3, 1e6, 12)  # a shape beside a background of many
+    y = P @ rng.random(12) + rng.random(90)
+    np.testing.assert_allclose(nonnegative(P.T @ P, P.T @ y), nnls(P, y)[0], rtol=1e-2)
 
 
 @functools.cache
@@ -81,7 +89,8 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 from xrfsr_dask.phantom.instrument import energy_axis
-from xrfsr_dask.result.fitting import axis_for, fit_lines
+from xrfsr_dask.result.fitting import fit_lines
+from xrfsr_dask.result.recognition import axis_for
 
 kev = energy_axis(4096)
 spectra = np.random.default_rng(0).poisson(5.0, (20, 4096))

@@ -148,11 +148,12 @@ def test_a_level_that_was_removed_is_named(store, tmp_path):
 def test_the_mean_of_the_abundances_is_stored_and_told_of_the_result_as_it_was_solved_only(store):
     ds = open_result(store[0])
     assert (
-        Factors(ds).share().tolist() == open_array(open_group(store[0] / "results" / "r"), MEAN)[...].tolist()
+        Factors(ds)._mean_abundance().tolist()
+        == open_array(open_group(store[0] / "results" / "r"), MEAN)[...].tolist()
     )
     for part in (ds, ds.xrf.hidden, ds.isel(y=slice(0, 40)), ds.assign(abundance=2 * ds.abundance), ds.load()):
         mean = part.abundance.values.mean(axis=(0, 1), dtype=np.float64)
-        np.testing.assert_allclose(Factors(part).share(), mean, rtol=1e-6)
+        np.testing.assert_allclose(Factors(part)._mean_abundance(), mean, rtol=1e-6)
 
 
 @pytest.mark.parametrize("harm", ["missing", "damaged"])
@@ -163,7 +164,7 @@ def test_a_mean_that_was_lost_is_taken_of_the_abundances_again(store, tmp_path, 
     chunk.unlink() if harm == "missing" else chunk.write_bytes(chunk.read_bytes()[:-1] + b"?")
     assert [damage.place for damage in check_store(path).damage] == [f"results/r/{MEAN}/c/0"]
     mean = open_result(path).abundance.values.mean(axis=(0, 1), dtype=np.float64)
-    np.testing.assert_allclose(Factors(open_result(path)).share(), mean, rtol=1e-6)
+    np.testing.assert_allclose(Factors(open_result(path))._mean_abundance(), mean, rtol=1e-6)
     array = open_array(open_group(path / "results/r"), MEAN)
     with pytest.raises(DamagedStoreError, match=rf"results/r/{MEAN}: (a chunk is missing|stored bytes)"):
         read_finite(array)

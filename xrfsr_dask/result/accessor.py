@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ import xarray as xr
 from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.result.beside import compared, is_part, patches_of
 from xrfsr_dask.result.factors import Factors
-from xrfsr_dask.result.lines import Background, line_weights, roi_weights, siegbahn, usual_line
+from xrfsr_dask.result.lines import Background, atomic_number, line_weights, roi_weights, siegbahn, usual_line
 from xrfsr_dask.result.lowrank import cube_variable
 from xrfsr_dask.result.measured import Measured
-from xrfsr_dask.result.peaks import ELEMENTS, fitted_line
+from xrfsr_dask.result.peaks import fitted_line
 from xrfsr_dask.result.presence import elements_table
 from xrfsr_dask.result.shown import as_html, as_text, facts
 from xrfsr_dask.result.source import Layer, Source
@@ -228,7 +228,7 @@ class XrfAccessor:
             raise OptionError("a measured patch has no endmembers; ask a result.")
         return self._source.per_atom(*fitted_line(self._energy, element, line), layer)
 
-    def elements(self, among: Sequence[str] | str = ELEMENTS) -> pd.DataFrame:
+    def elements(self, among: Sequence[str] | str | None = None) -> pd.DataFrame:
         """The elements that are present, most counts first, and how sure that is.
 
         Counts are those of this Dataset. Whether an element is there is asked of the patches as measured, where
@@ -237,7 +237,7 @@ class XrfAccessor:
         Parameters
         ----------
         among : sequence of str, or one
-            Chemical symbols to look for; what paintings are made of where not given.
+            Chemical symbols to list; where not given, those paintings are made of and the rarer ones that show.
 
         Returns
         -------
@@ -249,8 +249,7 @@ class XrfAccessor:
         >>> ds.xrf.elements().query("sure == 'certain'").index.tolist()
         ['Fe', 'Zn', 'Pb', ...]
         """
-        asked = [among] if isinstance(among, str) else among
-        names = [name.strip().capitalize() for name in asked]
+        names = None if among is None else _symbols(among)
         if not isinstance(self._source, Factors):
             return elements_table(self._source, [self._source], names)
         evidence: list[Source] = [*patches_of(self._ds)] or [self._source]
@@ -338,6 +337,17 @@ class XrfAccessor:
             return float(self._ds.attrs["step_mm"])
         y = self._ds.y.values
         return float(abs(y[-1] - y[0])) / (len(y) - 1) if y.ndim == 1 and len(y) > 1 else 1.0
+
+
+def _symbols(among: Any) -> list[str]:
+    """Chemical symbols as they are written; `InputError` where one is none."""
+    asked = [among] if isinstance(among, str) else among
+    if not isinstance(asked, Iterable):
+        raise InputError(f"elements are named by their symbols, such as ['Pb', 'As'], got {shown(among)}.")
+    names = list(asked)
+    for name in names:
+        atomic_number(name)
+    return [name.strip().capitalize() for name in names]
 
 
 def _in_mm(places: Any) -> np.ndarray:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError
-from xrfsr_dask.result.fitting import LineFit, axis_for, fit_lines
+from xrfsr_dask.result.axis import Axis
+from xrfsr_dask.result.fitting import LineFit, fit_lines
 from xrfsr_dask.result.levels import stored_group
 from xrfsr_dask.result.lowrank import loaded
+from xrfsr_dask.result.mixtures import Mixtures, mixtures_of, own_mixtures, photons_in
 from xrfsr_dask.result.peaks import ELEMENTS
+from xrfsr_dask.result.recognition import usual_axis
 from xrfsr_dask.result.source import Layer, box_of, checked_mask, index_of
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import holds, open_array, read_finite
@@ -34,7 +38,7 @@ class Factors:
                 f"this Dataset is no result: it lacks {', '.join(missing)}; open one with open_result."
             )
         self._ds = ds
-        self._fits: dict[str, LineFit] = {}
+        self._photons: dict[str, tuple[Axis, np.ndarray]] = {}
         self._means: np.ndarray | None = None
 
     @property
@@ -66,7 +70,7 @@ class Factors:
     def mean(self, mask: np.ndarray | None, layer: Layer) -> np.ndarray:
         """Mean spectrum (n_channel,); under a mask only the rectangle around it is read."""
         if mask is None:
-            return self.share() @ self.endmember(layer)
+            return self._mean_abundance() @ self.endmember(layer)
         box = box_of(checked_mask(mask, self.shape))
         weight = xr.DataArray(mask[box] / mask.sum(), dims=("y", "x"))
         A = xr.dot(self._ds.abundance.isel(y=box[0], x=box[1]), weight, dim=("y", "x"))
@@ -82,16 +86,21 @@ class Factors:
 
     def per_atom(self, element: str, line: str, layer: Layer) -> np.ndarray:
         """A line's net counts in each endmember, all lines fitted together, float64 (n_atom,)."""
-        return np.asarray(self._apart(element).counts_of(element, line) * self._in(layer))
+        axis, photons = self._apart(element)
+        return np.asarray(photons @ axis.share_of(element, line) * self._in(layer))
 
-    def fit(self, elements: Iterable[str]) -> LineFit:
-        """The endmembers taken apart, each measured as often as it occurs."""
-        D, share = self.endmember("all"), self.share()
-        return fit_lines(
-            D, axis_for(share @ D, self.energy_kev, elements), np.maximum(share * self._n_spots(), 1e-9)
-        )
+    def mean_counts(self, element: str, line: str) -> float:
+        """Net counts of a line in the mean of its map."""
+        return float(self._mean_abundance() @ self.per_atom(element, line, "all"))
 
-    def share(self) -> np.ndarray:
+    def fit(self, named: Iterable[str]) -> LineFit:
+        """Mean spectra of squares of the painting taken apart."""
+        mixtures = own_mixtures(self._ds, self._mixtures)
+        spots = self._n_spots()
+        axis = usual_axis(mixtures.share @ mixtures.spectra, self.energy_kev, named, spots)
+        return fit_lines(mixtures.spectra, axis, mixtures.share * spots)
+
+    def _mean_abundance(self) -> np.ndarray:
         """Mean abundances (n_atom,), float64: those in the store, where a result is as it was solved.
 
         They are taken from the abundances again where the store's are not there, or damaged.
@@ -125,14 +134,21 @@ class Factors:
         weights = xr.DataArray(per_atom.astype(np.float32), dims="atom")
         return xr.dot(self._ds.abundance, weights, dim="atom")
 
-    def _apart(self, element: str) -> LineFit:
-        """The endmembers taken apart, an element asked for that is not usually looked for included."""
-        extra = "" if element in ELEMENTS else element
-        if extra not in self._fits:
-            D = self.endmember("all")
-            axis = axis_for(D.mean(axis=0), self.energy_kev, (*ELEMENTS, *([extra] if extra else [])))
-            self._fits[extra] = fit_lines(D, axis)
-        return self._fits[extra]
+    @cached_property
+    def _mixtures(self) -> Mixtures:
+        return mixtures_of(self._ds)
+
+    def _apart(self, element: str) -> tuple[Axis, np.ndarray]:
+        """Shells, and what each endmember adds to them (n_atom, n_shell), among them those of an element."""
+        named = () if element in ELEMENTS else (element,)
+        if element not in self._photons:
+            whole = self._mixtures
+            axis = usual_axis(whole.share @ whole.spectra, self.energy_kev, named, self._n_spots())
+            photons = photons_in(whole, axis)[whole.rows_of(self._ds.endmember.values)]
+            self._photons |= {
+                shell.element: (axis, photons) for shell in axis.shells if shell.element not in self._photons
+            }
+        return self._photons[element]
 
     def _n_spots(self) -> float:
         """Measured spots that the result speaks for; pixels where its store is not known, or holds no patch."""

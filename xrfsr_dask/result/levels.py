@@ -9,7 +9,7 @@ import xarray as xr
 import zarr
 
 from xrfsr_dask.result.lowrank import Stored, lazy_stored, loaded, product
-from xrfsr_dask.store.arrays import open_array, open_group
+from xrfsr_dask.store.arrays import open_array, open_group, read_finite
 from xrfsr_dask.store.places import as_place
 from xrfsr_dask.store.results import level_paths, stored_levels
 
@@ -58,6 +58,21 @@ class Levels:
             out[place] = product(A.reshape(-1, A.shape[2]), weights).reshape(*A.shape[:2], -1)
         out[loaded(measured[region]) <= 0] = np.nan
         return out
+
+
+def known_group(ds: xr.Dataset) -> zarr.Group | None:
+    """Where the result that this is, or is a layer or a piece of, is stored; by its endmembers."""
+    source, name = ds.encoding.get("source"), ds.attrs.get("result")
+    if source is None or name is None:
+        return None
+    place = as_place(source) / "results" / name
+    if not (place / "zarr.json").is_file():
+        return None
+    group = open_group(place)
+    stored = read_finite(open_array(group, "endmember"))
+    asked = np.asarray(ds.endmember.values)
+    known = {row.tobytes() for row in stored}
+    return group if stored.dtype == asked.dtype and all(row.tobytes() in known for row in asked) else None
 
 
 def stored_group(ds: xr.Dataset) -> zarr.Group | None:

@@ -11,11 +11,13 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import InputError, OptionError
-from xrfsr_dask.result.fitting import Axis, LineFit, axis_for, fit_lines
+from xrfsr_dask.result.axis import Axis
+from xrfsr_dask.result.fitting import LineFit, fit_lines
 from xrfsr_dask.result.lowrank import lazy_stored, loaded
 from xrfsr_dask.result.peaks import ELEMENTS
+from xrfsr_dask.result.recognition import axis_for, usual_axis
 from xrfsr_dask.result.source import Layer, box_of, checked_mask
-from xrfsr_dask.result.spotwise import net_counts, products, shares, shown
+from xrfsr_dask.result.spotwise import net_counts, products, shown
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.patches import CHUNK_SPOTS, apply_transform, square_sizes, square_sums
 
@@ -85,6 +87,7 @@ class Measured:
         self._ds = ds
         self._squares = squares
         self._found: tuple[np.ndarray, np.ndarray] | None = None
+        self._taken: dict[str, LineFit] = {}
         self._fits: list[tuple[Axis, np.ndarray, np.ndarray]] = []
 
     @property
@@ -139,17 +142,25 @@ class Measured:
         """Map of a line's net counts, lazy: all elements the patch shows fitted together in every spot."""
         _whole(layer)
         axis, P, G = self._spot_fit(element)
-        return self._mapped(net_counts, P, G, shares(axis, element, line))
+        return self._mapped(net_counts, P, G, axis.share_of(element, line).astype(np.float32))
 
-    def fit(self, elements: Iterable[str]) -> LineFit:
+    def mean_counts(self, element: str, line: str) -> float:
+        """Net counts of a line in the mean of its squares."""
+        _, exposure = self._blocks()
+        return float(exposure @ self._apart(element).counts_of(element, line) / exposure.sum())
+
+    def fit(self, named: Iterable[str]) -> LineFit:
         """Means of squares of spots taken apart."""
         means, exposure = self._blocks()
-        return fit_lines(means, axis_for(self.share() @ means, self.energy_kev, elements), exposure)
+        axis = usual_axis(exposure @ means / exposure.sum(), self.energy_kev, named, float(exposure.sum()))
+        return fit_lines(means, axis, exposure)
 
-    def share(self) -> np.ndarray:
-        """How much of the patch each of these squares is, (n,)."""
-        _, exposure = self._blocks()
-        return exposure / exposure.sum()
+    def _apart(self, element: str) -> LineFit:
+        """`fit`, an element that is asked for included."""
+        if element not in self._taken:
+            found = self.fit(() if element in ELEMENTS else (element,))
+            self._taken |= {s.element: found for s in found.axis.shells if s.element not in self._taken}
+        return self._taken[element]
 
     def _counts(self) -> da.Array:
         data = self._ds.counts.transpose(*self.dims, "energy").data
@@ -158,10 +169,10 @@ class Measured:
     def _spot_fit(self, element: str) -> tuple[Axis, np.ndarray, np.ndarray]:
         """The shells that squares of spots show, one asked for included, with `products` of them."""
         if not any(s.element == element for axis, _, _ in self._fits for s in axis.shells):
-            means, _ = self._blocks()
-            seen = shown(self.fit(dict.fromkeys((*ELEMENTS, element))))
-            axis = axis_for(self.share() @ means, self.energy_kev, dict.fromkeys((*seen, element)))
-            self._fits.append((axis, *products(axis, self.share() @ means)))
+            means, exposure = self._blocks()
+            mean = exposure @ means / exposure.sum()
+            axis = axis_for(mean, self.energy_kev, dict.fromkeys((*shown(self._apart(element)), element)))
+            self._fits.append((axis, *products(axis, mean)))
         return next(fit for fit in self._fits if any(s.element == element for s in fit[0].shells))
 
     def _blocks(self) -> tuple[np.ndarray, np.ndarray]:

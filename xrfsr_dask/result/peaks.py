@@ -6,6 +6,7 @@ them. What absorbs lines of a shell differently (a thick film, varnish) is left 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterable, Iterator
@@ -39,6 +40,7 @@ _FAMILIES = {
 }  # fmt: skip
 _MAIN = {"K": "Ka", "L": "La", "M": "Ma"}
 _TUBE_LINES = {"Rh": (20.165, 22.72), "Mo": (17.44, 19.61), "Ag": (22.10, 24.94), "Pd": (21.12, 23.82)}
+_SILICON_KEV, _SILICON_EDGE_KEV = 1.740, 1.839  # of the detector: what escapes, and from where on
 _BACKSCATTER = -0.93  # cosine of the usual angle between tube and detector
 _COMPTON_SIGMA_KEV = 0.22  # Doppler broadening and spread of angles
 
@@ -91,8 +93,10 @@ def shells_on(energy_kev: np.ndarray, elements: Iterable[str], tube: str, tube_k
     tube_kv : float, kV
     """
     low, high = max(float(energy_kev[0]), _LOWEST_KEV), min(float(energy_kev[-1]), tube_kv, _HIGHEST_KEV)
-    found = [shell for element in elements for shell in _shells(element, tube_kv)]
-    return [s for s in found if low < s.main_kev < high] + [s for s in _scattered(tube) if s.main_kev < high]
+    names = list(elements)
+    found = [shell for element in names for shell in _shells(element, tube_kv)]
+    thrown_back = [s for s in _scattered(tube, tube_kv) if s.shell != "L" or tube not in names]
+    return [s for s in found + thrown_back if low < s.main_kev < high]
 
 
 def fitted_line(
@@ -143,6 +147,19 @@ def shapes(shells: list[Shell], energy_kev: np.ndarray, noise_kev2: float) -> np
             drawn = share * np.diff(ndtr((edges[part] - kev) / sigma))
             row[part.start : part.start + len(drawn)] += drawn
     return out
+
+
+def escapes(shells: list[Shell], energy_kev: np.ndarray, noise_kev2: float) -> np.ndarray:
+    """Counts per channel that escape adds to one detected photon of each shell, float64 (n_shell, n_channel).
+
+    A photon that loses a Si K photon out of the detector is counted that much lower.
+    """
+    lost = [
+        [(name, kev - _SILICON_KEV, share * _escaping(kev)) for name, kev, share in s.lines if _escaping(kev)]
+        for s in shells
+    ]
+    seen = [dataclasses.replace(s, lines=tuple(lines)) for s, lines in zip(shells, lost, strict=True)]
+    return shapes(seen, energy_kev, noise_kev2)
 
 
 def cores(shells: list[Shell], energy_kev: np.ndarray, noise_kev2: float) -> np.ndarray:
@@ -215,11 +232,28 @@ def _detected(kev: float) -> float:
     return window * -math.expm1(-xraylib.CS_Total(14, kev) * 2.33 * 0.045)
 
 
-def _scattered(tube: str) -> Iterator[Shell]:
+@functools.lru_cache(maxsize=4096)
+def _escaping(kev: float) -> float:
+    """Counts in the escape peak of a line by those in its own peak (Reed and Ware, J. Phys. E 5 (1972) 582)."""
+    import xraylib
+
+    if kev <= _SILICON_EDGE_KEV:
+        return 0.0
+    ratio = xraylib.CS_Total(14, _SILICON_KEV) / xraylib.CS_Total(14, kev)
+    share = 0.5 * xraylib.FluorYield(14, xraylib.K_SHELL) * (1 - 1 / xraylib.JumpFactor(14, xraylib.K_SHELL))
+    lost = share * (1.0 - ratio * math.log1p(1.0 / ratio))
+    return float(lost / (1.0 - lost))
+
+
+def _scattered(tube: str, tube_kv: float) -> Iterator[Shell]:
+    """Lines of the tube's anode as the painting throws them back, its L lines as they come."""
     for i, kev in enumerate(_TUBE_LINES.get(tube, ())):
         shifted = kev / (1.0 + kev / 511.0 * (1.0 - _BACKSCATTER))
         yield Shell("tube", "Rayleigh", ((f"{tube}{i}", kev, 1.0),))
         yield Shell("tube", "Compton", ((f"{tube}{i}", shifted, 1.0),), _COMPTON_SIGMA_KEV)
+    for shell in _shells(tube, tube_kv) if tube else ():
+        if shell.shell == "L":
+            yield dataclasses.replace(shell, element="tube")
 
 
 def _in(transition: str, family: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 _ROUNDS = 10  # in which all change sides at once
+_RIDGE = 1e-10  # of a Gram of unit diagonal
 
 
 def nonnegative(G: np.ndarray, c: np.ndarray) -> np.ndarray:
@@ -20,8 +21,14 @@ def nonnegative(G: np.ndarray, c: np.ndarray) -> np.ndarray:
         A Gram.
     c : float64 array of shape (k,)
     """
-    ridge = 1e-10 * max(float(np.diag(G).max()), 1e-30)  # a shell may lie where nothing is weighed
-    G = G + ridge * np.eye(len(G))
+    # In units of their own length: a background has ten orders of magnitude more counts than a photon's shape.
+    size = np.sqrt(np.maximum(np.diag(G), 1e-300))
+    size[np.diag(G) <= 0] = 1.0  # a shell may lie where nothing is weighed
+    return _unit(G / size / size[:, None], c / size) / size
+
+
+def _unit(G: np.ndarray, c: np.ndarray) -> np.ndarray:
+    G = G + _RIDGE * np.eye(len(G))
     least = c - 1e-12 * np.abs(c)  # what is neither in nor out, rounding would move for ever
     used = c > 0
     for n in range(100 * len(c)):

@@ -7,18 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from xrfsr_dask.result.fitting import Axis, LineFit
-from xrfsr_dask.result.peaks import ELEMENTS, Shell, known_by
+from xrfsr_dask.result.axis import Axis
+from xrfsr_dask.result.fitting import LineFit
+from xrfsr_dask.result.peaks import Shell, known_by
+from xrfsr_dask.result.recognition import CERTAIN
 from xrfsr_dask.result.source import Source
 
-CERTAIN, LIKELY, POSSIBLE = 10.0, 5.0, 3.0
-"""Standard errors from which an element is called so; below the last it is not listed."""
+LIKELY, POSSIBLE = 5.0, 3.0
+"""Standard errors from which an element is called so, and certain from `CERTAIN`; below the last it is not
+listed."""
 
 _OVERLAP = 0.1  # share of a line's own counts that a neighbour must have in its core to be named
 
 
 def elements_table(
-    source: Source, evidence: Sequence[Source], among: Sequence[str] = ELEMENTS, *, part: bool = False
+    source: Source, evidence: Sequence[Source], among: Sequence[str] | None = None, *, part: bool = False
 ) -> pd.DataFrame:
     """The elements of a source, most counts first; none that has no counts in it.
 
@@ -28,8 +31,8 @@ def elements_table(
         What the counts are taken from.
     evidence : sequence of Source
         What says whether an element is there: the patches a result was made of, where they are at hand.
-    among : sequence of str
-        Chemical symbols to look for.
+    among : sequence of str, optional
+        Chemical symbols to list; all that show where not given. Others are fitted beside them all the same.
     part : bool
         The source is a layer or a piece of what the evidence speaks of: its own spectra must show an element
         too, as surely as is told.
@@ -42,24 +45,34 @@ def elements_table(
         by 4 %, background off by 5 %; the clearest of many is clear by chance, which is taken off); ``sure``:
         "certain", "likely" or "possible"; ``overlaps``: the lines it was taken apart from there.
     """
-    names = list(dict.fromkeys(among))
-    fit, share = source.fit(names), source.share()
-    seen = [fit if other is source else other.fit(names) for other in evidence]
+    seen = _fits(evidence, among or ())
+    own = _fits([source], [s.element for s in seen[0].axis.shells if s.element != "tube"])[0] if part else None
     chance = 2.0 * np.log(max(sum(len(found.photons) for found in seen), 1))
+    shells = seen[0].axis.shells
     rows = []
-    for element in names:
-        shell = known_by(element, fit.axis.shells)
-        if shell is not None:
+    for element in dict.fromkeys(among or (s.element for s in shells)):
+        shell = known_by(element, shells)
+        if shell is not None and element != "tube":
             errors, overlaps = max(_clearest(found, shell) for found in seen)
-            errors = min(errors, _clearest(fit, shell)[0]) if part else errors
+            errors = min(errors, _clearest(own, shell)[0]) if own else errors
             errors = float(np.sqrt(max(errors**2 - chance, 0.0)))
             line = shell.name.split()[1]
-            counts = float(share @ fit.counts_of(element, line))
+            counts = source.mean_counts(element, line) if errors >= POSSIBLE else 0.0
             rows.append((element, line, counts, errors, _word(errors), ", ".join(overlaps)))
     columns = ["element", "line", "counts", "errors", "sure", "overlaps"]
     table = pd.DataFrame(rows, columns=columns).set_index("element")
     found = (table.errors >= POSSIBLE) & (table.counts > 0)
     return table[found].sort_values("counts", ascending=False, kind="stable")
+
+
+def _fits(sources: Sequence[Source], named: Sequence[str]) -> list[LineFit]:
+    """Some sources taken apart, the rare elements that one shows looked for in all."""
+    fits = [source.fit(named) for source in sources]
+    every = dict.fromkeys(s.element for fit in fits for s in fit.axis.shells if s.element != "tube")
+    return [
+        fit if {s.element for s in fit.axis.shells} >= set(every) else source.fit(tuple(every))
+        for source, fit in zip(sources, fits, strict=True)
+    ]
 
 
 def _clearest(fit: LineFit, shell: Shell) -> tuple[float, list[str]]:

@@ -43,11 +43,14 @@ class Source(Protocol):
     def line(self, element: str, line: str, layer: Layer) -> xr.DataArray:
         """Map (ny, nx) of a line's net counts, all lines fitted together, lazy."""
 
-    def fit(self, elements: Iterable[str]) -> LineFit:
-        """Spectra of many counts that hold every element there is, taken apart, their exposure known."""
+    def mean_counts(self, element: str, line: str) -> float:
+        """Mean of the map of a line's net counts, as spectra of many counts tell it."""
 
-    def share(self) -> np.ndarray:
-        """The shares (n,) by which these spectra make up the mean spectrum."""
+    def fit(self, named: Iterable[str]) -> LineFit:
+        """Spectra of many counts that hold every element there is, taken apart, their exposure known.
+
+        Looked for are the usual elements, those named, and the rare ones that show.
+        """
 
 
 def index_of(centres: np.ndarray, values: np.ndarray, name: str) -> np.ndarray:

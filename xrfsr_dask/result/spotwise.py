@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from xrfsr_dask.result.fitting import Axis, LineFit, weights_of
+from xrfsr_dask.result.axis import Axis
+from xrfsr_dask.result.fitting import LineFit, weights_of
 
 
 def shown(fit: LineFit) -> list[str]:
@@ -21,11 +22,6 @@ def products(axis: Axis, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     weighted = axis.drawn * weights_of(mean, axis)
     return weighted.T.astype(np.float32), (weighted @ axis.drawn.T).astype(np.float32)
-
-
-def shares(axis: Axis, element: str, line: str) -> np.ndarray:
-    """Share of a line in the photons of each shell, float32 (n_shell,); 0 for shells of other elements."""
-    return np.array([s.share(line) if s.element == element else 0.0 for s in axis.shells], np.float32)
 
 
 def net_counts(counts: np.ndarray, P: np.ndarray, G: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xrfsr_dask.result.fitting import CERTAIN, Axis, fit_lines
+from xrfsr_dask.result.axis import Axis
+from xrfsr_dask.result.fitting import CERTAIN, fit_lines
 from xrfsr_dask.result.peaks import known_by
 
 MOST = 12

@@ -13,8 +13,9 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.result.fitting import Axis, axis_for
+from xrfsr_dask.result.axis import Axis
 from xrfsr_dask.result.peaks import shells_on
+from xrfsr_dask.result.recognition import usual_axis
 from xrfsr_dask.store import Painting
 from xrfsr_dask.store.arrays import open_array, open_group, read
 from xrfsr_dask.view.regions import Region, mean_abundance
@@ -63,7 +64,8 @@ class Scene:
         """What lines look like in its spectra; None where `no_lines` says why there are none."""
         self.no_lines = ""
         try:
-            self.axis = axis_for(ds.xrf.mean_spectrum().values, ds.energy.values)
+            spots = float(sum(np.prod(patch.shape[:2]) for patch in painting.patches))
+            self.axis = usual_axis(ds.xrf.mean_spectrum().values, ds.energy.values, spots=max(spots, 1.0))
         except InputError as error:
             self.no_lines = str(error)
 

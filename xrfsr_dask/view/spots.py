@@ -13,11 +13,11 @@ import numpy as np
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.result import open_patch
-from xrfsr_dask.result.fitting import axis_for
 from xrfsr_dask.result.lines import usual_line
 from xrfsr_dask.result.measured import Measured
 from xrfsr_dask.result.peaks import ELEMENTS
-from xrfsr_dask.result.spotwise import net_counts, products, shares, shown
+from xrfsr_dask.result.recognition import axis_for
+from xrfsr_dask.result.spotwise import net_counts, products, shown
 from xrfsr_dask.store import Painting, Patch
 from xrfsr_dask.store.arrays import read
 from xrfsr_dask.store.patches import CHUNK_SPOTS, apply_transform
@@ -151,7 +151,8 @@ class _PatchMaps:
         mean, energy = self.of.mean_spectrum(), self.of.energy_kev()
         axis = axis_for(mean, energy, elements)
         P, G = products(axis, mean)
-        each = np.stack([shares(axis, element, usual_line(energy, element)) for element in elements], axis=1)
+        lines = {element: usual_line(energy, element) for element in elements}
+        each = np.stack([axis.share_of(*line) for line in lines.items()], axis=1).astype(np.float32)
         out = np.empty((*self.of.shape[:2], len(elements)), np.float32)
         counts = self.of.counts()
 
