@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+import zarr
 
 from xrfsr_dask.phantom import AlignedScene, aligned_painting
+from xrfsr_dask.progress import Silent, ticking
+from xrfsr_dask.solver.levels import write_level
 from xrfsr_dask.store import Painting, PatchSpec, add_patch, create_painting, open_painting, placement
+from xrfsr_dask.store.arrays import place_of, write_values
 from xrfsr_dask.store.patches import CHUNK_SPOTS
+from xrfsr_dask.store.results import MEAN, level_shapes, new_levels, shard_of
+from xrfsr_dask.tiling.executor import LocalExecutor
+from xrfsr_dask.tiling.grid import CELL, blocks
 
 FACTOR = 5  # HR px per spot
+
+
+def fill_levels(group: zarr.Group, shape: tuple[int, int], n_atom: int) -> None:
+    """Lay out and write the levels of a result whose abundances and coverage are there, and their mean."""
+    side = shard_of(CELL, n_atom)
+    sums = [group["abundance"][part.slices].sum(axis=(0, 1), dtype=np.float64) for part in blocks(shape, side)]
+    write_values(group, MEAN, np.sum(sums, axis=0) / np.prod(shape), ("atom",), units="1")
+    new_levels(group, shape=shape, n_atom=n_atom, cell=CELL)
+    for factor, level in level_shapes(shape).items():
+        task = partial(write_level, CELL, place_of(group), factor)
+        LocalExecutor(2).map(task, blocks(level, side), ticking(Silent()))
 
 
 def noise(path: Path, shape: tuple[int, int], n_channel: int) -> Painting:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +18,12 @@ _SCREEN = (900, 1200)
 
 def write_large(path: Path) -> None:
     """A painting with one result: a random square over and over, and its levels."""
+    from benchmarks.paintings import fill_levels
     from xrfsr_dask.phantom.instrument import energy_axis
-    from xrfsr_dask.progress import Silent, ticking
     from xrfsr_dask.result.peaks import ELEMENTS, shapes, shells_on
-    from xrfsr_dask.solver.levels import write_level
     from xrfsr_dask.store import create_painting
-    from xrfsr_dask.store.arrays import place_of, write_values
-    from xrfsr_dask.store.results import MEAN, level_shapes, new_levels, new_result, shard_of
+    from xrfsr_dask.store.results import new_result, shard_of
     from xrfsr_dask.store.staging import staged
-    from xrfsr_dask.tiling.executor import LocalExecutor
     from xrfsr_dask.tiling.grid import CELL, blocks
 
     rng = np.random.default_rng(0)
@@ -45,11 +41,7 @@ def write_large(path: Path) -> None:
         for part in blocks(shape, side):
             whole[part.slices] = values[: part.shape[0], : part.shape[1]]
             group["coverage"][part.slices] = np.ones(part.shape, np.float32)
-        write_values(group, MEAN, values.mean(axis=(0, 1), dtype=np.float64), ("atom",), units="1")
-        new_levels(group, shape=shape, n_atom=ATOMS, cell=CELL)
-        for factor, level in level_shapes(shape).items():
-            task = partial(write_level, CELL, place_of(group), factor)
-            LocalExecutor(2).map(task, blocks(level, side), ticking(Silent()))
+        fill_levels(group, shape, ATOMS)
 
 
 def look(path: str) -> None:

@@ -17,11 +17,13 @@ WIDTH_MM = 923.0
 
 def write_result(path: Path) -> None:
     """A painting with one result of dense, random abundances; every endmember shows some twenty elements."""
+    from benchmarks.paintings import fill_levels
     from xrfsr_dask.phantom.instrument import energy_axis
     from xrfsr_dask.result.peaks import ELEMENTS, shapes, shells_on
     from xrfsr_dask.store import create_painting
     from xrfsr_dask.store.results import new_result
     from xrfsr_dask.store.staging import staged
+    from xrfsr_dask.tiling.grid import CELL
 
     rng = np.random.default_rng(0)
     create_painting(path, rng.integers(0, 255, (*SHAPE, 3)).astype("u1"), width_mm=WIDTH_MM)
@@ -30,7 +32,7 @@ def write_result(path: Path) -> None:
     photons = rng.dirichlet(np.full(len(drawn), 0.1), ATOMS) * 5000
     endmember = photons @ drawn + 0.3 * np.exp(-0.5 * ((energy - 11) / 5) ** 2)
     with staged(path, "results/joint") as group:
-        layout = {"shape": SHAPE, "pitch_mm": WIDTH_MM / SHAPE[1], "energy_kev": energy}
+        layout = {"shape": SHAPE, "pitch_mm": WIDTH_MM / SHAPE[1], "energy_kev": energy, "cell": CELL}
         layer = (np.arange(ATOMS) >= ATOMS // 2).astype("u1")
         whole = new_result(group, endmember=endmember, layer=layer, attrs={"method": "joint"}, **layout)
         side = whole.shards[0]
@@ -40,6 +42,7 @@ def write_result(path: Path) -> None:
                 values = rng.random(part, np.float32) ** 8
                 whole[y : y + side, x : x + side] = values / values.sum(axis=-1, keepdims=True)
         group["coverage"][...] = np.ones(SHAPE, np.float32)
+        fill_levels(group, SHAPE, ATOMS)
 
 
 def look(path: str) -> None:

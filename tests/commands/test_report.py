@@ -21,6 +21,7 @@ from xrfsr_dask.commands.solve import solve_painting
 from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.options import BedroomOptions, MapOptions, RunOptions, SolveOptions
 from xrfsr_dask.phantom import write_painting
+from xrfsr_dask.result import open_result
 from xrfsr_dask.view.page import Section, as_html
 
 
@@ -72,6 +73,7 @@ def test_the_page_holds_all_parts_and_no_address(painted, tmp_path, capsys):
         "The painting",
         "Element maps",
         "Elements",
+        "Elements of the hidden layer",
         "Mean spectra",
         "Convergence",
         "How far to trust it",
@@ -106,10 +108,18 @@ def test_elements_are_chosen_where_none_are_named(painted, tmp_path):
     assert {"Pb", "Zn", "Fe"} <= set(found["elements"])
 
 
-def test_the_same_elements_are_mapped_where_none_are_named(painted, tmp_path):
-    files = maps(painted, tmp_path / "maps", MapOptions())["files"]
+def test_the_elements_with_most_counts_are_drawn_where_none_are_named_those_of_the_hidden_layer_too(
+    painted, tmp_path
+):
+    def mapped(layer):
+        files = maps(painted, tmp_path / layer, MapOptions(layer=layer))["files"]
+        return [Path(file).name.split("-")[0] for file in files[::3]]
+
+    ds = open_result(painted)
+    assert mapped("all") == ds.xrf.elements().index[:8].tolist()
+    assert mapped("hidden") == ds.xrf.hidden.xrf.elements().index[:8].tolist()
     drawn = report(painted, out=tmp_path / "page.html")["elements"]
-    assert [Path(file).name.split("-")[0] for file in files[::3]] == drawn
+    assert drawn == list(dict.fromkeys(mapped("all") + mapped("hidden")))
 
 
 def test_an_element_that_cannot_be_drawn_is_refused_before_anything_is_written(painted, tmp_path):

@@ -182,7 +182,8 @@ def test_a_window_of_any_size_of_pixel_is_that_of_the_whole_map(store, monkeypat
     weights = {"Fe": np.arange(ds.sizes["atom"]) + 1.0, "Cu": np.ones(ds.sizes["atom"])}
     monkeypatch.setattr(Tiles, "_weight", lambda self, element, layer: weights[element].astype("f4"))
     monkeypatch.setattr("xrfsr_dask.view.tiles.SIDE", 20)
-    stored, halves = Tiles(ds), Tiles(ds.drop_vars("cube"))
+    plain = ds.drop_vars("cube")
+    stored, halves = Tiles(ds, Levels(ds)), Tiles(plain, Levels(plain))
     halves._levels._of = {1: halves._levels._of[1]}  # as in a result without levels
     for element, weight in weights.items():
         whole = maps_of(ds, weight)
@@ -223,7 +224,7 @@ def test_tiles_that_were_not_asked_for_lately_are_let_go(store, monkeypatch):
     monkeypatch.setattr(Tiles, "_weight", lambda *_: np.ones(ds.sizes["atom"], "f4"))
     monkeypatch.setattr("xrfsr_dask.view.tiles.SIDE", 20)
     monkeypatch.setattr("xrfsr_dask.view.tiles._KEPT_BYTES", 10 * 4 * 20**2)
-    tiles = Tiles(ds)
+    tiles = Tiles(ds, Levels(ds))
     whole = tiles.window(["Fe"], "all", 1, (slice(0, 230), slice(0, 170)))["Fe"]
     assert whole.shape == (230, 170)
     assert len(tiles._kept) == 10

@@ -37,6 +37,7 @@ _NO_ELEMENTS = pd.DataFrame(
     {"line": [], "counts": [], "errors": [], "sure": [], "overlaps": []}, index=pd.Index([], name="element")
 )
 _SERVING: dict[tuple[Any, ...], Any] = {}  # of this kernel's notebooks
+_HIGHEST_PORT = 65535
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -72,6 +73,8 @@ def browse(
         raise OptionError(
             f"--host {host} lets others on the network look; add --everyone if that is meant, or leave it out."
         )
+    if not 0 <= port <= _HIGHEST_PORT:
+        raise OptionError(f"--port is a number from 0 to {_HIGHEST_PORT}, got {port}.")
     page = page_of(open_result(path, name))
     server = _server(page, host, port, _origins(host, port))
     server.start()

@@ -12,10 +12,16 @@ MOST_ELEMENTS = 8
 """Elements that are drawn where none are named."""
 
 
-def elements_of(ds: xr.Dataset) -> list[dict[str, Any]]:
-    """`ds.xrf.elements()` as rows, most counts first; none where the axis is too coarse to tell lines apart."""
+def elements_of(ds: xr.Dataset, layer: str = "all") -> list[dict[str, Any]]:
+    """`ds.xrf.elements()` of both layers or of one, as rows, most counts first.
+
+    There are none where the axis is too coarse to tell lines apart, or the layer has no endmember.
+    """
+    part = ds if layer == "all" else getattr(ds.xrf, layer)
+    if not part.sizes["atom"]:
+        return []
     try:
-        table = ds.xrf.elements().reset_index()
+        table = part.xrf.elements().reset_index()
     except InputError:
         return []
     return [

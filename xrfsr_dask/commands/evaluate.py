@@ -164,6 +164,7 @@ def _aligned(halves: Halves, factor: int) -> Aligned:
         image=halves.image,
         transfer=halves.transfer,
         energy_kev=halves.energy_kev,
+        has_energy=True,
         noise="poisson",
         step_mm=factor * halves.step_mm,
     )

@@ -37,7 +37,8 @@ class Aligned:
     transfer: str
     """``"srgb"`` or ``"linear"``: how the image's values relate to light."""
     energy_kev: np.ndarray
-    """(n_channel,)"""
+    """(n_channel,), or the numbers of the channels."""
+    has_energy: bool
     noise: Noise
     """``"poisson"`` or ``"gaussian"``."""
     step_mm: float
@@ -57,7 +58,10 @@ def solve_arrays(
     """
     with _painting_of(arrays) as path:
         solve_painting(path, options=options, resources=resources, progress=progress)
-        return _loaded(path)
+        found = _loaded(path)
+    if not arrays.has_energy:
+        found["energy"] = found.energy.assign_attrs(units="1", long_name="channel")
+    return found
 
 
 def require_plans(arrays: Aligned, methods: list[SolveOptions], resources: RunOptions) -> None:

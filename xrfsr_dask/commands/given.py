@@ -45,7 +45,13 @@ def aligned(counts: Any, rgb: Any, *, factor: int, energy: Any, noise: Noise, st
         require_energies("energy", kev, remedy=_KEV_WANTED)
     require_even("energy", kev, remedy=_KEV_WANTED)
     return Aligned(
-        counts=storable, image=image, transfer=transfer, energy_kev=kev, noise=noise, step_mm=float(step_mm)
+        counts=storable,
+        image=image,
+        transfer=transfer,
+        energy_kev=kev,
+        has_energy=energy is not None,
+        noise=noise,
+        step_mm=float(step_mm),
     )
 
 

@@ -49,9 +49,11 @@ def maps(
     """
     bar, folder = progress or Silent(), here(out)
     ds = open_result(path, options.name)
-    asked = options.elements or tuple(row["element"] for row in elements_of(ds)[:MOST_ELEMENTS])
+    found = () if options.elements else elements_of(ds, options.layer)[:MOST_ELEMENTS]
+    asked = options.elements or tuple(row["element"] for row in found)
     if not asked:
-        raise InputError(f"no element was found in {path}; name some by --elements, such as Cr,Pb,As.")
+        where = f"{path}" if options.layer == "all" else f"the {options.layer} layer of {path}"
+        raise InputError(f"no element was found in {where}; name some by --elements, such as Cr,Pb,As.")
     lines = [_line(ds, one) for one in asked]
     with output_folder(folder), report_in(folder) as made:
         names = [f"{element} {line}" for element, line in lines]

@@ -26,6 +26,11 @@ from xrfsr_dask.view.page import Section, as_html
 from xrfsr_dask.view.panels import Panel, Spot, colour_limits, greek, turned_corners
 from xrfsr_dask.view.sheets import Column, beside, curves, spectra
 
+Row = dict[str, Any]
+"""What is known of an element, by `elements_of`."""
+
+_NAMED = 14  # elements in a spectrum
+
 
 def report(
     path: str | Path,
@@ -60,17 +65,20 @@ def report(
     check_pictures()
     asked = [fitted_line(ds.energy.values, element)[0] for element in elements]
     with output_folder(target.parent):
-        bar.expect(5 + (len(elements) or MOST_ELEMENTS))
         bar.note("elements")
-        found = elements_of(ds)
+        found, hidden = elements_of(ds), elements_of(ds, "hidden")
+        most = [row["element"] for rows in (found, hidden) for row in rows[:MOST_ELEMENTS]]
+        shown = asked or list(dict.fromkeys(most))
+        bar.expect(5 + len(shown))
         bar.advance()
-        shown = asked or [row["element"] for row in found[:MOST_ELEMENTS]]
         sections = [_overview(painting, ds)]
         bar.advance()
         sections.append(_maps(painting, ds, shown, bar))
         sections.append(Section("Elements", _ELEMENTS_TEXT, rows=found))
+        if hidden:
+            sections.append(Section("Elements of the hidden layer", _HIDDEN_TEXT, rows=hidden))
         bar.note("spectra")
-        sections += [_spectra(painting, ds, [row["element"] for row in found]), *_trust(painting, ds)]
+        sections += [_spectra(painting, ds, found, hidden), *_trust(painting, ds)]
         bar.advance(2)
         sections.append(_made_of(painting, ds))
         ny, nx = painting.shape
@@ -87,6 +95,13 @@ def report(
 _ELEMENTS_TEXT = (
     "Net counts per spot of each element's line in the mean spectrum of the result, and how many standard "
     "errors it stands above nothing in the measured patches, all lines fitted together."
+)
+
+
+_HIDDEN_TEXT = (
+    "The same of the hidden layer. Its counts are what the method puts below the painting. How sure an element "
+    "is says that these spectra show it, not that the painter put it there: see whether its map repeats the "
+    "photograph, and what was measured."
 )
 
 
@@ -145,24 +160,32 @@ def _maps(painting: Painting, ds: xr.Dataset, shown: list[str], bar: Progress) -
     return Section("Element maps", text if shown else none, figures=figures)
 
 
-def _spectra(painting: Painting, ds: xr.Dataset, elements: list[str]) -> Section:
+def _spectra(painting: Painting, ds: xr.Dataset, found: list[Row], hidden: list[Row]) -> Section:
     spots = np.array([float(np.prod(patch.shape[:2])) for patch in painting.patches])
     measured = sum(
         n * patch.mean_spectrum() / patch.gain for n, patch in zip(spots, painting.patches, strict=True)
     )
     energy = ds.energy.values
-    named = [(element, usual_line(energy, element)) for element in elements[:14]]
-    lines = {f"{element} {line}": line_kev(element, line) for element, line in named}
     drawn = [
-        Spot(y_mm=0, x_mm=0, title=title, energy_kev=energy, spectra=spectra_, lines=lines)
-        for title, spectra_ in (
-            ("mean of all measured spots", {"measured": np.asarray(measured / spots.sum())}),
-            ("mean of all pixels, both layers", {"super-resolved": ds.xrf.mean_spectrum().values}),
-            ("mean of all pixels, hidden layer", {"super-resolved": ds.xrf.mean_spectrum("hidden").values}),
+        Spot(y_mm=0, x_mm=0, title=title, energy_kev=energy, spectra=spectra_, lines=_lines(energy, rows))
+        for title, spectra_, rows in (
+            ("mean of all measured spots", {"measured": np.asarray(measured / spots.sum())}, found),
+            ("mean of all pixels, both layers", {"super-resolved": ds.xrf.mean_spectrum().values}, found),
+            (
+                "mean of all pixels, hidden layer",
+                {"super-resolved": ds.xrf.mean_spectrum("hidden").values},
+                hidden,
+            ),
         )
         if max(float(values.max()) for values in spectra_.values()) > 0
     ]
     return Section("Mean spectra", figures=[("mean spectra with their lines", spectra(drawn))])
+
+
+def _lines(energy_kev: np.ndarray, elements: list[Row]) -> dict[str, float]:
+    """Names of the elements with most counts, and where they stand in a spectrum."""
+    named = [(row["element"], usual_line(energy_kev, row["element"])) for row in elements[:_NAMED]]
+    return {f"{element} {line}": line_kev(element, line) for element, line in named}
 
 
 def _trust(painting: Painting, ds: xr.Dataset) -> list[Section]:
@@ -190,7 +213,7 @@ def _trust(painting: Painting, ds: xr.Dataset) -> list[Section]:
             look: Any = {"unit": "chi-square", "limits": (0.0, 3.0)}
             columns.append(Column(title="chi-square of each spot", panels=panels, **look))
     if "evidence" in ds:
-        panel = map_panel(ds.evidence, "", preview_step(painting.shape))
+        panel = map_panel(ds.evidence.where(ds.coverage > 0), "", preview_step(painting.shape))
         look = {"unit": "share of uncertainty removed", "limits": (0.0, 1.0)}
         columns.append(Column(title="evidence", panels=[panel], **look))
     if columns:

@@ -36,7 +36,7 @@ def read_calibration(text_or_path: str | Path) -> tuple[float, float]:
     """
     text = str(text_or_path)
     offset, gain = _spx(Path(text)) if text.lower().endswith(".spx") else _numbers(text)
-    if not (math.isfinite(offset) and _NARROWEST_KEV <= gain < _WIDEST_KEV):
+    if not (math.isfinite(offset) and _NARROWEST_KEV <= gain <= _WIDEST_KEV):
         raise OptionError(
             f"calibration '{text}' means channel 0 at {offset} keV and {gain} keV per channel; "
             f"give OFFSET,GAIN in keV with a gain between {_NARROWEST_KEV:g} and {_WIDEST_KEV}, for example "

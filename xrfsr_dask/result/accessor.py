@@ -15,6 +15,7 @@ from xrfsr_dask.result.beside import compared, is_part, patches_of
 from xrfsr_dask.result.factors import Factors
 from xrfsr_dask.result.lines import Background, atomic_number, line_weights, roi_weights, siegbahn, usual_line
 from xrfsr_dask.result.lowrank import cube_variable
+from xrfsr_dask.result.masks import laid
 from xrfsr_dask.result.measured import Measured
 from xrfsr_dask.result.peaks import fitted_line
 from xrfsr_dask.result.presence import elements_table
@@ -22,6 +23,7 @@ from xrfsr_dask.result.shown import as_html, as_text, facts
 from xrfsr_dask.result.source import Layer, Source
 from xrfsr_dask.values import is_number, shown
 
+_MOST_POINTS = 100_000  # of a profile
 _COUNTS = {"units": "counts", "long_name": "counts per measured spot"}
 
 
@@ -42,6 +44,8 @@ class XrfAccessor:
     def __init__(self, ds: xr.Dataset) -> None:
         self._ds = ds
         self._source: Source = Measured(ds) if "counts" in ds and "abundance" not in ds else Factors(ds)
+        if isinstance(self._source, Factors):
+            self._ds = self._source.ds
 
     def __repr__(self) -> str:
         return as_text(facts(self._ds, self._source))
@@ -88,17 +92,19 @@ class XrfAccessor:
         points : sequence of (y, x), mm
             Several places: the answer is (point, energy).
         mask : bool array of shape (ny, nx)
-            A region: the answer is the mean over its pixels.
+            A region: the answer is the mean over its pixels. A DataArray is laid in place by its coordinates.
         layer : {"all", "visible", "hidden"}
 
         Returns
         -------
         xarray.DataArray of shape (energy,) or (point, energy), counts per measured spot, computed
+            Of a result with the coordinate ``coverage``: measured spots over the pixel, or over those of the
+            region in the mean. Where that is 0, nothing was measured, and the spectrum is a guess by colour.
 
         Raises
         ------
         InputError
-            A place outside the painting; a mask of another shape, or an empty one.
+            A place outside the painting; a mask of another shape or other coordinates, or an empty one.
 
         Examples
         --------
@@ -112,7 +118,11 @@ class XrfAccessor:
         if sum(asked) != 1 or (y is None) != (x is None):
             raise OptionError("ask for a spectrum with y= and x=, with points=, or with mask=; one of them.")
         if mask is not None:
-            return self._labelled(self._source.mean(np.asarray(mask), layer))
+            mask = laid(mask, self._ds, self._source.dims)
+            out, covered = self._labelled(self._source.mean(mask, layer)), None
+            if isinstance(self._source, Factors):
+                covered = self._source.mean_coverage(mask)
+            return out if covered is None else out.assign_coords(coverage=covered)
         if y is not None and x is not None:
             return self._at([(y, x)], layer).isel(point=0)
         return self._at(_in_mm(points), layer)
@@ -148,6 +158,11 @@ class XrfAccessor:
         step = self._pitch_mm() if step_mm is None else step_mm
         if not (is_number(step) and step > 0):
             raise OptionError(f"the step of a profile must be more than 0 mm, got {shown(step)}.")
+        if length / step > _MOST_POINTS:
+            raise OptionError(
+                f"a profile of {length:g} mm in steps of {step:g} mm has {length / step:.3g} points, more than "
+                f"{_MOST_POINTS:,}; give a larger step_mm."
+            )
         along = np.linspace(0.0, 1.0, max(2, round(length / step) + 1))
         out = self._at(ends[0] + along[:, None] * (ends[1] - ends[0]), layer)
         mm = {"units": "mm", "long_name": "distance along the line"}
@@ -232,7 +247,8 @@ class XrfAccessor:
         """The elements that are present, most counts first, and how sure that is.
 
         Counts are those of this Dataset. Whether an element is there is asked of the patches as measured, where
-        the result comes from a store.
+        the result comes from a store. Of a layer or a piece the answer also asks its own spectra: these are the
+        method's, and an element that is certain in the hidden layer is certain in what was fitted, no more.
 
         Parameters
         ----------
@@ -322,7 +338,10 @@ class XrfAccessor:
         rows, columns = self._source.nearest(*_in_mm(points).T)
         out = self._labelled(self._source.spectra(rows, columns, layer), "point")
         at = dict(zip(self._source.dims, (xr.DataArray(i, dims="point") for i in (rows, columns)), strict=True))
-        return out.assign_coords({name: self._ds[name].isel(at, missing_dims="ignore") for name in ("y", "x")})
+        places = {name: self._ds[name].isel(at, missing_dims="ignore") for name in ("y", "x")}
+        covered = self._source.coverage_at(rows, columns) if isinstance(self._source, Factors) else None
+        measured = {} if covered is None else {"coverage": ("point", covered)}
+        return out.assign_coords(places | measured)
 
     def _labelled(self, spectra: np.ndarray, *dims: str) -> xr.DataArray:
         coords = {"energy": self._ds.energy}

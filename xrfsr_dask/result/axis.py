@@ -9,7 +9,7 @@ import numpy as np
 
 from xrfsr_dask.result.background import snip, varied
 from xrfsr_dask.result.lines import fwhm_kev
-from xrfsr_dask.result.peaks import Shell, cores, escapes, shapes
+from xrfsr_dask.result.peaks import Shell, cores, escapes, known_by, shapes
 
 ESCAPE_ERROR = 0.3
 """How far escape peaks may be off where the detector shows them; where it does not, all they might hold."""
@@ -72,6 +72,13 @@ class Axis:
         parts = [slice(at, at + _STRIP) for at in range(0, len(self.energy_kev), _STRIP)]
         rows = [np.flatnonzero(self.drawn[:, part].any(axis=1)) for part in parts]
         return [(part, at, self.drawn[at, part]) for part, at in zip(parts, rows, strict=True)]
+
+    @cached_property
+    def main_of(self) -> np.ndarray:
+        """The shell that the element of each shell is known by, int (n_shell,); its own for the tube."""
+        main = {s.element: known_by(s.element, self.shells) for s in self.shells}
+        at = {s.element: i for i, s in enumerate(self.shells) if s is main[s.element]}
+        return np.array([i if s.element == "tube" else at[s.element] for i, s in enumerate(self.shells)])
 
     def share_of(self, element: str, line: str) -> np.ndarray:
         """Share of a line in the photons of each shell, float64 (n_shell,); 0 for shells of other elements."""

@@ -15,15 +15,30 @@ from xrfsr_dask.result.axis import Axis
 from xrfsr_dask.result.fitting import LineFit, fit_lines
 from xrfsr_dask.result.levels import stored_group
 from xrfsr_dask.result.lowrank import loaded
+from xrfsr_dask.result.masks import box_of, checked_mask
 from xrfsr_dask.result.mixtures import Mixtures, mixtures_of, own_mixtures, photons_in
 from xrfsr_dask.result.peaks import ELEMENTS
 from xrfsr_dask.result.recognition import usual_axis
-from xrfsr_dask.result.source import Layer, box_of, checked_mask, index_of
+from xrfsr_dask.result.source import Layer, index_of
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import holds, open_array, read_finite
 from xrfsr_dask.store.results import LAYERS, MEAN
 
 _BLOCK_PX = 50  # points in the same square of this side are read together
+
+
+def _in_order(ds: xr.Dataset) -> xr.Dataset:
+    """A result with its axes in their usual order; `InputError` where one was renamed or selected away."""
+    lost = {*ds.abundance.dims} ^ {"y", "x", "atom"} or {*ds.endmember.dims} ^ {"atom", "energy"}
+    if lost:
+        raise InputError(
+            f"the abundances have the axes ({', '.join(map(str, ds.abundance.dims))}) and the endmembers "
+            f"({', '.join(map(str, ds.endmember.dims))}) instead of (y, x, atom) and (atom, energy); keep "
+            "their names, and select one row as ds.isel(y=[5])."
+        )
+    if 0 in (ds.sizes["y"], ds.sizes["x"]):
+        raise InputError(f"nothing is selected: the abundances have the shape {ds.abundance.shape}.")
+    return ds.transpose("y", "x", "atom", "energy", ...)
 
 
 class Factors:
@@ -37,7 +52,7 @@ class Factors:
             raise InputError(
                 f"this Dataset is no result: it lacks {', '.join(missing)}; open one with open_result."
             )
-        self._ds = ds
+        self.ds = self._ds = _in_order(ds)
         self._photons: dict[str, tuple[Axis, np.ndarray]] = {}
         self._means: np.ndarray | None = None
 
@@ -58,14 +73,18 @@ class Factors:
 
     def spectra(self, rows: np.ndarray, columns: np.ndarray, layer: Layer) -> np.ndarray:
         """Spectra of pixels (n, n_channel); each square of the painting that holds some is read once."""
-        D = self.endmember(layer)
-        A = np.empty((len(rows), len(D)))
-        block = (rows // _BLOCK_PX) * (1 + self.shape[1] // _BLOCK_PX) + columns // _BLOCK_PX
-        for number in np.unique(block):
-            at = np.flatnonzero(block == number)
-            y, x = (slice(int(i[at].min()), int(i[at].max()) + 1) for i in (rows, columns))
-            A[at] = loaded(self._ds.abundance.data[y, x])[rows[at] - y.start, columns[at] - x.start]
-        return A @ D
+        return self._read(self._ds.abundance.data, rows, columns).astype(float) @ self.endmember(layer)
+
+    def coverage_at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray | None:
+        """Measured spots over pixels, float32 (n,); None where that is not known."""
+        return self._read(self._ds.coverage.data, rows, columns) if "coverage" in self._ds else None
+
+    def mean_coverage(self, mask: np.ndarray) -> float | None:
+        """Measured spots over the pixels of a mask, in the mean; None where that is not known."""
+        if "coverage" not in self._ds:
+            return None
+        box = box_of(mask)
+        return float(loaded(self._ds.coverage.data[box])[mask[box]].mean())
 
     def mean(self, mask: np.ndarray | None, layer: Layer) -> np.ndarray:
         """Mean spectrum (n_channel,); under a mask only the rectangle around it is read."""
@@ -108,8 +127,12 @@ class Factors:
         if self._means is None:
             self._means = self._stored_means()
         if self._means is None:
-            mean: Any = self._ds.abundance.mean(("y", "x"), dtype=np.float64, skipna=False)
+            mean: Any = self._ds.abundance.mean(("y", "x"), dtype=np.float64)  # of pixels that hold numbers
             self._means = np.asarray(mean.values)
+        if not np.isfinite(self._means).all():
+            raise InputError(
+                "no pixel's abundances are all numbers, so there is no mean; look where they were made NaN."
+            )
         return self._means
 
     def _stored_means(self) -> np.ndarray | None:
@@ -122,6 +145,16 @@ class Factors:
     def endmember(self, layer: Layer) -> np.ndarray:
         """Spectra (n_atom, n_channel) in float64; those of other layers are zero."""
         return self._ds.endmember.values.astype(np.float64) * self._in(layer)[:, None]
+
+    def _read(self, data: Any, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Values of an array (ny, nx, ...) at pixels, float32 (n, ...)."""
+        out = np.empty((len(rows), *data.shape[2:]), np.float32)
+        block = (rows // _BLOCK_PX) * (1 + self.shape[1] // _BLOCK_PX) + columns // _BLOCK_PX
+        for number in np.unique(block):
+            at = np.flatnonzero(block == number)
+            y, x = (slice(int(i[at].min()), int(i[at].max()) + 1) for i in (rows, columns))
+            out[at] = loaded(data[y, x])[rows[at] - y.start, columns[at] - x.start]
+        return out
 
     def _in(self, layer: Layer) -> np.ndarray:
         """1 for the atoms of a layer, 0 for others, (n_atom,)."""

@@ -14,7 +14,6 @@ import numpy as np
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.result.axis import Axis
-from xrfsr_dask.result.peaks import Shell, known_by
 from xrfsr_dask.result.pivoting import nonnegative
 
 SHAPE_ERROR = 0.04
@@ -77,10 +76,9 @@ def fit_lines(spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np
     counts, beneath = axis.in_cores(spectra), axis.in_cores(axis.backgrounds)
     for i, system in enumerate(systems(spectra, axis)):
         first = solved(system, np.ones(n_shell, bool))
-        limit = errors_of(first, counts[i], beneath, axis, spots[i]) * (
-            CERTAIN if np.isfinite(spots[i]) else 1.0
-        )
-        found[i] = solved(system, _supported(first[:n_shell] >= limit, axis.shells))
+        least = CERTAIN if np.isfinite(spots[i]) else 1.0
+        kept = first[:n_shell] >= least * errors_of(first, counts[i], beneath, axis, spots[i])
+        found[i] = solved(system, kept & kept[axis.main_of])
         error[i] = errors_of(found[i], counts[i], beneath, axis, spots[i])
     return LineFit(axis, found[:, :n_shell], error)
 
@@ -140,12 +138,3 @@ def errors_of(
     if np.isfinite(spots):
         square = square + (counts + 1.0 / max(spots, 1e-9)) / max(spots, 1e-9)
     return np.asarray(np.sqrt(square) / np.maximum(own, 1e-12))
-
-
-def _supported(kept: np.ndarray, shells: list[Shell]) -> np.ndarray:
-    """Without the shells of elements that their main shell does not show."""
-    shown = {shell.element: False for shell in shells} | {"tube": True}
-    for shell, there in zip(shells, kept, strict=True):
-        if there and shell is known_by(shell.element, shells):
-            shown[shell.element] = True
-    return kept & np.array([shown[shell.element] for shell in shells])

@@ -59,6 +59,10 @@ class Levels:
         out[loaded(measured[region]) <= 0] = np.nan
         return out
 
+    def measured(self, factor: int, region: tuple[slice, slice]) -> np.ndarray:
+        """Share of each pixel of a region that was measured, float32 in [0, 1]; parameters as for `mixed`."""
+        return np.minimum(loaded(self._of[factor][1][region]), 1.0)
+
 
 def known_group(ds: xr.Dataset) -> zarr.Group | None:
     """Where the result that this is, or is a layer or a piece of, is stored; by its endmembers."""

@@ -139,10 +139,20 @@ def line_weights(
 
 def check_line(energy_kev: np.ndarray, element: str, line: str) -> float:
     """Energy of a line that must lie on an axis, keV; `InputError` names one that does where it does not."""
+    require_increasing(energy_kev)
     centre = line_kev(element, line)
     if not energy_kev[0] <= centre <= energy_kev[-1]:
         raise InputError(_outside(energy_kev, element, line, centre))
     return centre
+
+
+def require_increasing(energy_kev: np.ndarray) -> None:
+    """Raise `InputError` unless energies are finite and grow from channel to channel."""
+    if not (np.isfinite(energy_kev).all() and (np.diff(energy_kev) > 0).all()):
+        raise InputError(
+            f"lines are told where energies grow from channel to channel, these run from {energy_kev[0]:.3f} "
+            f"to {energy_kev[-1]:.3f} keV; put the Dataset in order by ds.sortby('energy')."
+        )
 
 
 def siegbahn(line: str) -> str:

@@ -14,9 +14,10 @@ from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.result.axis import Axis
 from xrfsr_dask.result.fitting import LineFit, fit_lines
 from xrfsr_dask.result.lowrank import lazy_stored, loaded
+from xrfsr_dask.result.masks import box_of, checked_mask
 from xrfsr_dask.result.peaks import ELEMENTS
 from xrfsr_dask.result.recognition import axis_for, usual_axis
-from xrfsr_dask.result.source import Layer, box_of, checked_mask
+from xrfsr_dask.result.source import Layer
 from xrfsr_dask.result.spotwise import net_counts, products, shown
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.patches import CHUNK_SPOTS, apply_transform, square_sizes, square_sums

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from xrfsr_dask.errors import InputError
 from xrfsr_dask.result.axis import Axis
 from xrfsr_dask.result.fitting import fit_lines, solved, weights_of
 from xrfsr_dask.result.levels import known_group
@@ -31,10 +32,10 @@ class Mixtures:
 
     abundance: np.ndarray
     """float64 (n, n_atom)"""
-    endmember: np.ndarray
-    """float64 (n_atom, n_channel)"""
     share: np.ndarray
     """float64 (n,): how much of what was measured lies in each square, their sum 1."""
+    endmember: np.ndarray
+    """float64 (n_atom, n_channel)"""
 
     @property
     def spectra(self) -> np.ndarray:
@@ -57,12 +58,11 @@ def mixtures_of(ds: xr.Dataset) -> Mixtures:
     """
     group = known_group(ds)
     if group is None:
-        A, share = _over_squares(ds.abundance.data, ds.coverage.data)
-        return Mixtures(A, np.asarray(ds.endmember.values, float), share)
+        return _alone(ds)
     levels = stored_levels(group)
     whole = tuple(open_array(group, path) for path in level_paths(1))
     A, share = _over_squares(*map(Stored, levels[max(levels)] if levels else whole))
-    return Mixtures(A, read_finite(open_array(group, "endmember")).astype(float), share)
+    return Mixtures(A, share, read_finite(open_array(group, "endmember")).astype(float))
 
 
 def own_mixtures(ds: xr.Dataset, whole: Mixtures) -> Mixtures:
@@ -77,9 +77,13 @@ def own_mixtures(ds: xr.Dataset, whole: Mixtures) -> Mixtures:
     group = known_group(ds)
     if group is not None and ds.abundance.shape[:2] == open_array(group, "abundance").shape[:2]:
         at = whole.rows_of(ds.endmember.values)
-        return Mixtures(whole.abundance[:, at], whole.endmember[at], whole.share)
-    A, share = _over_squares(ds.abundance.data, ds.coverage.data)
-    return Mixtures(A, np.asarray(ds.endmember.values, float), share)
+        return Mixtures(whole.abundance[:, at], whole.share, whole.endmember[at])
+    return _alone(ds)
+
+
+def _alone(ds: xr.Dataset) -> Mixtures:
+    measured = ds.coverage.data if "coverage" in ds else None
+    return Mixtures(*_over_squares(ds.abundance.data, measured), np.asarray(ds.endmember.values, float))
 
 
 def photons_in(mixtures: Mixtures, axis: Axis) -> np.ndarray:
@@ -126,11 +130,19 @@ def _over_squares(abundance: Any, measured: Any) -> tuple[np.ndarray, np.ndarray
     sums, weights = [], []
     for row in range(0, ny, side):
         rows = slice(row, min(row + side, ny))
-        A, w = loaded(abundance[rows, 0:nx]), np.minimum(loaded(measured[rows, 0:nx]), 1.0).astype(float)
-        sums.append(np.add.reduceat(np.einsum("yxm,yx->xm", A, w), at))
-        weights.append(np.add.reduceat(w.sum(axis=0), at))
+        A, w = loaded(abundance[rows, 0:nx]), np.ones((rows.stop - rows.start, nx), np.float32)
+        if measured is not None:
+            w = np.minimum(loaded(measured[rows, 0:nx]), 1.0)
+        total = A.sum(axis=0) if (w == 1).all() else np.einsum("yxm,yx->xm", A, w)
+        if not np.isfinite(total).all():  # a pixel without numbers counts for nothing
+            w = np.where(np.isfinite(A).all(axis=2), w, 0.0)
+            total = np.einsum("yxm,yx->xm", np.where(w[..., None] > 0, A, 0.0), w)
+        sums.append(np.add.reduceat(total.astype(float), at))
+        weights.append(np.add.reduceat(w.sum(axis=0, dtype=float), at))
     weight = np.concatenate(weights)
     if not weight.any():
-        return _over_squares(abundance, np.ones((ny, nx), np.float32))
+        if measured is None:
+            raise InputError("no pixel's abundances are all numbers; look where they were made NaN.")
+        return _over_squares(abundance, None)
     there = weight > 0
     return np.concatenate(sums)[there] / weight[there, None], weight[there] / weight.sum()

@@ -9,8 +9,8 @@ import pandas as pd
 
 from xrfsr_dask.result.axis import Axis
 from xrfsr_dask.result.fitting import LineFit
-from xrfsr_dask.result.peaks import Shell, known_by
-from xrfsr_dask.result.recognition import CERTAIN
+from xrfsr_dask.result.peaks import Shell, known_by, shells_on
+from xrfsr_dask.result.recognition import CERTAIN, TUBE_KV
 from xrfsr_dask.result.source import Source
 
 LIKELY, POSSIBLE = 5.0, 3.0
@@ -48,12 +48,14 @@ def elements_table(
     seen = _fits(evidence, among or ())
     own = _fits([source], [s.element for s in seen[0].axis.shells if s.element != "tube"])[0] if part else None
     chance = 2.0 * np.log(max(sum(len(found.photons) for found in seen), 1))
-    shells = seen[0].axis.shells
+    every = dict.fromkeys(among or (s.element for s in seen[0].axis.shells if s.element != "tube"))
+    shells = shells_on(source.energy_kev, every, "", TUBE_KV)
     rows = []
-    for element in dict.fromkeys(among or (s.element for s in shells)):
+    for element in every:
         shell = known_by(element, shells)
-        if shell is not None and element != "tube":
-            errors, overlaps = max(_clearest(found, shell) for found in seen)
+        of_it = [found for found in seen if shell in found.axis.shells]
+        if shell is not None and of_it:
+            errors, overlaps = max(_clearest(found, shell) for found in of_it)
             errors = min(errors, _clearest(own, shell)[0]) if own else errors
             errors = float(np.sqrt(max(errors**2 - chance, 0.0)))
             line = shell.name.split()[1]

@@ -10,7 +10,7 @@ import numpy as np
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.result.axis import Axis, axis_of
 from xrfsr_dask.result.fitting import errors_of, solved, systems, weights_of
-from xrfsr_dask.result.lines import M6_NOISE_KEV2, fwhm_kev
+from xrfsr_dask.result.lines import M6_NOISE_KEV2, fwhm_kev, require_increasing
 from xrfsr_dask.result.peaks import ELEMENTS, Shell, known_by, shells_on
 
 CERTAIN = 10.0
@@ -25,7 +25,9 @@ RARE = tuple(_RARE.split())
 _MOST_RARE = 5  # of them in one spectrum
 _NOISES_KEV2 = (M6_NOISE_KEV2, *(float(v) for v in np.geomspace(2e-4, 8e-3, 6)))
 _COARSEST_FWHM = 1.0  # channels wider than that many FWHM (at 6 keV) do not tell lines apart
-_TUBE, _TUBE_KV = "Rh", 50.0
+TUBE, TUBE_KV = "Rh", 50.0
+"""Of the spectrometer: anode and voltage."""
+
 _SCATTER_KEV = (18.0, 23.2)  # of its K lines, Compton's at any angle and width
 
 
@@ -47,7 +49,7 @@ def axis_for(spectrum: np.ndarray, energy_kev: np.ndarray, elements: Iterable[st
     """
     energy = np.asarray(energy_kev, float)
     _check(energy)
-    shells = shells_on(energy, dict.fromkeys(elements), _TUBE, _TUBE_KV)
+    shells = shells_on(energy, dict.fromkeys(elements), TUBE, TUBE_KV)
     if not any(s.element != "tube" for s in shells):
         raise InputError(
             f"no line of these elements lies on the energy axis, {energy[0]:.3f} to {energy[-1]:.3f} keV."
@@ -81,11 +83,7 @@ def usual_axis(
 
 def _check(energy: np.ndarray) -> None:
     step = float(energy[-1] - energy[0]) / max(len(energy) - 1, 1)
-    if not (np.isfinite(energy).all() and (np.diff(energy) > 0).all()):
-        raise InputError(
-            f"lines are told on energies that increase from channel to channel, these run from {energy[0]:.3f} "
-            f"to {energy[-1]:.3f} keV; put the Dataset in order with ds.sortby('energy')."
-        )
+    require_increasing(energy)
     if not 0 < step < _COARSEST_FWHM * fwhm_kev(6.0):
         raise InputError(
             f"lines cannot be told apart on channels of {step * 1000:.0f} eV, a line is "
@@ -114,7 +112,7 @@ def _is_scatter(kev: float) -> bool:
 def _rare_in(mean: np.ndarray, usual: Axis, spots: float) -> list[str]:
     """Rare elements without which a peak is left over, one after the other, that which explains most first."""
     there = {shell.element for shell in usual.shells}
-    more = shells_on(usual.energy_kev, [e for e in RARE if e not in there], "", _TUBE_KV)
+    more = shells_on(usual.energy_kev, [e for e in RARE if e not in there], "", TUBE_KV)
     shells: list[Shell] = [*usual.shells, *more]
     drawn = axis_of(usual.energy_kev, mean, shells, usual.noise_kev2)
     axis = replace(

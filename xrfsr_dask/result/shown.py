@@ -28,12 +28,18 @@ def facts(ds: xr.Dataset, source: Source) -> dict[str, str]:
     out = {
         kind: f"{ds.attrs.get(name, 'without a name')}, of {store}",
         "grid": f"{nx} x {ny} {'spots' if measured else 'px'}{_size(ds, ny, nx)}",
-        "energies": f"{len(energy)} channels, {energy[0]:.3f} to {energy[-1]:.3f} keV",
+        "energies": f"{len(energy)} channels, {_range(ds)}",
     }
     if not measured:
         layers = [f"{int((ds.layer.values == layer).sum())} {layer}" for layer in ("visible", "hidden")]
         out["endmembers"] = ", ".join(layers)
     return out | {"ask ds.xrf": _ASK if measured else _ASK_RESULT}
+
+
+def _range(ds: xr.Dataset) -> str:
+    first, last = float(ds.energy[0]), float(ds.energy[-1])
+    named = ds.energy.attrs.get("units", "keV") == "keV"
+    return f"{first:.3f} to {last:.3f} keV" if named else f"{first:g} to {last:g}, their energies not given"
 
 
 def as_text(found: dict[str, str]) -> str:

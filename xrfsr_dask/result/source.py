@@ -63,20 +63,3 @@ def index_of(centres: np.ndarray, values: np.ndarray, name: str) -> np.ndarray:
             f"{high:.2f} mm."
         )
     return np.asarray([np.abs(centres - value).argmin() for value in values], int)
-
-
-def checked_mask(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A mask as given, `InputError` where it cannot be one or is empty."""
-    if mask.shape != shape or mask.dtype != bool:
-        raise InputError(
-            f"the mask must be boolean of shape (y, x) = {shape}, got {mask.dtype} of shape {mask.shape}."
-        )
-    if not mask.any():
-        raise InputError("the mask is empty: no pixel of it is set.")
-    return mask
-
-
-def box_of(mask: np.ndarray) -> tuple[slice, slice]:
-    """The smallest rectangle that holds a mask."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

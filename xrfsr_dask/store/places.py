@@ -20,6 +20,7 @@ from xrfsr_dask.store.bucket import SCHEME, Prefix
 from xrfsr_dask.store.moves import is_forsaken
 from xrfsr_dask.store.objects import S3Path, together
 from xrfsr_dask.store.whose import signature
+from xrfsr_dask.values import require, shown
 
 
 class Place(Protocol):
@@ -59,6 +60,11 @@ def as_place(path: str | Place) -> Place:
     """A path or ``s3://bucket/key`` as a place; `OptionError` for other URLs."""
     if isinstance(path, S3Path):
         return path
+    named: object = path
+    require(
+        isinstance(named, str | os.PathLike),
+        f"a painting is named by its path, such as 'painting.zarr', got {shown(named)}.",
+    )
     text = str(path)
     if text.startswith(SCHEME):
         return S3Path.parsed(text)

@@ -231,10 +231,12 @@ class Explorer:
         if at is not None:
             spectra, spots = self.scene.spectra_at(*at), 1.0
             words = f"Spectrum at x {at[1]:.1f} mm, y {at[0]:.1f} mm"
+            measured = self.scene.measured_at(*at)
         else:
             spectra, area = self.scene.spectra_within(region)
             spots, words = self.scene.spots_in(area), f"Mean spectrum of a region of {area:,.0f} mm²"
-        return spectra, self._named(spectra["all"], spots), words
+            measured = self.scene.measured_within(region)
+        return spectra, self._named(spectra["all"], spots), words + _not_measured(measured)
 
     def _measured(self, at: tuple[float, float] | None, region: Sequence[tuple[float, float]]) -> Shown:
         try:
@@ -307,3 +309,11 @@ class Explorer:
         else:
             self._say(f"This did not work: {first_line(error)}.")
             _LOG.error("the explorer could not do what was asked", exc_info=error)
+
+
+def _not_measured(share: float) -> str:
+    """Words on the part of a place or a region in which the photograph speaks alone."""
+    if share <= 0:
+        return ". Nothing was measured here: this is what the photograph suggests."
+    unmeasured = 100 * (1 - share)
+    return f". {unmeasured:.0f} % of it was not measured." if unmeasured >= 0.5 else ""

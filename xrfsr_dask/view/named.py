@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrfsr_dask.result.axis import Axis
-from xrfsr_dask.result.fitting import CERTAIN, fit_lines
+from xrfsr_dask.result.fitting import fit_lines
 from xrfsr_dask.result.peaks import known_by
+from xrfsr_dask.result.presence import LIKELY
 
 MOST = 12
 """Lines that are named in one spectrum at most, the highest first."""
@@ -33,7 +34,7 @@ def named_lines(spectrum: np.ndarray, axis: Axis, spots: float = 1.0, most: int 
     """The lines of the elements in a spectrum, by energy.
 
     A peak alone names nothing: As Ka lies on Pb La. An element is named where its own photons stand
-    `fitting.CERTAIN` standard errors above nothing once all lines are fitted together.
+    `presence.LIKELY` standard errors above nothing once all lines are fitted together.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def named_lines(spectrum: np.ndarray, axis: Axis, spots: float = 1.0, most: int 
         Lines to name, the highest first.
     """
     fit = fit_lines(np.asarray(spectrum)[None], axis, max(spots, 1.0))
-    there = (fit.photons[0] > 0) & (fit.photons[0] >= CERTAIN * fit.error[0])
+    there = (fit.photons[0] > 0) & (fit.photons[0] >= LIKELY * fit.error[0])
     found = [
         Named(shell.element, shell.main_kev, float(np.interp(shell.main_kev, axis.energy_kev, spectrum)))
         for shell, certain in zip(axis.shells, there, strict=True)

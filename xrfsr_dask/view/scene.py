@@ -14,6 +14,7 @@ import xarray as xr
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.result.axis import Axis
+from xrfsr_dask.result.levels import Levels
 from xrfsr_dask.result.peaks import shells_on
 from xrfsr_dask.result.recognition import usual_axis
 from xrfsr_dask.store import Painting
@@ -36,6 +37,7 @@ _SMALLEST = 256  # px of the coarsest map
 _FINE_ENOUGH = 1.2  # px of the screen, that a pixel of a map may be wide
 _LIGHTEST, _HEAVIEST = 11, 92  # atomic numbers of the elements that can be asked for
 _TUBE_KV = 50.0
+_REGION_PX = 800  # along the longer side of a region, in which it is asked what was measured
 _TOP_PERCENTILE = 99.7  # of a map: full brightness
 
 
@@ -57,7 +59,8 @@ class Scene:
 
     def __init__(self, ds: xr.Dataset, painting: Painting) -> None:
         self.ds, self.painting = ds, painting
-        self._maps = Tiles(ds)
+        self._levels = Levels(ds)
+        self._maps = Tiles(ds, self._levels)
         self._tops: dict[tuple[str, str], float] = {}
         self.spots = Spots(painting)
         self.axis: Axis | None = None
@@ -156,6 +159,27 @@ class Scene:
         D, layer = self.ds.endmember.values.astype(np.float64), self.ds.layer.values
         spectra = {name: (A if name == "all" else A * (layer == name)) @ D for name in SPECTRA}
         return spectra, n * self.painting.pitch_mm**2
+
+    def measured_at(self, y: float, x: float) -> float:
+        """Share of the pixel at a place, mm, that was measured: 0 or 1."""
+        row, column = (
+            int(self._pick(np.array([at]), n, self.painting.pitch_mm)[0])
+            for at, n in zip((y, x), self.painting.shape, strict=True)
+        )
+        return float(self._levels.measured(1, (slice(row, row + 1), slice(column, column + 1))).min())
+
+    def measured_within(self, corners: Sequence[tuple[float, float]]) -> float:
+        """Share of a polygon of corners (y, x), mm, that was measured; of a large one on a coarser level."""
+        low, high = (end(np.asarray(corners, float), axis=0) for end in (np.min, np.max))
+        factor, pitch = 1, self.painting.pitch_mm
+        while (high - low).max() > _REGION_PX * pitch * factor and 2 * factor in self._levels:
+            factor *= 2
+        shape = self._maps.shape(factor)
+        total = n = 0.0
+        for box, mask in Region(corners, shape, pitch * factor).blocks():
+            total += float(self._levels.measured(factor, box)[mask].sum())
+            n += int(mask.sum())
+        return total / n if n else self.measured_at(*(0.5 * (low + high)))
 
     def elements(self) -> list[str]:
         """Every element of which a line can be fitted on the energy axis, by its symbol."""

@@ -26,8 +26,8 @@ Key = tuple[str, str, int, int, int]
 class Tiles:
     """Net counts of elements, float32, NaN where nothing was measured; safe for several threads."""
 
-    def __init__(self, ds: xr.Dataset) -> None:
-        self._ds, self._levels = ds, Levels(ds)
+    def __init__(self, ds: xr.Dataset, levels: Levels) -> None:
+        self._ds, self._levels = ds, levels
         self._weights: dict[tuple[str, str], np.ndarray] = {}
         self._kept: OrderedDict[Key, np.ndarray] = OrderedDict()
         self._lock = threading.RLock()
