@@ -151,7 +151,17 @@ class _Reader:
     def _region(self) -> tuple[tuple[float, float], ...]:
         n = self._words.get("region", "").count(",") + 1
         corners = self._list("region", n, lambda *_: 6 <= n <= 4 * _CORNERS and n % 2 == 0)
-        return tuple(zip(corners[::2], corners[1::2], strict=True)) if corners else ()
+        found = tuple(zip(corners[::2], corners[1::2], strict=True)) if corners else ()
+        if found and not self._reaches(found):
+            self.wrong.append("region")
+            return ()
+        return found
+
+    def _reaches(self, corners: tuple[tuple[float, float], ...]) -> bool:
+        """Whether a region may hold some of the painting."""
+        (top, left), (bottom, right) = (tuple(map(end, zip(*corners, strict=True))) for end in (min, max))
+        y0, y1, x0, x1 = self._whole
+        return top < y1 and bottom > y0 and left < x1 and right > x0
 
     def _within(self, y: float, x: float) -> bool:
         y0, y1, x0, x1 = self._whole

@@ -42,6 +42,7 @@ _LOG = logging.getLogger(__name__)
 
 _SIDE_PX = 300  # of the spectrum, at least
 _AROUND_MAP_PX = 302  # of the window's height: heading and controls above and below the map, its axis
+_DOUBLE = 0.02  # of the window's longer side, between the two clicks of a double click
 _MOST_PX = 1200  # along the longer side of a picture that is sent
 _NOTES = ("notice", "note")  # what holds for the whole visit, and what the last click met
 _ASK = "Click a place, or draw a region with the lasso."
@@ -97,6 +98,7 @@ class Explorer:
         view, wrong = read(asked, scene.whole, found, others)
         self._at, self._region = view.at, view.region
         self._spectra: dict[str, np.ndarray] = {}
+        self._taps: tuple[tuple[float, float], ...] = ()
         self._busy = {"pictures": "", "spectra": "", "files": ""}
         self._lanes = {name: Lane(later, partial(self._say_busy, name), self._failed) for name in self._busy}
         self._controls = Controls(view, found, others, self._changed)
@@ -111,10 +113,10 @@ class Explorer:
         self._say("")
         self.layout = self._laid_out(title, elements, f"max(min(58vw, {room}), min(540px, 56vw))")
         events = self._map.figure.on_event
-        events(Tap, lambda event: self._ask_point(event.y, event.x))
+        events(Tap, self._tapped)
         events(SelectionGeometry, self._lassoed)
         events(RangesUpdate, lambda _: self._draw())
-        events(DoubleTap, lambda _: self._clear())
+        events(DoubleTap, self._tapped_twice)
 
     def start(self) -> None:
         """Draw what the address asks for."""
@@ -203,6 +205,17 @@ class Explorer:
             "swipe_mm": window[2] + share * (window[3] - window[2]) if share > 0 else None,
         }
 
+    def _tapped(self, event: Any) -> None:
+        self._taps = *self._taps[-1:], (event.y, event.x)
+        self._ask_point(event.y, event.x)
+
+    def _tapped_twice(self, event: Any) -> None:
+        """Clear what is marked; two quick clicks on two places are no double click."""
+        window = self._map.window
+        near = _DOUBLE * max(window[1] - window[0], window[3] - window[2])
+        if all(np.hypot(y - event.y, x - event.x) <= near for y, x in self._taps):
+            self._clear()
+
     def _ask_point(self, y: float, x: float) -> None:
         y0, y1, x0, x1 = self.scene.whole
         if not (y0 <= y <= y1 and x0 <= x <= x1):
@@ -288,7 +301,12 @@ class Explorer:
             dict(zip(columns, map(float, values), strict=True))
             for values in zip(*columns.values(), strict=True)
         ]
-        self._send("spectrum.csv", "text/csv", table.as_csv(rows).encode())
+        self._send(f"{self._stem()}.csv", "text/csv", table.as_csv(rows).encode())
+
+    def _stem(self) -> str:
+        """Name of a spectrum's file: the result and the place."""
+        result = self.scene.ds.attrs["result"]
+        return f"{result}-x{self._at[1]:.1f}-y{self._at[0]:.1f}mm" if self._at else f"{result}-region"
 
     def _send(self, name: str, kind: str, content: bytes) -> None:
         self._download.data = {"name": [name], "kind": [kind], "content": [base64.b64encode(content).decode()]}

@@ -154,8 +154,12 @@ def styled() -> Any:
 
 
 def colour_bar(figure: FigureBase, axes: list[Any], drawn: Any, unit: str = "counts per spot") -> None:
-    """The scale of a map beside its axes."""
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.85, aspect=28, pad=0.02, extend="max")
+    """The scale of a map beside its axes, as high as one map is."""
+    if len(axes) == 1:
+        place: dict[str, Any] = {"cax": axes[0].inset_axes((1.03, 0.0, 0.04, 1.0))}
+    else:
+        place = {"ax": axes, "shrink": 0.85, "aspect": 28, "pad": 0.02}
+    bar = figure.colorbar(drawn, extend="max", **place)
     bar.set_label(unit, fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_linewidth(0.4)

@@ -1,4 +1,4 @@
-"""What a visitor of the explorer takes home: the view as PNG with its scale."""
+"""What a visitor of the explorer takes home: the view as PNG with its scale and the names of its maps."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def as_png(
 ) -> bytes:
     """The view as PNG: the painting's own pixels, or fewer, as wide as they are high.
 
-    Millimetres per pixel stand in the file (``pHYs``, and the text ``Description``); a scale bar and the line
-    of the swipe are drawn.
+    Millimetres per pixel stand in the file (``pHYs``, and the text ``Description``); a scale bar, the names of
+    the maps in their colours and the line of the swipe are drawn.
     """
     from PIL import Image, PngImagePlugin
 
@@ -41,6 +41,7 @@ def as_png(
         image[:, max(at - half, 0) : at + half] = 255
     picture = Image.fromarray(image)
     draw_bar(picture, pitch)
+    draw_names(picture, channels, layer)
     text = PngImagePlugin.PngInfo()
     facts = {"mm_per_px": pitch, "window_mm": window, "layer": layer, "photograph": photo, "swipe_mm": swipe_mm}
     shown = [vars(channel) for channel in channels]
@@ -70,6 +71,29 @@ def draw_bar(picture: Any, pitch_mm: float) -> None:
     draw.text((corner[0] + thick - left, corner[1] + thick - top), words, fill="white", font=font)
     below = corner[1] + box_high - 2 * thick
     draw.rectangle((corner[0] + thick, below, corner[0] + thick + length - 1, below + thick - 1), fill="white")
+
+
+def draw_names(picture: Any, channels: Sequence[Channel], layer: str) -> None:
+    """Write the elements of maps in their colours, and the layer, into the upper left corner of a picture."""
+    from PIL import ImageDraw, ImageFont
+
+    if not channels:
+        return
+    wide, high = picture.size
+    margin, font = max(4, round(wide / 50)), ImageFont.load_default(max(10, round(high / 32)))
+    of = {"all": "both layers", "measured": "as measured"}.get(layer, f"{layer} layer")
+    words = [(c.element, tuple(round(255 * part) for part in c.colour)) for c in channels] + [(of, (255,) * 3)]
+    draw = ImageDraw.Draw(picture)
+    gap, line = draw.textlength("  ", font=font), font.getbbox("Ag")[3]
+    widths = [draw.textlength(text, font=font) for text, _ in words]
+    box = margin, margin, margin + sum(widths) + gap * (len(words) + 1), margin + 1.4 * line
+    if box[2] > wide or box[3] > high:
+        return  # too small a picture to be written on
+    draw.rectangle(box, fill=(0, 0, 0, 255))
+    x = margin + gap
+    for (text, colour), width in zip(words, widths, strict=True):
+        draw.text((x, margin + 0.1 * line), text, fill=colour, font=font)
+        x += width + gap
 
 
 def round_mm(most: float) -> float:

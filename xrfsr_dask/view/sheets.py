@@ -44,6 +44,8 @@ def beside(columns: Sequence[Column], view: Panel) -> Figure:
         raise InputError("a sheet needs at least one column.")
     left, right, bottom, top = view.edges
     width = _SHEET_IN / max(len(columns), 2)
+    from matplotlib.patheffects import withStroke
+
     figure = blank(width * len(columns), width * abs(bottom - top) / abs(right - left) * 0.76 + 0.75)
     with styled():
         axes = figure.subplots(1, len(columns), squeeze=False)[0]
@@ -53,7 +55,10 @@ def beside(columns: Sequence[Column], view: Panel) -> Figure:
             for name, y, x in column.outlines:
                 ax.plot(np.append(x, x[0]), np.append(y, y[0]), lw=1.6, color="black")
                 ax.plot(np.append(x, x[0]), np.append(y, y[0]), lw=0.8, color="white")
-                ax.annotate(name, (x[0], y[0]), xytext=(3, -9), textcoords="offset points", color="white")
+                where = {"xytext": (3, -9), "textcoords": "offset points", "color": "white"}
+                ax.annotate(
+                    name, (x[0], y[0]), path_effects=[withStroke(linewidth=2, foreground="black")], **where
+                )
             ax.set_title(column.title)
             same_view(ax, view)
             ax.set_xlabel("x (mm)")
