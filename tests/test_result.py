@@ -183,6 +183,68 @@ def test_spectra_by_place_points_and_mask(truth, brute):
     np.testing.assert_allclose(truth.xrf.spectrum(mask=mask), brute[mask].mean(0), rtol=1e-5)
 
 
+def test_a_mask_lies_where_its_coordinates_say(truth):
+    mask = ((truth.y < 100) & (truth.x > 60)).transpose("y", "x")
+    mask[90:95, 70:75] = False
+    expected = truth.xrf.spectrum(mask=mask.values)
+    shuffled = mask.isel(y=np.random.default_rng(0).permutation(mask.sizes["y"]))
+    for laid in (mask, mask.T, mask.isel(y=slice(None, None, -1)), shuffled, mask.drop_vars(("y", "x"))):
+        np.testing.assert_allclose(truth.xrf.spectrum(mask=laid), expected)
+    turned = truth.isel(y=slice(None, None, -1), x=slice(None, None, -1))
+    np.testing.assert_allclose(turned.xrf.spectrum(mask=mask), expected, rtol=1e-6)
+    with pytest.raises(InputError, match=r"the mask lies at y = 1000\.5 to 1229\.5 mm and this Dataset"):
+        truth.xrf.spectrum(mask=mask.assign_coords(y=mask.y + 1000))
+
+
+def test_the_order_of_axes_changes_no_answer(truth, brute):
+    for order in (("x", "y", ...), ("atom", "energy", "x", "y")):
+        turned = truth.transpose(*order)
+        np.testing.assert_allclose(turned.xrf.spectrum(y=150.4, x=20.6), brute[150, 20], rtol=1e-5)
+        found = turned.xrf.roi(2.0, 5.0)
+        np.testing.assert_allclose(found.transpose("y", "x"), truth.xrf.roi(2.0, 5.0), rtol=1e-5)
+
+
+def test_spectra_say_how_often_their_place_was_measured(lines):
+    A, D = lines.abundance.values, lines.endmember.values
+    coverage = np.zeros(A.shape[:2])
+    coverage[:, 10:] = 2.0
+    ds = from_factors(A, D, lines.layer.values, lines.y.values, lines.x.values, KEV, coverage)
+    points = ds.xrf.spectrum(points=[(1.0, 1.0), (1.0, 12.0)])
+    assert points.coverage.values.tolist() == [0.0, 2.0]
+    assert float(ds.xrf.spectrum(y=1.0, x=1.0).coverage) == 0.0
+    mask = np.zeros(A.shape[:2], bool)
+    mask[3:9, 5:15] = True
+    assert float(ds.xrf.spectrum(mask=mask).coverage) == pytest.approx(1.0)
+    assert "coverage" not in ds.drop_vars("coverage").xrf.spectrum(y=1.0, x=1.0).coords
+
+
+def test_pixels_without_numbers_are_left_out_of_means(lines):
+    holed = lines.assign(abundance=lines.abundance.where(lines.x > 5))
+    rest = lines.isel(x=lines.x.values > 5)
+    np.testing.assert_allclose(holed.xrf.mean_spectrum(), rest.xrf.mean_spectrum(), rtol=1e-5)
+    found, expected = holed.xrf.element("Cr"), rest.xrf.element("Cr")
+    assert np.isnan(found.values[:, :10]).all()
+    assert float(found.mean()) == pytest.approx(float(expected.mean()), rel=0.02)
+    nothing = lines.assign(abundance=lines.abundance * np.nan)
+    for ask in (lambda x: x.mean_spectrum(), lambda x: x.element("Cr")):
+        with pytest.raises(InputError, match="no pixel's abundances are all numbers"):
+            ask(nothing.xrf)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda ds: ds.isel(y=5), r"the abundances have the axes \(x, atom\) .* ds\.isel\(y=\[5\]\)"),
+        (lambda ds: ds.rename(x="column"), r"the axes \(y, column, atom\)"),
+        (lambda ds: ds.isel(y=slice(0, 0)), "nothing is selected"),
+        (lambda ds: ds.isel(energy=slice(None, None, -1)), r"these run from 12\.980 to 1\.000 keV; .*sortby"),
+    ],
+)
+def test_a_dataset_that_was_changed_beyond_a_result_says_so(lines, change, words):
+    with pytest.raises(InputError, match=words):
+        change(lines.drop_vars("cube")).xrf.element("Cr")
+
+
 def test_the_mean_spectrum_of_layers_adds_up(truth, brute):
     parts = [truth.xrf.mean_spectrum(layer).values for layer in ("visible", "hidden")]
     np.testing.assert_allclose(truth.xrf.mean_spectrum(), brute.mean((0, 1)), rtol=1e-5)
@@ -289,6 +351,7 @@ def test_compare_needs_the_store_the_patch_and_the_whole_painting(truth, lines):
         (lambda x: x.spectrum(points=[(1, np.nan)]), InputError, "a place is a pair of numbers"),
         (lambda x: x.profile((1, 1), "here"), InputError, "a place is a pair of numbers"),
         (lambda x: x.profile((1, 1), (2, 2), step_mm="wide"), OptionError, "more than 0 mm, got 'wide'"),
+        (lambda x: x.profile((1, 1), (2, 2), step_mm=1e-9), OptionError, "points, more than 100,000"),
         (lambda x: x.roi("a", 5), OptionError, "both ends of a region are numbers, keV, got 'a' and 5"),
         (lambda x: x.element("C"), InputError, "none of its lines lies on it"),
         (

@@ -8,17 +8,19 @@ import sys
 
 import numpy as np
 import pytest
+from helpers import SHARED
 from scipy.optimize import nnls
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.phantom.instrument import energy_axis
 from xrfsr_dask.phantom.pigments import VISIBLE
 from xrfsr_dask.phantom.spectra import film_spectrum
+from xrfsr_dask.readers.calibration import read_calibration
 from xrfsr_dask.result.axis import Axis
 from xrfsr_dask.result.fitting import fit_lines, systems, weights_of
 from xrfsr_dask.result.pivoting import nonnegative
 from xrfsr_dask.result.recognition import _left as left
-from xrfsr_dask.result.recognition import axis_for
+from xrfsr_dask.result.recognition import axis_for, usual_axis
 
 
 @pytest.mark.parametrize("k", [1, 7, 60])
@@ -82,6 +84,24 @@ def test_spectra_that_are_no_numbers_are_not_fitted():
     spectra, axis = some_axis()
     with pytest.raises(InputError, match="not finite"):
         fit_lines(np.where(np.arange(spectra.shape[1]) == 700, np.nan, spectra), axis)
+
+
+def test_lines_of_a_measured_m6_spectrum_of_a_million_counts():
+    """Bone: what a Bruker M6 counted, its detector's noise as its file says, no peak taken for a neighbour."""
+    path = SHARED / "m6" / "bruker_m6_jetstream_file_example.spx"
+    if not path.exists():
+        pytest.skip("needs the real .spx of ../shared/data/m6")
+    rsciio = pytest.importorskip("rsciio.bruker")
+    counts = np.asarray(rsciio.file_reader(str(path))[0]["data"], float)
+    offset, gain = read_calibration(str(path))
+    axis = usual_axis(counts, offset + gain * np.arange(len(counts)), spots=1.0)
+    assert axis.noise_kev2 == pytest.approx(9.893e-4)
+    fit = fit_lines(counts[None], axis, 1.0)
+    sure = fit.photons[0] / np.maximum(fit.error[0], 1e-30)
+    found = {s.element for s, n in zip(axis.shells, sure, strict=True) if n >= 5 and s.element != "tube"}
+    assert found == {"Ca", "P", "Ar", "Fe", "Sr", "K"}
+    peak = (axis.energy_kev > 3.3) & (axis.energy_kev < 4.3)
+    assert fit.counts_of("Ca", "Ka") + fit.counts_of("Ca", "Kb") == pytest.approx(counts[peak].sum(), rel=0.05)
 
 
 ONE_THREAD = """

@@ -51,7 +51,8 @@ def test_without_words_all_is_shown_with_the_first_element():
     ["view=abc", "view=nan,1,2,3", "view=10,10,0,5", "view=50,10,0,5", "view=1,2,3", "view=900,950,0,5",
      "view=0,1e9,0,5", "view=0,inf,0,5", "view=", "at=5", "at=99999,99999", "at=nan,3", "at=-1,5", "layer=none",
      "photo=2", "photo=x", "swipe=-5", "swipe=1e400", "red=%FF", "red=Xx", "red=fe", "red_opacity=7",
-     "red_contrast=1,0", "red_contrast=0.1", "region=1,2,3,4", "region=1,2,3,4,5", "region=a", "elment=Fe"],
+     "red_contrast=1,0", "red_contrast=0.1", "region=1,2,3,4", "region=1,2,3,4,5",
+     "region=900,900,900,950,950,900", "region=a", "elment=Fe"],
 )  # fmt: skip
 def test_what_cannot_be_read_is_left_out_and_named(query):
     view, said = opened(f"{query}&green=Cr")

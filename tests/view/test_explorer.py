@@ -234,6 +234,33 @@ def test_a_double_click_leaves_nothing_of_a_place(browser, address):
     visit.page.close()
 
 
+def test_where_nothing_was_measured_the_page_says_so(store):
+    ds = open_result(store, "truth")
+    page = Explorer(
+        Scene(ds, open_painting(store)), "room", ds.xrf.elements(), lambda *_: b"", {}, lambda _: None
+    )
+    unmeasured = np.argwhere(page.scene.ds.coverage.values == 0)
+    row, column = unmeasured[len(unmeasured) // 2]
+    pitch = page.scene.painting.pitch_mm
+    *_, words = page._resolved(((row + 0.5) * pitch, (column + 0.5) * pitch), ())
+    assert words.endswith("Nothing was measured here: this is what the photograph suggests.")
+    y0, y1, x0, x1 = page.scene.whole
+    *_, words = page._resolved(None, [(y0, x0), (y0, x1), (y1, x1), (y1, x0)])
+    share = 100 * float((page.scene.ds.coverage.values == 0).mean())
+    assert words.endswith(f"{share:.0f} % of it was not measured.")
+
+
+def test_two_quick_clicks_on_two_places_are_no_double_click(browser, address):
+    visit = Visit(browser, address)
+    visit.page.mouse.click(*visit.at(0.3, 0.3))
+    visit.page.mouse.click(*visit.at(0.6, 0.7))
+    visit.settle()
+    assert "at" in visit.asked()
+    assert visit.text("where").startswith("Spectrum at")
+    assert visit.said == []
+    visit.page.close()
+
+
 @pytest.mark.parametrize(("button", "name"), [("map as TIFF", "Fe-all.tif"), ("view as PNG", "view.png")])
 def test_what_is_shown_can_be_saved(visit, store, button, name, tmp_path):
     visit.page.locator("select").first.select_option("Fe")
@@ -255,6 +282,7 @@ def test_the_spectrum_itself_is_saved_as_text_and_not_what_its_axis_can_show(bro
     visit = Visit(browser, f"{address}?at=60,70")
     with visit.page.expect_download() as download:
         visit.page.locator(".bk-btn", has_text="spectrum as CSV").click()
+    assert download.value.suggested_filename == "truth-x70.0-y60.0mm.csv"
     download.value.save_as(tmp_path / "s.csv")
     table = np.genfromtxt(tmp_path / "s.csv", delimiter=",", names=True)
     assert table.dtype.names == ("energy_kev", "all", "visible", "hidden")

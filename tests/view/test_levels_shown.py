@@ -115,6 +115,24 @@ def test_a_layer_of_a_result_is_shown_at_every_size(path):
         assert np.abs(shown[0].astype(int) - shown[1]).mean() < 3
 
 
+def test_where_nothing_was_measured_is_known_of_places_and_regions(path, scene):
+    coverage = open_result(path).coverage.values
+    for y, x in ((20.5, 30.5), (20.5, 150.5)):
+        assert scene.measured_at(y, x) == coverage[int(y), int(x)]
+    corners = [(10.0, 40.0), (10.0, 90.0), (120.0, 90.0), (120.0, 40.0)]
+    assert scene.measured_within(corners) == pytest.approx(coverage[10:120, 40:90].mean(), abs=1e-6)
+    whole = [(0.0, 0.0), (0.0, 170.0), (230.0, 170.0), (230.0, 0.0)]
+    assert scene.measured_within(whole) == pytest.approx(coverage.mean(), abs=1e-6)
+    assert scene.measured_within([(5.0, 5.0), (5.0, 5.1), (5.1, 5.0)]) == 0
+
+
+def test_of_a_large_region_a_coarser_level_says_what_was_measured(path, scene, monkeypatch):
+    monkeypatch.setattr("xrfsr_dask.view.scene._REGION_PX", 30)
+    corners = [(10.0, 40.0), (10.0, 90.0), (120.0, 90.0), (120.0, 40.0)]
+    expected = open_result(path).coverage.values[10:120, 40:90].mean()
+    assert scene.measured_within(corners) == pytest.approx(expected, abs=0.05)
+
+
 def test_elements_are_told_and_an_overview_shown_without_reading_a_finest_abundance(
     path, tmp_path, monkeypatch
 ):

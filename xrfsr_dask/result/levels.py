@@ -61,7 +61,8 @@ class Levels:
 
     def measured(self, factor: int, region: tuple[slice, slice]) -> np.ndarray:
         """Share of each pixel of a region that was measured, float32 in [0, 1]; parameters as for `mixed`."""
-        return np.minimum(loaded(self._of[factor][1][region]), 1.0)
+        values = loaded(self._of[factor][1][region])
+        return (values > 0).astype(np.float32) if factor == 1 else values
 
 
 def known_group(ds: xr.Dataset) -> zarr.Group | None:
