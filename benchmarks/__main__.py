@@ -15,6 +15,7 @@ from benchmarks import convergence, engine, joint, panning, scaling, seeing, sta
 DEFAULT: dict[str, Callable[[], None]] = {
     "startup": startup.startup,
     "steps": steps.steps,
+    "gpu": steps.gpu,
     "plain": engine.against_plain,
     "overhead": engine.overhead,
     "convergence": convergence.convergence,

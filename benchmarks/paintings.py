@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+from benchmarks.tiles import FACTOR
 from xrfsr_dask.phantom import AlignedScene, aligned_painting
 from xrfsr_dask.progress import Silent, ticking
 from xrfsr_dask.solver.levels import write_level
@@ -17,8 +18,6 @@ from xrfsr_dask.store.patches import CHUNK_SPOTS
 from xrfsr_dask.store.results import MEAN, level_shapes, new_levels, shard_of
 from xrfsr_dask.tiling.executor import LocalExecutor
 from xrfsr_dask.tiling.grid import CELL, blocks
-
-FACTOR = 5  # HR px per spot
 
 
 def fill_levels(group: zarr.Group, shape: tuple[int, int], n_atom: int) -> None:

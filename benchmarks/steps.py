@@ -1,45 +1,54 @@
-"""The abundance step alone, in memory."""
+"""The abundance step alone, in memory: on a processor, and on a GPU where there is one."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from benchmarks.measure import say, seconds
-from benchmarks.paintings import FACTOR
-from xrfsr_dask.kernels.abundance import TileSpots, abundance_steps, step_matrices
-from xrfsr_dask.kernels.sampling import Beam
-
-_STEPS = 10  # of one visit, as the engine takes them
+from benchmarks.tiles import STEPS, noise_tile
+from xrfsr_dask.errors import MissingPackageError
+from xrfsr_dask.kernels.abundance import abundance_steps
+from xrfsr_dask.kernels.abundance_arrays import abundance_steps as in_arrays
+from xrfsr_dask.kernels.abundance_arrays import gpu as cupy
 
 
 def steps() -> None:
     """The step, everything included, against the M x M product alone."""
-    rng, side = np.random.default_rng(0), 250
-    beam = _aligned_beam(side, side)
-    windows, index = beam.windows(), np.arange((side // FACTOR) ** 2)
+    side = 250
     for m in (50, 200):
-        A = rng.dirichlet(np.ones(2 * m), beam.shape).astype("f4")
-        I = rng.random((*beam.shape, 3)).astype("f4")
-        Dv, Dnv, Drgb = rng.random((m, 256)), rng.random((m, 256)), rng.random((m, 3))
-        spots = [TileSpots(beam.footprints(index), windows, rng.random((len(index), m), "f4"), 1.0)]
-        K = (Dnv @ Dnv.T).astype("f4")
-        flat, out = np.ascontiguousarray(A[..., m:]).reshape(-1, m), np.empty((side**2, m), "f4")
-        product = seconds(lambda flat=flat, K=K, out=out: np.dot(flat, K, out=out))
+        tile = noise_tile(side, m)
+        flat, out = np.ascontiguousarray(tile.A[..., m:]).reshape(-1, m), np.empty((side**2, m), "f4")
+        product = seconds(lambda flat=flat, K=tile.Kn, out=out: np.dot(flat, K, out=out))
         for exact in (False, True):
-            mats = step_matrices(K, Dv @ Dnv.T, Drgb, lam=0.1, gamma=1.01, exact=exact)
-            regions = [(0, side, 0, side)] * (_STEPS + 1)
+            mats = tile.matrices(exact=exact)
             step = seconds(
-                lambda A=A, I=I, s=spots, m=mats, r=regions: abundance_steps(
-                    A.copy(), I, s, m, r, shape=(side, side)
+                lambda t=tile, m=mats: abundance_steps(
+                    t.A.copy(), t.photo, t.spots, m, t.regions, shape=t.shape
                 )
             )
-            step, prox = step / _STEPS, "simplex" if exact else "paper"
+            step, prox = step / STEPS, "simplex" if exact else "paper"
             say("abundance step / its sgemm", step / product, atoms=m, prox=prox,
                 us_per_px_and_step=round(step / side**2 * 1e6, 3))  # fmt: skip
 
 
-def _aligned_beam(ny: int, nx: int) -> Beam:
-    """A scan aligned with the grid."""
-    transform = np.diag([FACTOR, FACTOR, 1.0])
-    transform[:2, 2] = FACTOR / 2
-    return Beam(transform, (ny // FACTOR, nx // FACTOR), (ny, nx))
+def gpu(sides: tuple[int, ...] = (250, 1000)) -> None:
+    """A visit on a GPU, what is moved there and back included, against the kernel on one core."""
+    try:
+        device = cupy().cuda.runtime.getDeviceProperties(0)["name"].decode()
+    except MissingPackageError as error:
+        print(f"left out: {error}")
+        return
+    for m in (50, 200):
+        for side in sides:
+            tile = noise_tile(side, m)
+            for exact in (False, True):
+                given = tile.photo, tile.spots, tile.matrices(exact=exact), tile.regions
+                there = seconds(lambda t=tile, g=given: in_arrays(t.A, *g, shape=t.shape))
+                here = seconds(lambda t=tile, g=given: abundance_steps(t.A.copy(), *g, shape=t.shape), 1)
+                apart = np.abs(
+                    in_arrays(tile.A, *given, shape=tile.shape)
+                    - abundance_steps(tile.A.copy(), *given, shape=tile.shape)
+                )
+                say("abundance steps on one core / on a GPU", here / there, atoms=m, px=side**2, device=device,
+                    prox="simplex" if exact else "paper",
+                    ns_per_px_and_step=round(there / side**2 / STEPS * 1e9, 2), apart=float(f"{apart.max():.2g}"))  # fmt: skip

@@ -69,6 +69,7 @@ def fuse(
     steps: int = 10,
     prox: Literal["paper", "simplex"] = "paper",
     seed: int = 0,
+    device: Literal["cpu", "gpu"] = "cpu",
     step_mm: float = 1.0,
     workers: int | None = None,
     memory: int = RunOptions.memory,
@@ -91,7 +92,7 @@ def fuse(
         keV of each channel; where not given, those that `counts` is labelled with, or channel numbers.
     noise : {"poisson", "gaussian"}
         Poisson counts are never negative; Gaussian values may be, and their level is estimated.
-    smoothness, iterations, steps, prox, seed
+    smoothness, iterations, steps, prox, seed, device
         As in `SolveOptions`.
     step_mm : float
         Distance between spots, mm, for the coordinates.
@@ -124,6 +125,7 @@ def fuse(
         steps=steps,
         prox=prox,
         seed=seed,
+        device=device,
     )
     resources = RunOptions(workers=workers, memory=memory)
     arrays = aligned(counts, rgb, factor=factor, energy=energy, noise=noise, step_mm=step_mm)
@@ -143,6 +145,7 @@ def super_resolve(
     steps: int = 10,
     prox: Literal["paper", "simplex"] = "paper",
     seed: int = 0,
+    device: Literal["cpu", "gpu"] = "cpu",
     tile: int | None = None,
     memory: int = RunOptions.memory,
     workers: int | None = None,
@@ -159,7 +162,7 @@ def super_resolve(
         A painting store with at least one patch.
     name : str, optional
         Name of the result; the method's where not given.
-    method, atoms, hidden_atoms, smoothness, iterations, steps, prox, seed
+    method, atoms, hidden_atoms, smoothness, iterations, steps, prox, seed, device
         As in `SolveOptions`.
     tile, memory, workers
         As in `RunOptions`.
@@ -184,6 +187,7 @@ def super_resolve(
         steps=steps,
         prox=prox,
         seed=seed,
+        device=device,
     )
     resources = RunOptions(tile=tile, memory=memory, workers=workers)
     require(name is None or isinstance(name, str), f"the name of a result must be text, got {name!r}.")

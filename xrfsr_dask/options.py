@@ -71,8 +71,18 @@ class SolveOptions:
     """Spots the coupled dictionary (13) is learned on at most."""
     seed: int = 0
     """Seed of the start's choice of spots."""
+    device: Literal["cpu", "gpu"] = "cpu"
+    """What takes the abundance steps of Dai et al.'s methods; a GPU by way of CuPy, the same but for the last
+    bits, which then depend on the tile."""
 
     def __post_init__(self) -> None:
+        require(
+            is_one_of(self.device, ("cpu", "gpu")), f"device must be 'cpu' or 'gpu', got {shown(self.device)}."
+        )
+        require(
+            self.device == "cpu" or self.method != "joint",
+            "joint takes no abundance steps, which are what a GPU is for; leave out device 'gpu'.",
+        )
         require(
             is_one_of(self.method, METHODS),
             f"unknown method {shown(self.method)}; choose one of: {', '.join(METHODS)}.",

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 from benchmarks.experiments.runs import judged, kept
-from benchmarks.experiments.scenes import painting
+from benchmarks.experiments.scenes import Scene, painting
 from benchmarks.experiments.tables import SEEDS
 from xrfsr_dask.metrics import correlation
 from xrfsr_dask.result import best_line
@@ -32,18 +33,26 @@ def layer_table(folder: Path, pictures: Path) -> str:
     return as_markdown(rows)
 
 
-def _counts(energy: np.ndarray, usual: np.ndarray, endmembers: np.ndarray) -> dict[str, np.ndarray]:
-    """Per endmember: all its counts, in which wood shows, and those of a line of each element.
+def _true_maps(scene: Scene, usual: np.ndarray) -> dict[str, np.ndarray]:
+    """Hidden maps of the truth (ny, nx): all counts, in which wood shows, and a line of each element.
 
-    Lines are fitted together, as `ds.xrf.element` does; `usual` (n_channel,) is the mean spectrum.
+    Paints are fitted each by itself, as they are pure; `usual` (n_channel,) is the mean spectrum.
     """
-    fitted = fit_lines(endmembers, axis_for(usual, energy))
-    out = {"all counts": endmembers.sum(axis=1)}
-    for element in ELEMENTS:
-        line = best_line(energy, element)
-        if line is not None:
-            out[f"{element} {line}"] = fitted.counts_of(element, line)
-    return out
+    beneath = scene.truth.layer == 1
+    A, D = scene.truth.abundance[..., beneath], scene.truth.endmember[beneath]
+    fitted = fit_lines(D, axis_for(usual, scene.energy_kev))
+    lines = {element: best_line(scene.energy_kev, element) for element in ELEMENTS}
+    named = {f"{element} {line}": fitted.counts_of(element, line) for element, line in lines.items() if line}
+    return {name: A @ counts for name, counts in {"all counts": D.sum(axis=1), **named}.items()}
+
+
+def _found_map(ds: xr.Dataset, name: str) -> np.ndarray:
+    """The same of a result, as its user is shown it."""
+    if name == "all counts":
+        kev = ds.energy.values
+        return np.asarray(ds.xrf.roi(kev[0], kev[-1], "hidden").values)
+    element, line = name.split()
+    return np.asarray(ds.xrf.element(element, line, layer="hidden").values)
 
 
 def _rows(seed: int, pictures: Path) -> list[dict[str, Any]]:
@@ -53,17 +62,11 @@ def _rows(seed: int, pictures: Path) -> list[dict[str, Any]]:
     light = displayed(scene.photo.astype(np.float32) / 255.0).mean(axis=2)
     texture = light - gaussian_filter(light, 2.0 * scene.factor)
     outside = scene.truth.region != scene.truth.regions.index("hidden")
-    hidden = ds.layer.values == "hidden"
-    A, D = ds.abundance.values[..., hidden], ds.endmember.values[hidden]
     rows, panels = [], []
-    beneath = scene.truth.layer == 1
-    usual = ds.xrf.mean_spectrum().values
-    true = _counts(scene.energy_kev, usual, scene.truth.endmember[beneath])
-    ours = _counts(scene.energy_kev, usual, D)
-    for name, counts in ours.items():
-        truth, found = scene.truth.abundance[..., beneath] @ true[name], A @ counts
+    for name, truth in _true_maps(scene, ds.xrf.mean_spectrum().values).items():
         if truth.std() < _LEAST:
             continue
+        found = _found_map(ds, name)
         rows.append(
             {
                 "seed": seed,

@@ -8,6 +8,7 @@ from helpers import gradient_test
 from helpers_beams import BEAMS
 
 from xrfsr_dask.kernels.abundance import TileSpots, abundance_steps, step_matrices
+from xrfsr_dask.kernels.abundance_arrays import abundance_steps as in_arrays
 from xrfsr_dask.kernels.projection import project_rows
 from xrfsr_dask.kernels.sampling import downsample, downsample_adjoint, needed_bounds, touching
 from xrfsr_dask.kernels.smoothness import difference, difference_adjoint
@@ -68,6 +69,25 @@ def test_the_fused_step_is_the_papers_step(name, exact):
         expected = transcription(expected, I, X, Dv, Dnv, Drgb, beam, exact)
     got = abundance_steps(A.copy(), I, spots, m, [whole] * 4, shape=beam.shape)
     np.testing.assert_allclose(got, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("name", BEAMS)
+def test_steps_in_whole_arrays_are_those_of_the_kernel_on_tiles_and_on_the_whole(name, exact):
+    """By NumPy here; on a GPU the same lines run by CuPy (`benchmarks gpu` compares both)."""
+    beam = BEAMS[name]
+    A, I, X, Dv, Dnv, Drgb = scene(beam)
+    m, given = matrices(Dv, Dnv, Drgb, exact), A.copy()
+    whole, windows = (0, beam.shape[0], 0, beam.shape[1]), beam.windows()
+    expected = abundance_steps(A.copy(), I, [patch_spots(beam, X, Dnv)], m, [whole] * 4, shape=beam.shape)
+    for core in (whole, (20, 35, 15, 30), (0, 9, 0, 11), (beam.shape[0] - 7, beam.shape[0], 3, beam.shape[1])):
+        regions = needed_bounds(core, [windows], steps=3, margin=1, shape=beam.shape)
+        y0, y1, x0, x1 = regions[-1]
+        spots = [patch_spots(beam, X, Dnv, touching(windows, regions[-2]))]
+        got = in_arrays(A[y0:y1, x0:x1], I[y0:y1, x0:x1], spots, m, regions, shape=beam.shape, xp=np)
+        inside = np.s_[core[0] - y0 : core[1] - y0, core[2] - x0 : core[3] - x0]
+        np.testing.assert_allclose(got[inside], expected[core[0] : core[1], core[2] : core[3]], atol=1e-5)
+    np.testing.assert_array_equal(A, given)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 7, 12])

@@ -155,6 +155,12 @@ def solver_words(p: Any, *, method: bool = True) -> None:
         default=o.prox,
         help="how abundances are made to sum to one: clipped and divided as they do, or exactly (paper)",
     )
+    theirs.add_argument(
+        "--device",
+        choices=("cpu", "gpu"),
+        default=o.device,
+        help="what takes the abundance steps; a GPU by way of CuPy, to the last bits but one (cpu)",
+    )
     room = p.add_argument_group("with what it is solved; the result does not depend on it")
     room.add_argument(
         "--memory",
@@ -190,6 +196,7 @@ def solve_options(args: argparse.Namespace) -> Any:
         iterations=args.iterations,
         steps=args.steps,
         prox=args.prox,
+        device=args.device,
         tolerance=args.tolerance,
         seed=args.seed,
     )

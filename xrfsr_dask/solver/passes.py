@@ -10,6 +10,7 @@ import numpy as np
 
 from xrfsr_dask.beams import SpotWindow, spot_window
 from xrfsr_dask.errors import DamagedStoreError
+from xrfsr_dask.kernels import abundance_arrays
 from xrfsr_dask.kernels.abundance import StepMatrices, TileSpots, abundance_steps, step_matrices
 from xrfsr_dask.kernels.dictionary import spot_statistics
 from xrfsr_dask.kernels.sampling import needed_bounds, touching
@@ -43,7 +44,8 @@ def advance_tile(plan: Plan, generation: int, dictionary: int, steps: int, tile:
             C = _projected(plan, dictionary, patch.name, index, beam.spots)
             footprints = beam.footprints(index, window)
             spots.append(TileSpots(footprints, window[index], C, plan.gain(patch)))
-    out = abundance_steps(
+    take = abundance_arrays.abundance_steps if plan.options.device == "gpu" else abundance_steps
+    out = take(
         read_finite(open_generation(plan, generation), padded.slices),
         plan.painting.photograph(padded.slices),
         spots,

@@ -8,6 +8,7 @@ import numpy as np
 
 from xrfsr_dask.beams import beam_of
 from xrfsr_dask.errors import MemoryBudgetError, OptionError, StoreError
+from xrfsr_dask.kernels.abundance_arrays import gpu
 from xrfsr_dask.kernels.sampling import Beam
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.solver.needs import start_bytes, task_bytes
@@ -51,6 +52,8 @@ def plan_run(
         raise StoreError(f"{painting.path} holds no patch yet; add one with `xrfsr add`.")
     _ = painting.energy_kev  # refuses a store without it before any work
     require_free(painting, name)
+    if options.device == "gpu":
+        gpu()  # refused where there is none, before any work
     plan = roomy(painting, name=name, options=options, resources=resources, slots=slots, each=each)
     return dataclasses.replace(plan, identity=identity_of(plan.fingerprint()))
 
