@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from functools import partial
@@ -78,7 +79,7 @@ def _paper_cost(painting: Painting) -> dict[str, float]:
 
 
 def workers() -> None:
-    """Wall time of one worker over that of two: threads, and processes; whole runs."""
+    """Wall time of one worker over that of two, and of more where there are cores: threads, and processes."""
     options: dict[str, dict[str, Any]] = {
         "joint": {"atoms": 20, "hidden_atoms": 6, **_FEW},
         "paper": {"atoms": 50, **_FEW},
@@ -88,9 +89,13 @@ def workers() -> None:
         for method, chosen in options.items():
             _solved(painting, method, 2, False, **chosen | {"iterations": 1})  # compiles
             for processes in (False, True):
-                one, two = (_solved(painting, method, n, processes, **chosen) for n in (1, 2))
-                say(f"one worker / two, {method}, {'processes' if processes else 'threads'}", one / two,
-                    px=1000**2, one_s=round(one, 1), two_s=round(two, 1), goal=1.8)  # fmt: skip
+                kind, one = "processes" if processes else "threads", 0.0
+                for n in (n for n in (1, 2, 4, 8, 16) if n <= (os.cpu_count() or 1)):
+                    took = _solved(painting, method, n, processes, **chosen)
+                    one = one or took
+                    if n > 1:
+                        say(f"one worker / {n}, {method}, {kind}", one / took, px=1000**2, one_s=round(one, 1),
+                            s=round(took, 1), **({"goal": 1.8} if n == 2 else {}))  # fmt: skip
 
 
 def _solved(painting: Painting, method: str, n: int, processes: bool, **options: Any) -> float:

@@ -49,6 +49,6 @@ def gpu(sides: tuple[int, ...] = (250, 1000)) -> None:
                     in_arrays(tile.A, *given, shape=tile.shape)
                     - abundance_steps(tile.A.copy(), *given, shape=tile.shape)
                 )
-                say("abundance steps on one core / on a GPU", here / there, atoms=m, px=side**2, device=device,
-                    prox="simplex" if exact else "paper",
-                    ns_per_px_and_step=round(there / side**2 / STEPS * 1e9, 2), apart=float(f"{apart.max():.2g}"))  # fmt: skip
+                took = {"ns_per_px_and_step": round(there / side**2 / STEPS * 1e9, 2)}
+                say("abundance steps on one core / on a GPU", here / there, atoms=m, px=side**2, **took,
+                    prox=("paper", "simplex")[exact], apart=float(f"{apart.max():.2g}"), device=device)  # fmt: skip
