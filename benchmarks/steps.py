@@ -45,10 +45,8 @@ def gpu(sides: tuple[int, ...] = (250, 1000)) -> None:
                 given = tile.photo, tile.spots, tile.matrices(exact=exact), tile.regions
                 there = seconds(lambda t=tile, g=given: in_arrays(t.A, *g, shape=t.shape))
                 here = seconds(lambda t=tile, g=given: abundance_steps(t.A.copy(), *g, shape=t.shape), 1)
-                apart = np.abs(
-                    in_arrays(tile.A, *given, shape=tile.shape)
-                    - abundance_steps(tile.A.copy(), *given, shape=tile.shape)
-                )
+                found = in_arrays(tile.A, *given, shape=tile.shape)
+                apart = np.abs(found - abundance_steps(tile.A.copy(), *given, shape=tile.shape)).max()
                 took = {"ns_per_px_and_step": round(there / side**2 / STEPS * 1e9, 2)}
                 say("abundance steps on one core / on a GPU", here / there, atoms=m, px=side**2, **took,
-                    prox=("paper", "simplex")[exact], apart=float(f"{apart.max():.2g}"), device=device)  # fmt: skip
+                    prox=("paper", "simplex")[exact], apart=round(float(apart), 8), gpu=device)  # fmt: skip

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import os
 from collections.abc import Callable
@@ -8,9 +9,17 @@ import xarray as xr
 from helpers import small_painting, small_patch, small_truth, tree_bytes
 
 from xrfsr_dask.cluster import executor_for
-from xrfsr_dask.errors import MemoryBudgetError, OptionError, ResumeError, StoreError, TilingError
+from xrfsr_dask.errors import (
+    MemoryBudgetError,
+    MissingPackageError,
+    OptionError,
+    ResumeError,
+    StoreError,
+    TilingError,
+)
 from xrfsr_dask.options import RunOptions, SolveOptions
 from xrfsr_dask.progress import Silent
+from xrfsr_dask.result import open_result
 from xrfsr_dask.solver import plan_run, solve
 from xrfsr_dask.solver.needs import task_bytes
 from xrfsr_dask.solver.outer import task_count
@@ -52,6 +61,36 @@ def test_the_result_has_the_same_bits_for_every_tile_and_scheduler(solved, tmp_p
     small_painting(path)
     solve(plan(path, tile=tile), LocalExecutor(threads))
     assert result_hash(path) == result_hash(solved[0])
+
+
+@pytest.mark.parametrize("prox", ["paper", "simplex"])
+def test_steps_in_whole_arrays_give_the_result_but_for_rounding(solved, tmp_path, monkeypatch, prox):
+    """The road to a GPU, NumPy in place of CuPy."""
+    path, changed = tmp_path / "p.zarr", {"prox": prox, "iterations": 2}
+    small_painting(path)
+    monkeypatch.setattr("xrfsr_dask.kernels.abundance_arrays.gpu", lambda: np)
+    monkeypatch.setattr("xrfsr_dask.solver.planning.gpu", lambda: np)
+    for device in ("cpu", "gpu"):
+        options = dataclasses.replace(OPTIONS, **changed, device=device)
+        solve(plan(path, name=device, tile=100, options=options), LocalExecutor(1))
+    one, other = (open_result(path, device) for device in ("cpu", "gpu"))
+    np.testing.assert_allclose(one.abundance, other.abundance, atol=2e-4)
+    np.testing.assert_allclose(one.endmember, other.endmember, rtol=1e-3, atol=1e-3)
+    assert other.attrs["options"]["device"] == "gpu"
+
+
+def test_a_gpu_that_is_not_there_or_not_used_is_told_before_any_work(tmp_path):
+    path = tmp_path / "p.zarr"
+    small_painting(path, "a")
+    try:
+        import cupy  # noqa: F401
+    except ImportError:
+        with pytest.raises(MissingPackageError, match="a GPU is used by way of CuPy; install"):
+            plan(path, options=dataclasses.replace(OPTIONS, device="gpu"))
+    with pytest.raises(OptionError, match="joint takes no abundance steps"):
+        SolveOptions(method="joint", device="gpu")
+    with pytest.raises(OptionError, match="device must be 'cpu' or 'gpu', got 'tpu'"):
+        SolveOptions(method="paper", device="tpu")
 
 
 def test_the_order_of_adding_patches_does_not_matter(solved, tmp_path):
