@@ -22,6 +22,7 @@ import xarray as xr
 
 from xrfsr_dask.errors import InputError, MissingPackageError, OptionError
 from xrfsr_dask.result import open_result
+from xrfsr_dask.result.levels import store_of
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.view.scene import Scene
 from xrfsr_dask.writers.images import write_tiff
@@ -92,7 +93,7 @@ def page_of(ds: xr.Dataset) -> Any:
     """What makes the page for each visitor: a function of a Bokeh document. Elements are looked for once."""
     from xrfsr_dask.view.explorer import Explorer
 
-    source = ds.encoding.get("source")
+    source = store_of(ds)
     if source is None:
         raise InputError(
             "this result lies in memory; open it from its painting with open_result to explore it."

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import InputError
 
+OWN = 0.04
+"""Share of an element's counts that a layer must have, to be listed as its own: a hundredth or two stray."""
 MOST_ELEMENTS = 8
 """Elements that are drawn where none are named."""
 
@@ -15,15 +18,24 @@ MOST_ELEMENTS = 8
 def elements_of(ds: xr.Dataset, layer: str = "all") -> list[dict[str, Any]]:
     """`ds.xrf.elements()` of both layers or of one, as rows, most counts first.
 
+    Of one with the ``share`` of both layers' counts that lies in it; those of which it has less than `OWN` come
+    last.
+
     There are none where the axis is too coarse to tell lines apart, or the layer has no endmember.
     """
     part = ds if layer == "all" else getattr(ds.xrf, layer)
     if not part.sizes["atom"]:
         return []
     try:
-        table = part.xrf.elements().reset_index()
+        table = part.xrf.elements()
     except InputError:
         return []
+    if layer != "all":
+        both = ds.xrf.elements().counts.reindex(table.index)
+        table["share"] = table.counts / np.fmax(both, table.counts)
+        table["own"] = table.share >= OWN
+        table = table.sort_values(["own", "counts"], ascending=False, kind="stable").drop(columns="own")
+    table = table.reset_index()
     return [
         {str(key): value.item() if hasattr(value, "item") else value for key, value in row.items()}
         for row in table.to_dict("records")

@@ -99,9 +99,11 @@ _ELEMENTS_TEXT = (
 
 
 _HIDDEN_TEXT = (
-    "The same of the hidden layer. Its counts are what the method puts below the painting. How sure an element "
-    "is says that these spectra show it, not that the painter put it there: see whether its map repeats the "
-    "photograph, and what was measured."
+    "The same of the hidden layer, and which share of the counts of both layers lies in it; elements of which "
+    "it has less than 4 % come last, as a hundredth or two of everything stray from one layer into the other. "
+    "How sure an element is says that the spectra of this layer, which the method made, show it, not that the "
+    "painter put it there: see whether its map repeats the photograph, or another element's, and what was "
+    "measured."
 )
 
 

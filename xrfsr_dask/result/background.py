@@ -38,10 +38,12 @@ def snip(spectra: np.ndarray, fwhm_channels: np.ndarray) -> np.ndarray:
     smooth = sum(w * padded[:, i : i + counts.shape[1]] for i, w in enumerate(_SMOOTH)) / level
     v = np.log(np.log(np.sqrt(smooth + 1.0) + 1.0) + 1.0)
     reach = np.maximum(1, np.rint(WIDTH_FWHM * fwhm_channels)).astype(int)
-    n, at = counts.shape[1], np.arange(counts.shape[1])
+    n, rising = counts.shape[1], np.maximum.accumulate(reach)  # lines are as wide or wider at higher energies
     for p in range(int(reach.max()), 0, -1):
-        i = at[(reach >= p) & (at >= p) & (at < n - p)]
-        v[:, i] = np.minimum(v[:, i], 0.5 * (v[:, i - p] + v[:, i + p]))
+        first, last = max(p, int(np.searchsorted(rising, p))), n - p
+        if first < last:
+            beside = v[:, first - p : last - p] + v[:, first + p : last + p]
+            np.minimum(v[:, first:last], 0.5 * beside, out=v[:, first:last])
     out = ((np.exp(np.exp(v) - 1.0) - 1.0) ** 2 - 1.0) * level
     return np.asarray(np.maximum(out, 0.0))
 

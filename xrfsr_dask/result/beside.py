@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import InputError
+from xrfsr_dask.result.levels import store_of
 from xrfsr_dask.result.lowrank import lazy_cube, lazy_stored, loaded
 from xrfsr_dask.result.measured import Measured, open_patch
 from xrfsr_dask.store import Painting, Patch, open_painting
@@ -14,7 +15,7 @@ from xrfsr_dask.store.patches import CHUNK_SPOTS
 
 def patches_of(ds: xr.Dataset) -> list[Measured]:
     """The patches that a result was made of; none where its store is not known."""
-    store = ds.encoding.get("source")
+    store = store_of(ds)
     if store is None:
         return []
     patches = open_painting(store).patches
@@ -23,7 +24,7 @@ def patches_of(ds: xr.Dataset) -> list[Measured]:
 
 def is_part(ds: xr.Dataset) -> bool:
     """Whether this is a layer or a piece of the result of a store."""
-    store = ds.encoding.get("source")
+    store = store_of(ds)
     return store is not None and ("layer" in ds.attrs or ds.abundance.shape[:2] != open_painting(store).shape)
 
 
@@ -50,7 +51,7 @@ def compared(ds: xr.Dataset, patch: str) -> xr.Dataset:
 
 
 def _whole_painting(ds: xr.Dataset) -> Painting:
-    store = ds.encoding.get("source")
+    store = store_of(ds)
     if store is None:
         raise InputError("this result lies in memory; open it from its painting with open_result to compare.")
     painting = open_painting(store)

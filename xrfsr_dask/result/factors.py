@@ -13,7 +13,7 @@ import xarray as xr
 from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError
 from xrfsr_dask.result.axis import Axis
 from xrfsr_dask.result.fitting import LineFit, fit_lines
-from xrfsr_dask.result.levels import stored_group
+from xrfsr_dask.result.levels import store_of, stored_group
 from xrfsr_dask.result.lowrank import loaded
 from xrfsr_dask.result.masks import box_of, checked_mask
 from xrfsr_dask.result.mixtures import Mixtures, mixtures_of, own_mixtures, photons_in
@@ -176,20 +176,21 @@ class Factors:
         named = () if element in ELEMENTS else (element,)
         if element not in self._photons:
             whole = self._mixtures
-            axis = usual_axis(whole.share @ whole.spectra, self.energy_kev, named, self._n_spots())
-            photons = photons_in(whole, axis)[whole.rows_of(self._ds.endmember.values)]
+            spots = self._n_spots(of_all=True)
+            axis = usual_axis(whole.share @ whole.spectra, self.energy_kev, named, spots)
+            photons = photons_in(whole, axis, spots)[whole.rows_of(self._ds.endmember.values)]
             self._photons |= {
                 shell.element: (axis, photons) for shell in axis.shells if shell.element not in self._photons
             }
         return self._photons[element]
 
-    def _n_spots(self) -> float:
-        """Measured spots that the result speaks for; pixels where its store is not known, or holds no patch."""
-        source = self._ds.encoding.get("source")
+    def _n_spots(self, *, of_all: bool = False) -> float:
+        """Measured spots that the result speaks for, or all that its mixtures do; pixels where its store is not
+        known, or holds no patch."""
+        source = store_of(self._ds)
         if source is None:
             return float(np.prod(self.shape))
         painting = open_painting(source)
-        if not painting.patches:
-            return float(np.prod(self.shape))
-        whole = float(np.prod(painting.shape))
-        return sum(float(np.prod(p.shape[:2])) for p in painting.patches) * np.prod(self.shape) / whole
+        px = float(np.prod(painting.shape))
+        spots = sum(float(np.prod(patch.shape[:2])) for patch in painting.patches) or px
+        return spots if of_all else spots * float(np.prod(self.shape)) / px

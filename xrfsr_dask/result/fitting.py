@@ -15,19 +15,13 @@ import numpy as np
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.result.axis import Axis
 from xrfsr_dask.result.pivoting import nonnegative
-
-SHAPE_ERROR = 0.04
-"""How far the shape of an element's lines may be off (films and varnish absorb), as a share of its counts: what
-hides within that share of its neighbours' counts is not told from them, and not counted."""
-BACKGROUND_ERROR = 0.05
-"""The same of the background."""
-SHELF_ERROR = 1e-4
-"""Share of all photons that the shelf below them and pile-up may put at any line."""
+from xrfsr_dask.result.uncertainty import variance
 
 CERTAIN = 3.0
-"""Standard errors of its counts that a shell must have where the exposure is known."""
+"""Standard errors that a shell must stand above nothing."""
 
-_FLOOR = 1e-3  # variance of a channel, as a share of the highest: what is left of a wrong shape
+_ROUNDS = 3  # in which shells are left out
+_RIDGE = 1e-10  # of a Gram of unit diagonal
 _TOGETHER = 64  # spectra whose systems are made together
 
 
@@ -39,9 +33,8 @@ class LineFit:
     photons: np.ndarray
     """float64 (n, n_shell), >= 0: detected photons of each shell; 0 where it cannot be told from others."""
     error: np.ndarray
-    """float64 (n, n_shell): standard error of the photons, by statistics, `SHAPE_ERROR`, `BACKGROUND_ERROR`,
-    `SHELF_ERROR` and what escape and tails may add (`Axis.doubtful`); statistics only where the exposure is
-    known."""
+    """float64 (n, n_shell): standard error of the photons, by all that `uncertainty.variance` knows, statistics
+    only where the exposure is known; infinite where there are none."""
 
     def counts_of(self, element: str, line: str) -> np.ndarray:
         """Net counts of a line in each spectrum, float64 (n,)."""
@@ -49,10 +42,10 @@ class LineFit:
 
 
 def fit_lines(spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np.inf) -> LineFit:
-    """Fit spectra by non-negative least squares.
+    """Fit spectra by non-negative least squares, each channel weighted by how far it may be off.
 
-    A first fit says how much of each shell there may be; a shell that has less than its error, or belongs to an
-    element whose main shell has, is left out of the second.
+    A shell that stands less than `CERTAIN` errors above nothing is left out, and so are the others of an
+    element whose main shell is.
 
     Parameters
     ----------
@@ -71,34 +64,39 @@ def fit_lines(spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np
         raise InputError("spectra hold values that are not finite, which no lines can be fitted to.")
     spots = np.broadcast_to(np.asarray(exposure, float), len(spectra))
     n_shell = len(axis.shells)
-    found = np.zeros((len(spectra), len(axis.drawn)))
-    error = np.zeros((len(spectra), n_shell))
-    counts, beneath = axis.in_cores(spectra), axis.in_cores(axis.backgrounds)
-    for i, system in enumerate(systems(spectra, axis)):
-        first = solved(system, np.ones(n_shell, bool))
-        least = CERTAIN if np.isfinite(spots[i]) else 1.0
-        kept = first[:n_shell] >= least * errors_of(first, counts[i], beneath, axis, spots[i])
-        found[i] = solved(system, kept & kept[axis.main_of])
-        error[i] = errors_of(found[i], counts[i], beneath, axis, spots[i])
-    return LineFit(axis, found[:, :n_shell], error)
+    photons, error = np.zeros((len(spectra), n_shell)), np.full((len(spectra), n_shell), np.inf)
+    for i, system in enumerate(systems(spectra, axis, spots)):
+        kept = np.ones(n_shell, bool)
+        for _ in range(_ROUNDS):
+            found = solved(system, kept)
+            off = errors_of(system, found)[:n_shell]
+            there = (found[:n_shell] > 0) & kept
+            shown = axis.is_tube | (found[:n_shell] >= CERTAIN * off)
+            shown &= shown[axis.main_of]
+            if not (there & ~shown).any():
+                break
+            kept &= shown
+        photons[i], error[i] = found[:n_shell], off
+    return LineFit(axis, photons, error)
 
 
-def weights_of(spectra: np.ndarray, axis: Axis) -> np.ndarray:
-    """One over the variance of each channel, float64 (..., n_channel); 0 below `Axis.lowest_kev`."""
-    variance = spectra + _FLOOR * np.maximum(spectra.max(axis=-1, keepdims=True), 1e-30)
-    return np.where(axis.energy_kev >= axis.lowest_kev, 1.0 / variance, 0.0)
+def weights_of(spectra: np.ndarray, axis: Axis, spots: np.ndarray | float = np.inf) -> np.ndarray:
+    """One over the variance of each channel, float64 (n, n_channel); 0 below `Axis.lowest_kev`."""
+    return np.where(axis.energy_kev >= axis.lowest_kev, 1.0 / variance(spectra, axis, spots), 0.0)
 
 
-def systems(spectra: np.ndarray, axis: Axis) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def systems(
+    spectra: np.ndarray, axis: Axis, spots: np.ndarray | float
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Of each spectrum, in its weights: Gram (k, k) of shells and backgrounds, and their products (k,) with it.
 
     Few lines reach into a strip of the axis. Products that small are a hundredth of the work, and BLAS takes
     one thread for each: several wait for one another, which takes seconds where other work has the cores.
     """
-    k = len(axis.drawn)
+    k, spots = len(axis.drawn), np.broadcast_to(np.asarray(spots, float), len(spectra))
     for first in range(0, len(spectra), _TOGETHER):
         some = spectra[first : first + _TOGETHER]
-        weights = weights_of(some, axis)
+        weights = weights_of(some, axis, spots[first : first + _TOGETHER])
         G, c = np.zeros((len(some), k, k)), np.zeros((len(some), k))
         for part, rows, drawn in axis.strips:
             weighted = drawn * weights[:, None, part]
@@ -116,25 +114,15 @@ def solved(system: tuple[np.ndarray, np.ndarray], kept: np.ndarray) -> np.ndarra
     return found
 
 
-def errors_of(
-    found: np.ndarray, counts: np.ndarray, beneath: np.ndarray, axis: Axis, spots: float
-) -> np.ndarray:
-    """Standard error of each shell's photons, from what else lies in the core of its main line.
+def errors_of(system: tuple[np.ndarray, np.ndarray], found: np.ndarray) -> np.ndarray:
+    """Standard errors (k,) of what was found, all of it varied together; infinite where it is 0."""
+    at = np.flatnonzero(found > 0)
+    out = np.full(len(found), np.inf)
+    out[at] = np.sqrt(np.maximum(np.diag(inverse(system[0][np.ix_(at, at)])), 0.0))
+    return out
 
-    Parameters
-    ----------
-    found : float64 array of shape (n_shell + m,)
-        As `solved` gives it.
-    counts : float64 array of shape (n_shell,)
-        Of the spectrum, in the cores.
-    beneath : float64 array of shape (m, n_shell)
-        Of each background, in the cores.
-    """
-    photons, own = found[: len(axis.shells)], np.diag(axis.shares)
-    others = photons @ axis.shares - photons * own
-    shelf, doubtful = SHELF_ERROR * photons.sum(), photons @ axis.doubtful
-    background = BACKGROUND_ERROR * (found[len(photons) :] @ beneath)
-    square = (SHAPE_ERROR * others) ** 2 + background**2 + shelf**2 + doubtful**2
-    if np.isfinite(spots):
-        square = square + (counts + 1.0 / max(spots, 1e-9)) / max(spots, 1e-9)
-    return np.asarray(np.sqrt(square) / np.maximum(own, 1e-12))
+
+def inverse(G: np.ndarray) -> np.ndarray:
+    """Inverse of a Gram (k, k) in units of its own."""
+    size = np.where(np.diag(G) > 0, np.sqrt(np.abs(np.diag(G))), 1.0)
+    return np.asarray(np.linalg.inv(G / size / size[:, None] + _RIDGE * np.eye(len(G))) / size / size[:, None])

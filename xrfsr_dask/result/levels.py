@@ -65,15 +65,28 @@ class Levels:
         return (values > 0).astype(np.float32) if factor == 1 else values
 
 
+def store_of(ds: xr.Dataset) -> str | None:
+    """The painting that a result or patch is of; None where it lies in memory, or in a file of its own.
+
+    Whatever opens a file says where it lies; only a painting has results and patches.
+    """
+    source = ds.encoding.get("source")
+    folder, name = ("patches", ds.attrs.get("patch")) if "counts" in ds else ("results", ds.attrs.get("result"))
+    if not isinstance(source, str) or not isinstance(name, str):
+        return None
+    return source if (as_place(source) / folder / name / "zarr.json").is_file() else None
+
+
+def _home_of(ds: xr.Dataset) -> zarr.Group | None:
+    source = store_of(ds)
+    return None if source is None else open_group(as_place(source) / "results" / str(ds.attrs["result"]))
+
+
 def known_group(ds: xr.Dataset) -> zarr.Group | None:
     """Where the result that this is, or is a layer or a piece of, is stored; by its endmembers."""
-    source, name = ds.encoding.get("source"), ds.attrs.get("result")
-    if source is None or name is None:
+    group = _home_of(ds)
+    if group is None:
         return None
-    place = as_place(source) / "results" / name
-    if not (place / "zarr.json").is_file():
-        return None
-    group = open_group(place)
     stored = read_finite(open_array(group, "endmember"))
     asked = np.asarray(ds.endmember.values)
     known = {row.tobytes() for row in stored}
@@ -82,10 +95,9 @@ def known_group(ds: xr.Dataset) -> zarr.Group | None:
 
 def stored_group(ds: xr.Dataset) -> zarr.Group | None:
     """Where a result is stored, if it still has the very arrays that it was opened with."""
-    source, name = ds.encoding.get("source"), ds.attrs.get("result")
-    if source is None or name is None:
+    group = _home_of(ds)
+    if group is None:
         return None
-    group = open_group(as_place(source) / "results" / name)
     for part in level_paths(1):
         if part not in ds or getattr(ds[part].data, "name", None) != lazy_stored(open_array(group, part)).name:
             return None

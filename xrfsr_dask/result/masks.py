@@ -39,15 +39,25 @@ def _reordered(mask: xr.DataArray, ds: xr.Dataset, dim: str) -> xr.DataArray:
     """A mask in the order of a Dataset along one axis, if both have coordinates there."""
     if dim not in mask.indexes or dim not in ds.indexes or mask.indexes[dim].equals(ds.indexes[dim]):
         return mask
-    own, given = (np.asarray(there.indexes[dim], float) for there in (ds, mask))
+    own, given = (_numbers(there.indexes[dim]) for there in (ds, mask))
+    if given is None or own is None:
+        raise InputError(
+            f"the mask's {dim} are no numbers, mm; make it of this Dataset, or give its values alone."
+        )
     at = np.argsort(given)[np.argsort(np.argsort(own))]
     step = float(np.abs(np.diff(own)).min()) if len(own) > 1 else np.inf
-    if np.abs(given[at] - own).max() > _OFF * step:
+    if not np.abs(given[at] - own).max() <= _OFF * step:
         raise InputError(
             f"the mask lies at {dim} = {given.min():g} to {given.max():g} mm and this Dataset at {own.min():g} "
             f"to {own.max():g} mm; make it of this Dataset, or give its values without coordinates."
         )
     return mask.isel({dim: at})
+
+
+def _numbers(index: Any) -> np.ndarray | None:
+    """Coordinates as float64; None where they are none."""
+    values = np.asarray(index)
+    return values.astype(float) if values.dtype.kind in "fiu" and np.isfinite(values).all() else None
 
 
 def checked_mask(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -16,14 +16,17 @@ import xarray as xr
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.result.axis import Axis
-from xrfsr_dask.result.fitting import fit_lines, solved, weights_of
+from xrfsr_dask.result.fitting import fit_lines, inverse, weights_of
 from xrfsr_dask.result.levels import known_group
 from xrfsr_dask.result.lowrank import Stored, loaded
+from xrfsr_dask.result.pivoting import nonnegative
 from xrfsr_dask.store.arrays import open_array, read_finite
 from xrfsr_dask.store.results import level_paths, stored_levels
 
-_SQUARES = 256
+_SQUARES = 144
 """Squares that a painting is divided into, about."""
+_DRAWN = 6  # pixels of a square along each axis, that its products are taken of
+_APART = 1e-3  # of an endmember's own products: what two that are always together are told apart by
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Mixtures:
     """float64 (n,): how much of what was measured lies in each square, their sum 1."""
     endmember: np.ndarray
     """float64 (n_atom, n_channel)"""
+    together: np.ndarray
+    """float64 (n_atom, n_atom): mean products of the abundances of pixels."""
 
     @property
     def spectra(self) -> np.ndarray:
@@ -61,8 +66,8 @@ def mixtures_of(ds: xr.Dataset) -> Mixtures:
         return _alone(ds)
     levels = stored_levels(group)
     whole = tuple(open_array(group, path) for path in level_paths(1))
-    A, share = _over_squares(*map(Stored, levels[max(levels)] if levels else whole))
-    return Mixtures(A, share, read_finite(open_array(group, "endmember")).astype(float))
+    A, share, together = _over_squares(*map(Stored, levels[max(levels)] if levels else whole))
+    return Mixtures(A, share, read_finite(open_array(group, "endmember")).astype(float), together)
 
 
 def own_mixtures(ds: xr.Dataset, whole: Mixtures) -> Mixtures:
@@ -77,57 +82,65 @@ def own_mixtures(ds: xr.Dataset, whole: Mixtures) -> Mixtures:
     group = known_group(ds)
     if group is not None and ds.abundance.shape[:2] == open_array(group, "abundance").shape[:2]:
         at = whole.rows_of(ds.endmember.values)
-        return Mixtures(whole.abundance[:, at], whole.share, whole.endmember[at])
+        return Mixtures(
+            whole.abundance[:, at], whole.share, whole.endmember[at], whole.together[np.ix_(at, at)]
+        )
     return _alone(ds)
 
 
 def _alone(ds: xr.Dataset) -> Mixtures:
     measured = ds.coverage.data if "coverage" in ds else None
-    return Mixtures(*_over_squares(ds.abundance.data, measured), np.asarray(ds.endmember.values, float))
+    A, share, together = _over_squares(ds.abundance.data, measured)
+    return Mixtures(A, share, np.asarray(ds.endmember.values, float), together)
 
 
-def photons_in(mixtures: Mixtures, axis: Axis) -> np.ndarray:
+def photons_in(mixtures: Mixtures, axis: Axis, spots: float) -> np.ndarray:
     """What each endmember adds to the shells in the mixtures it is in, float64 (n_atom, n_shell), >= 0.
 
-    In the equations of a mixture's lines its spectrum is the sum of what its endmembers add, and so are its
-    photons: an endmember's are the mean over the mixtures. Fitted alone it has others, less exact for a mixture
-    and cleaner where it is a paint; between the two lies what agrees best with the mixtures, shell by shell.
+    In least squares without bounds a mixture's photons are the sum of its endmembers', whatever these are, but
+    wrong shapes put counts of strong lines into weak ones. Fitted alone, each without a negative line, paints
+    are clean and what is no paint is lost. Between the two lies what agrees best with the mixtures, shell by
+    shell; what is negative then is taken from the endmembers that are in the same pixels.
+
+    Parameters
+    ----------
+    mixtures : Mixtures
+    axis : Axis
+    spots : float
+        Measured spots that all of the mixtures together speak for.
     """
-    there = fit_lines(mixtures.spectra, axis).photons
+    share, A = mixtures.share, mixtures.abundance
+    there = fit_lines(mixtures.spectra, axis, share * spots).photons
     alone = fit_lines(mixtures.endmember, axis).photons
-    towards = np.maximum(_added(mixtures, axis, there), 0.0) - alone
-    short, gained = there - mixtures.abundance @ alone, mixtures.abundance @ towards
-    fits = mixtures.share @ (gained * short) / np.maximum(mixtures.share @ gained**2, 1e-30)
-    return np.asarray(alone + np.clip(fits, 0.0, 1.0) * towards)
+    shown = np.concatenate([there, alone]).max(axis=0) > 0
+    towards = mixtures.endmember @ _unbounded(share @ mixtures.spectra, axis, shown, spots) - alone
+    short, gained = there - A @ alone, A @ towards
+    fits = share @ (gained * short) / np.maximum(share @ gained**2, 1e-30)
+    found = alone + np.clip(fits, 0.0, 1.0) * towards
+    H = mixtures.together + _APART * np.diag(np.diag(mixtures.together))
+    return np.stack([nonnegative(H, H @ photons) for photons in found.T], axis=1)
 
 
-def _added(mixtures: Mixtures, axis: Axis, there: np.ndarray) -> np.ndarray:
-    """Each endmember's part in the equations of the mixtures' shells, their mean; float64 (n_atom, n_shell).
-
-    The equations are weighted alike, as the mean spectrum asks, and hold what is `there` (n, n_shell).
-    """
-    n_shell = len(axis.shells)
-    weighted = axis.drawn * weights_of(mixtures.share @ mixtures.spectra, axis)
-    G, C = weighted @ axis.drawn.T, weighted @ mixtures.endmember.T
-    size = np.sqrt(np.maximum(np.diag(G), 1e-300))
-    out = np.zeros((C.shape[1], n_shell))
-    for A, share, shells in zip(mixtures.abundance, mixtures.share, there > 0, strict=True):
-        at = np.flatnonzero(solved((G, C @ A), shells))
-        unit = G[np.ix_(at, at)] / size[at] / size[at, None] + 1e-10 * np.eye(len(at))
-        part = np.linalg.solve(unit, C[at] / size[at, None]) / size[at, None]
-        out[:, at[at < n_shell]] += share * A[:, None] * part[at < n_shell].T
-    return np.asarray(out / np.maximum(mixtures.share @ mixtures.abundance, 1e-30)[:, None])
+def _unbounded(mean: np.ndarray, axis: Axis, shown: np.ndarray, spots: float) -> np.ndarray:
+    """What turns spectra into photons by least squares weighted as their mean asks, (n_channel, n_shell)."""
+    at = np.flatnonzero(np.append(shown, np.ones(len(axis.backgrounds), bool)))
+    weighted = axis.drawn[at] * weights_of(mean[None], axis, spots)[0]
+    solution = inverse(weighted @ axis.drawn[at].T) @ weighted
+    out = np.zeros((len(mean), len(shown)))
+    out[:, shown] = solution[: np.count_nonzero(shown)].T
+    return out
 
 
-def _over_squares(abundance: Any, measured: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Mean abundances (n, n_atom) of some squares, weighted by how far each pixel was measured; shares (n,).
+def _over_squares(abundance: Any, measured: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of squares: mean abundances (n, n_atom), weighted by how far each pixel was measured, and shares (n,); of
+    some pixels of each: mean products of abundances (n_atom, n_atom).
 
     Where nothing was measured at all, every pixel counts the same.
     """
     ny, nx = abundance.shape[:2]
     side = max(1, math.ceil(math.sqrt(ny * nx / _SQUARES)))
     at = np.arange(0, nx, side)
-    sums, weights = [], []
+    sums, weights, together = [], [], np.zeros((abundance.shape[2],) * 2)
     for row in range(0, ny, side):
         rows = slice(row, min(row + side, ny))
         A, w = loaded(abundance[rows, 0:nx]), np.ones((rows.stop - rows.start, nx), np.float32)
@@ -137,6 +150,12 @@ def _over_squares(abundance: Any, measured: Any) -> tuple[np.ndarray, np.ndarray
         if not np.isfinite(total).all():  # a pixel without numbers counts for nothing
             w = np.where(np.isfinite(A).all(axis=2), w, 0.0)
             total = np.einsum("yxm,yx->xm", np.where(w[..., None] > 0, A, 0.0), w)
+        some = (
+            np.nan_to_num(A[:: max(1, side // _DRAWN), :: max(1, side // _DRAWN)])
+            .reshape(-1, A.shape[2])
+            .astype(float)
+        )
+        together += some.T @ some / nx / ny
         sums.append(np.add.reduceat(total.astype(float), at))
         weights.append(np.add.reduceat(w.sum(axis=0, dtype=float), at))
     weight = np.concatenate(weights)
@@ -145,4 +164,4 @@ def _over_squares(abundance: Any, measured: Any) -> tuple[np.ndarray, np.ndarray
             raise InputError("no pixel's abundances are all numbers; look where they were made NaN.")
         return _over_squares(abundance, None)
     there = weight > 0
-    return np.concatenate(sums)[there] / weight[there, None], weight[there] / weight.sum()
+    return np.concatenate(sums)[there] / weight[there, None], weight[there] / weight.sum(), together

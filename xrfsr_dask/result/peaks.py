@@ -31,7 +31,8 @@ _CORE = 1.0  # FWHM to both sides of the main line in which shells are told apar
 
 _LINES = (
     "KL2 KL3 KM2 KM3 KN2 KN3 L1M2 L1M3 L1N2 L1N3 L2M1 L2M4 L2N1 L2N4 L2O4 L3M1 L3M4 L3M5 L3N1 L3N4 L3N5 L3O45 "
-    "M1N3 M2N4 M3N5 M4N6 M5N6 M5N7"
+    "L1O3 L2M3 L3M2 L3M3 L3O1 M1N2 M1N3 M1O3 M2N1 M2N4 M2O1 M2O4 M3N1 M3N4 M3N5 M3O1 M3O4 M3O5 M4N2 M4N3 M4N6 "
+    "M4O2 M5N3 M5N6 M5N7 M5O3"
 )
 _TRANSITIONS = tuple(_LINES.split())
 _FAMILIES = {
@@ -40,7 +41,9 @@ _FAMILIES = {
 }  # fmt: skip
 _MAIN = {"K": "Ka", "L": "La", "M": "Ma"}
 _TUBE_LINES = {"Rh": (20.165, 22.72), "Mo": (17.44, 19.61), "Ag": (22.10, 24.94), "Pd": (21.12, 23.82)}
-_SILICON_KEV, _SILICON_EDGE_KEV = 1.740, 1.839  # of the detector: what escapes, and from where on
+SILICON_KEV = 1.740
+"""What a photon that loses a Si K photon out of the detector is counted lower by."""
+_SILICON_EDGE_KEV = 1.839
 _BACKSCATTER = -0.93  # cosine of the usual angle between tube and detector
 _COMPTON_SIGMA_KEV = 0.22  # Doppler broadening and spread of angles
 
@@ -155,7 +158,7 @@ def escapes(shells: list[Shell], energy_kev: np.ndarray, noise_kev2: float) -> n
     A photon that loses a Si K photon out of the detector is counted that much lower.
     """
     lost = [
-        [(name, kev - _SILICON_KEV, share * _escaping(kev)) for name, kev, share in s.lines if _escaping(kev)]
+        [(name, kev - SILICON_KEV, share * escaping(kev)) for name, kev, share in s.lines if escaping(kev)]
         for s in shells
     ]
     seen = [dataclasses.replace(s, lines=tuple(lines)) for s, lines in zip(shells, lost, strict=True)]
@@ -233,13 +236,13 @@ def _detected(kev: float) -> float:
 
 
 @functools.lru_cache(maxsize=4096)
-def _escaping(kev: float) -> float:
+def escaping(kev: float) -> float:
     """Counts in the escape peak of a line by those in its own peak (Reed and Ware, J. Phys. E 5 (1972) 582)."""
     import xraylib
 
     if kev <= _SILICON_EDGE_KEV:
         return 0.0
-    ratio = xraylib.CS_Total(14, _SILICON_KEV) / xraylib.CS_Total(14, kev)
+    ratio = xraylib.CS_Total(14, SILICON_KEV) / xraylib.CS_Total(14, kev)
     share = 0.5 * xraylib.FluorYield(14, xraylib.K_SHELL) * (1 - 1 / xraylib.JumpFactor(14, xraylib.K_SHELL))
     lost = share * (1.0 - ratio * math.log1p(1.0 / ratio))
     return float(lost / (1.0 - lost))

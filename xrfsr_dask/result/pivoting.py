@@ -22,8 +22,9 @@ def nonnegative(G: np.ndarray, c: np.ndarray) -> np.ndarray:
     c : float64 array of shape (k,)
     """
     # In units of their own length: a background has ten orders of magnitude more counts than a photon's shape.
-    size = np.sqrt(np.maximum(np.diag(G), 1e-300))
-    size[np.diag(G) <= 0] = 1.0  # a shell may lie where nothing is weighed
+    size = np.where(
+        np.diag(G) > 0, np.sqrt(np.abs(np.diag(G))), 1.0
+    )  # a shell may lie where nothing is weighed
     return _unit(G / size / size[:, None], c / size) / size
 
 

@@ -41,14 +41,15 @@ def elements_table(
     -------
     pandas.DataFrame indexed by element, with columns
         ``line``; ``counts``: net counts of that line in the mean spectrum, per spot; ``errors``: how many
-        standard errors it stands above nothing where it is clearest (statistics, shapes of its neighbours off
-        by 4 %, background off by 5 %; the clearest of many is clear by chance, which is taken off); ``sure``:
+        standard errors it stands above nothing where it is clearest (of counting and of all that
+        `uncertainty.variance` doubts; the clearest of many is clear by chance, which is taken off); ``sure``:
         "certain", "likely" or "possible"; ``overlaps``: the lines it was taken apart from there.
     """
     seen = _fits(evidence, among or ())
     own = _fits([source], [s.element for s in seen[0].axis.shells if s.element != "tube"])[0] if part else None
     chance = 2.0 * np.log(max(sum(len(found.photons) for found in seen), 1))
-    every = dict.fromkeys(among or (s.element for s in seen[0].axis.shells if s.element != "tube"))
+    found = (s.element for s in seen[0].axis.shells if s.element != "tube")
+    every = dict.fromkeys(found if among is None else among)
     shells = shells_on(source.energy_kev, every, "", TUBE_KV)
     rows = []
     for element in every:
@@ -63,8 +64,8 @@ def elements_table(
             rows.append((element, line, counts, errors, _word(errors), ", ".join(overlaps)))
     columns = ["element", "line", "counts", "errors", "sure", "overlaps"]
     table = pd.DataFrame(rows, columns=columns).set_index("element")
-    found = (table.errors >= POSSIBLE) & (table.counts > 0)
-    return table[found].sort_values("counts", ascending=False, kind="stable")
+    shown = (table.errors >= POSSIBLE) & (table.counts > 0)
+    return table[shown].sort_values("counts", ascending=False, kind="stable")
 
 
 def _fits(sources: Sequence[Source], named: Sequence[str]) -> list[LineFit]:

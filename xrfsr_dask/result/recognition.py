@@ -12,6 +12,7 @@ from xrfsr_dask.result.axis import Axis, axis_of
 from xrfsr_dask.result.fitting import errors_of, solved, systems, weights_of
 from xrfsr_dask.result.lines import M6_NOISE_KEV2, fwhm_kev, require_increasing
 from xrfsr_dask.result.peaks import ELEMENTS, Shell, known_by, shells_on
+from xrfsr_dask.result.pivoting import nonnegative
 
 CERTAIN = 10.0
 """Standard errors from which an element is certain to be there."""
@@ -23,7 +24,11 @@ RARE = tuple(_RARE.split())
 """Elements that are looked for where a peak is left over that no usual one explains."""
 
 _MOST_RARE = 5  # of them in one spectrum
+_TRIED = 8  # of them at a time, those that the most is left over for
+_WIDER = 1.5  # noise, in that of an M6, from which its own is tried as well
+_EVIDENT = 20.0  # standard errors that one must stand above nothing: they are many, and usual ones seldom wrong
 _NOISES_KEV2 = (M6_NOISE_KEV2, *(float(v) for v in np.geomspace(2e-4, 8e-3, 6)))
+_NEAR = (0.82, 1.22)  # of the best of these, between it and its neighbours
 _COARSEST_FWHM = 1.0  # channels wider than that many FWHM (at 6 keV) do not tell lines apart
 TUBE, TUBE_KV = "Rh", 50.0
 """Of the spectrometer: anode and voltage."""
@@ -31,7 +36,9 @@ TUBE, TUBE_KV = "Rh", 50.0
 _SCATTER_KEV = (18.0, 23.2)  # of its K lines, Compton's at any angle and width
 
 
-def axis_for(spectrum: np.ndarray, energy_kev: np.ndarray, elements: Iterable[str] = ELEMENTS) -> Axis:
+def axis_for(
+    spectrum: np.ndarray, energy_kev: np.ndarray, elements: Iterable[str] = ELEMENTS, spots: float = np.inf
+) -> Axis:
     """Lines of `elements` and backgrounds on an axis, as sharp as a spectrum shows them.
 
     Parameters
@@ -41,6 +48,8 @@ def axis_for(spectrum: np.ndarray, energy_kev: np.ndarray, elements: Iterable[st
         and escape peaks where these do.
     energy_kev : float array of shape (n_channel,), keV
     elements : chemical symbols
+    spots : float
+        Measured spots that the spectrum is the mean of.
 
     Raises
     ------
@@ -55,8 +64,10 @@ def axis_for(spectrum: np.ndarray, energy_kev: np.ndarray, elements: Iterable[st
             f"no line of these elements lies on the energy axis, {energy[0]:.3f} to {energy[-1]:.3f} keV."
         )
     mean = np.maximum(np.asarray(spectrum, float), 0.0)
-    best = _best(mean, [axis_of(energy, mean, shells, noise) for noise in _NOISES_KEV2])
-    return _best(mean, [best, replace(best, has_escape=True)])
+    best = _best(mean, [axis_of(energy, mean, shells, noise) for noise in _NOISES_KEV2], spots)
+    near = [best.noise_kev2 * factor for factor in _NEAR]
+    best = _best(mean, [best, *(axis_of(energy, mean, shells, noise) for noise in near)], spots)
+    return _best(mean, [best, replace(best, has_escape=True)], spots)
 
 
 def usual_axis(
@@ -76,9 +87,14 @@ def usual_axis(
         Measured spots that the spectrum is the mean of.
     """
     elements = list(dict.fromkeys((*ELEMENTS, *named)))
-    axis = axis_for(spectrum, energy_kev, elements)
-    left_over = _rare_in(np.maximum(np.asarray(spectrum, float), 0.0), axis, spots)
-    return axis_for(spectrum, energy_kev, [*elements, *left_over]) if left_over else axis
+    mean = np.maximum(np.asarray(spectrum, float), 0.0)
+    axes = [axis_for(mean, energy_kev, elements, spots)]
+    usual = axis_of(axes[0].energy_kev, mean, axes[0].shells, M6_NOISE_KEV2)
+    # where a rare element's peaks are all there is, no line is of the width that they seem to have
+    for axis in (axes[0], usual) if axes[0].noise_kev2 > _WIDER * M6_NOISE_KEV2 else axes[:1]:
+        left_over = _rare_in(mean, axis, spots)
+        axes += [axis_for(mean, energy_kev, [*elements, *left_over], spots)] if left_over else []
+    return _best(mean, axes[::-1], spots)
 
 
 def _check(energy: np.ndarray) -> None:
@@ -92,16 +108,17 @@ def _check(energy: np.ndarray) -> None:
         )
 
 
-def _best(mean: np.ndarray, axes: list[Axis]) -> Axis:
+def _best(mean: np.ndarray, axes: list[Axis], spots: float) -> Axis:
     """The one of some axes that explains a spectrum best; the first of equals."""
-    return axes[int(np.argmin([_left(mean, axis) for axis in axes]))]
+    weights = weights_of(mean[None], axes[0], spots)[0]
+    return axes[int(np.argmin([_left(mean, axis, weights) for axis in axes]))]
 
 
-def _left(spectrum: np.ndarray, axis: Axis) -> float:
+def _left(spectrum: np.ndarray, axis: Axis, weights: np.ndarray) -> float:
     """Weighted squares that a fit leaves."""
-    G, c = system = next(systems(spectrum[None], axis))
-    found = solved(system, np.ones(len(axis.shells), bool))
-    return float(np.square(spectrum) @ weights_of(spectrum, axis) + found @ (G @ found - 2.0 * c))
+    G, c = axis.gram(weights), axis.drawn @ (weights * spectrum)
+    found = nonnegative(G, c)
+    return float(np.square(spectrum) @ weights + found @ (G @ found - 2.0 * c))
 
 
 def _is_scatter(kev: float) -> bool:
@@ -118,8 +135,7 @@ def _rare_in(mean: np.ndarray, usual: Axis, spots: float) -> list[str]:
     axis = replace(
         drawn, has_escape=usual.has_escape, backgrounds=usual.backgrounds, lowest_kev=usual.lowest_kev
     )
-    counts, beneath = axis.in_cores(mean[None])[0], axis.in_cores(axis.backgrounds)
-    G, c = system = next(systems(mean[None], axis))
+    G, c = system = next(systems(mean[None], axis, spots))
     length = np.sqrt(np.maximum(np.diag(G), 1e-300))[: len(shells)]
     main = np.array([s is known_by(s.element, shells) and not _is_scatter(s.main_kev) for s in shells])
     names = np.array([shell.element for shell in shells])
@@ -127,10 +143,14 @@ def _rare_in(mean: np.ndarray, usual: Axis, spots: float) -> list[str]:
     found: list[str] = []
     while len(found) < _MOST_RARE:
         left = (c - G @ solved(system, kept))[: len(shells)] / length
-        at = int(np.where(main & ~kept, left, -np.inf).argmax())
-        tried = kept | (names == names[at])
-        photons = solved(system, tried)
-        if photons[at] < CERTAIN * errors_of(photons, counts, beneath, axis, spots)[at] or kept[at]:
+        left[~main | kept] = 0.0
+        tried = [kept | (names == names[at]) for at in np.argsort(-left)[:_TRIED] if left[at] > 0]
+        fits = [solved(system, shown) for shown in tried]
+        if not fits:
             break
-        kept, found = tried, [*found, str(names[at])]
+        best = int(np.argmin([fit @ (G @ fit - 2.0 * c) for fit in fits]))
+        new = main & tried[best] & ~kept
+        if not (fits[best][: len(new)][new] >= _EVIDENT * errors_of(system, fits[best])[: len(new)][new]).any():
+            break
+        kept, found = tried[best], [*found, str(names[new][0])]
     return found

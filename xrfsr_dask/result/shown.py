@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import XrfsrError
+from xrfsr_dask.result.levels import store_of
 from xrfsr_dask.result.source import Source
 from xrfsr_dask.store.arrays import open_array, open_group, read
 from xrfsr_dask.store.places import as_place
@@ -24,7 +25,8 @@ def facts(ds: xr.Dataset, source: Source) -> dict[str, str]:
     (ny, nx), energy = source.shape, source.energy_kev
     measured = "abundance" not in ds
     kind, name = ("patch", "patch") if measured else ("result", "result")
-    store = as_place(ds.encoding["source"]).name if "source" in ds.encoding else "memory"
+    home = store_of(ds)
+    store = "memory" if home is None else as_place(home).name
     out = {
         kind: f"{ds.attrs.get(name, 'without a name')}, of {store}",
         "grid": f"{nx} x {ny} {'spots' if measured else 'px'}{_size(ds, ny, nx)}",
@@ -54,7 +56,8 @@ def as_html(found: dict[str, str], ds: xr.Dataset) -> str:
         f"<tr><th {left}>{escape(name)}</th><td {left}>{escape(value)}</td></tr>"
         for name, value in found.items()
     )
-    seen = _thumbnail(ds.encoding["source"]) if "source" in ds.encoding else ""
+    home = store_of(ds)
+    seen = "" if home is None else _thumbnail(home)
     return f"<div style='display:flex;gap:1em;align-items:center'>{seen}<table>{rows}</table></div>"
 
 

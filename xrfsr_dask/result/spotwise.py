@@ -20,7 +20,7 @@ def products(axis: Axis, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Weights are those of the mean spectrum (n_channel,), the same for every spot.
     """
-    weighted = axis.drawn * weights_of(mean, axis)
+    weighted = axis.drawn * weights_of(mean[None], axis, 1.0)[0]
     return weighted.T.astype(np.float32), (weighted @ axis.drawn.T).astype(np.float32)
 
 

@@ -98,7 +98,7 @@ class Explorer:
         view, wrong = read(asked, scene.whole, found, others)
         self._at, self._region = view.at, view.region
         self._spectra: dict[str, np.ndarray] = {}
-        self._taps: tuple[tuple[float, float], ...] = ()
+        self._tap = (np.inf, np.inf)
         self._busy = {"pictures": "", "spectra": "", "files": ""}
         self._lanes = {name: Lane(later, partial(self._say_busy, name), self._failed) for name in self._busy}
         self._controls = Controls(view, found, others, self._changed)
@@ -206,15 +206,17 @@ class Explorer:
         }
 
     def _tapped(self, event: Any) -> None:
-        self._taps = *self._taps[-1:], (event.y, event.x)
+        self._tap = event.y, event.x
         self._ask_point(event.y, event.x)
 
     def _tapped_twice(self, event: Any) -> None:
-        """Clear what is marked; two quick clicks on two places are no double click."""
+        """Clear what is marked, where the second click, which comes as this alone, is where the first was."""
         window = self._map.window
         near = _DOUBLE * max(window[1] - window[0], window[3] - window[2])
-        if all(np.hypot(y - event.y, x - event.x) <= near for y, x in self._taps):
+        if np.hypot(self._tap[0] - event.y, self._tap[1] - event.x) <= near:
             self._clear()
+        else:
+            self._tapped(event)
 
     def _ask_point(self, y: float, x: float) -> None:
         y0, y1, x0, x1 = self.scene.whole

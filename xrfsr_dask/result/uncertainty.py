@@ -1,0 +1,70 @@
+"""How far each channel of a spectrum may be off what is drawn of it: counting noise, and wrong shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xrfsr_dask.result.axis import Axis
+from xrfsr_dask.result.background import snip
+from xrfsr_dask.result.lines import fwhm_kev
+from xrfsr_dask.result.peaks import SILICON_KEV, escaping
+
+SHAPE_ERROR = 0.04
+"""How far the shape of an element's lines may be off (films and varnish absorb), as a share of its counts."""
+BACKGROUND_ERROR = 0.05
+"""The same of the background."""
+ESCAPE_ERROR = 0.3
+"""The same of escape peaks, where the detector shows them; where it does not, all they might hold."""
+TAIL = 0.004
+"""Share of a line's photons that may trail below it, where the detector collects their charge in part."""
+SHELF = 1e-4
+"""Share of all photons that the shelf below them and pile-up may put within a line's width."""
+
+_TAIL_KEV = 0.15  # within which a tail falls by e
+_LEAST = 1e-6  # of the highest channel's counts, that any channel may be off by
+
+
+def variance(spectra: np.ndarray, axis: Axis, spots: np.ndarray | float = np.inf) -> np.ndarray:
+    """Variance of each channel, counts², float64 (n, n_channel).
+
+    What shapes, background, escape and tails may be off by is alike within a line's width, and so counts that
+    many times more in each of its channels.
+
+    Parameters
+    ----------
+    spectra : float array of shape (n, n_channel), counts per spot, >= 0
+    axis : Axis
+    spots : float or array of shape (n,)
+        Measured spots that each spectrum is the mean of; infinite where only shapes are in doubt.
+    """
+    energy, n_spot = axis.energy_kev, np.broadcast_to(np.asarray(spots, float), len(spectra))[:, None]
+    step = energy[1] - energy[0]
+    width = np.maximum(fwhm_kev(np.maximum(energy, 0.1), axis.noise_kev2) / step, 1.0)  # channels
+    under = np.minimum(snip(spectra, width), spectra)
+    peaks = spectra - under
+    escape = _moved_down(peaks * [escaping(float(kev)) for kev in energy], round(SILICON_KEV / step))
+    off = np.square(SHAPE_ERROR * peaks) + np.square(BACKGROUND_ERROR * under)
+    off += np.square((ESCAPE_ERROR if axis.has_escape else 1.0) * escape)
+    off += np.square(TAIL * _trailing(peaks, step)) + np.square(
+        SHELF * spectra.sum(axis=1, keepdims=True) / width
+    )
+    least = np.square(_LEAST * np.maximum(spectra.max(axis=1, keepdims=True), 1e-30))
+    return np.asarray(off * width + (spectra + 1.0 / n_spot) / n_spot + least)
+
+
+def _moved_down(values: np.ndarray, n: int) -> np.ndarray:
+    """Values (n, n_channel) n channels lower; what falls off the axis is gone."""
+    out = np.zeros_like(values)
+    if 0 < n < values.shape[1]:
+        out[:, :-n] = values[:, n:]
+    return out
+
+
+def _trailing(peaks: np.ndarray, step_kev: float) -> np.ndarray:
+    """Tails (n, n_channel), of one photon each, below all peaks."""
+    kept, out = np.exp(-step_kev / _TAIL_KEV), np.zeros_like(peaks)
+    above = np.zeros(len(peaks))
+    for channel in range(peaks.shape[1] - 2, -1, -1):
+        above = kept * (above + peaks[:, channel + 1])
+        out[:, channel] = above
+    return out * (step_kev / _TAIL_KEV)
