@@ -192,6 +192,9 @@ def test_a_mask_lies_where_its_coordinates_say(truth):
         np.testing.assert_allclose(truth.xrf.spectrum(mask=laid), expected)
     turned = truth.isel(y=slice(None, None, -1), x=slice(None, None, -1))
     np.testing.assert_allclose(turned.xrf.spectrum(mask=mask), expected, rtol=1e-6)
+    for wrong in (np.nan, "a"):
+        with pytest.raises(InputError, match="the mask's y are no numbers"):
+            truth.xrf.spectrum(mask=mask.assign_coords(y=[wrong] * mask.sizes["y"]))
     with pytest.raises(InputError, match=r"the mask lies at y = 1000\.5 to 1229\.5 mm and this Dataset"):
         truth.xrf.spectrum(mask=mask.assign_coords(y=mask.y + 1000))
 

@@ -18,7 +18,7 @@ from xrfsr_dask.result import from_factors, line_kev, open_result
 from xrfsr_dask.result.background import snip
 from xrfsr_dask.result.fitting import fit_lines
 from xrfsr_dask.result.lines import fwhm_kev
-from xrfsr_dask.result.peaks import ELEMENTS, escapes, shapes, shells_on
+from xrfsr_dask.result.peaks import ELEMENTS, escapes, known_by, shapes, shells_on
 from xrfsr_dask.result.pivoting import nonnegative
 from xrfsr_dask.result.recognition import axis_for
 from xrfsr_dask.store import create_painting
@@ -184,6 +184,63 @@ def test_a_map_says_what_the_spectra_of_its_pixels_say():
     assert float(found.mean()) == pytest.approx(float(expected.mean()), rel=0.1)
     assert likeness(found, expected) > 0.99
     assert ds.xrf.elements("Ba").counts["Ba"] == pytest.approx(float(found.mean()), rel=1e-5)
+
+
+def paints(*mixes: dict[str, float]) -> np.ndarray:
+    """Spectra (n, n_channel) of mixtures of elements, 8000 counts each of their lines, over one slope."""
+    slope = one_paint("Fe", counts=0.0)
+    drawn = [sum(part * (one_paint(e) - slope) for e, part in mix.items()) for mix in mixes]
+    return np.array([8000.0 * spectrum / spectrum.sum() + slope for spectrum in drawn])
+
+
+@pytest.mark.parametrize(
+    ("ground", "detail", "element"),
+    [
+        ({"Pb": 1.0}, {"Cu": 0.6, "As": 0.4}, "As"),
+        ({"Pb": 1.0}, {"As": 0.7, "S": 0.3}, "As"),
+        ({"Ti": 1.0}, {"Pb": 0.6, "Ba": 0.4}, "Ba"),
+        ({"Fe": 1.0, "Mn": 0.4}, {"Co": 1.0, "Sn": 0.2}, "Co"),
+    ],
+)
+def test_details_smaller_than_a_square_keep_their_element(ground, detail, element):
+    """Leaves of 5 x 5 px, 3 % of the painting, of what lies on the lines of the paint around them."""
+    y, x = np.mgrid[:240, :240]
+    leaf = ((y % 30) < 5) & ((x % 30) < 5)
+    axes = {"y_mm": np.arange(240.0), "x_mm": np.arange(240.0), "energy_kev": KEV}
+    ds = from_factors(np.stack([~leaf, leaf], axis=2), paints(ground, detail), [0, 0], **axes)
+    found = ds.xrf.element(element).values
+    alone = ds.isel(y=slice(0, 5), x=slice(0, 5)).xrf.element(element).values.mean()
+    assert found[leaf].mean() == pytest.approx(alone, rel=0.1)
+    assert found[~leaf].mean() < 0.02 * found[leaf].mean()
+    assert element in ds.xrf.elements().index
+
+
+@pytest.mark.parametrize(
+    ("weak", "strong", "share"),
+    [("As", "Pb", 0.03), ("Ba", "Ti", 0.06), ("Co", "Fe", 0.03), ("Mn", "Cr", 0.03)],
+)
+def test_a_few_parts_in_a_hundred_are_certain_beside_a_line_that_overlaps(weak, strong, share):
+    """The stronger one alone is told alone (above); with a little of the other both are, and how much."""
+    mean = paints({strong: 1.0 - share, weak: share})[0]
+    axis = axis_for(mean, KEV)
+    fit = fit_lines(np.random.default_rng(0).poisson(1000 * mean)[None] / 1000, axis, 1000.0)
+    at = next(i for i, s in enumerate(axis.shells) if s is known_by(weak, axis.shells))
+    assert fit.photons[0, at] >= 8 * fit.error[0, at]
+    whole = fit_lines(paints({weak: 1.0}), axis).photons[0, at]
+    assert fit.photons[0, at] == pytest.approx(share * whole, rel=0.15)
+
+
+@pytest.mark.filterwarnings("ignore::zarr.errors.UnstableSpecificationWarning")
+def test_a_piece_that_was_saved_by_itself_answers_for_itself(stored, tmp_path):
+    piece = stored.isel(y=slice(3, 40), x=slice(5, 60)).drop_vars("cube")
+    piece.to_zarr(tmp_path / "piece.zarr", consolidated=False)
+    opened = xr.open_zarr(tmp_path / "piece.zarr", consolidated=False)
+    assert likeness(opened.xrf.element("Cr"), piece.xrf.element("Cr")) > 0.999
+    assert "Pb" in opened.xrf.elements().index
+    assert opened.xrf.hidden.xrf.element("Hg").shape == (37, 55)
+    assert "memory" in repr(opened.xrf)
+    with pytest.raises(InputError, match="lies in memory"):
+        opened.xrf.compare("a")
 
 
 @pytest.fixture(scope="module")
