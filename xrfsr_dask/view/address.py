@@ -161,7 +161,7 @@ class _Reader:
         """Whether a region may hold some of the painting."""
         (top, left), (bottom, right) = (tuple(map(end, zip(*corners, strict=True))) for end in (min, max))
         y0, y1, x0, x1 = self._whole
-        return top < y1 and bottom > y0 and left < x1 and right > x0
+        return y0 < bottom > top < y1 and x0 < right > left < x1
 
     def _within(self, y: float, x: float) -> bool:
         y0, y1, x0, x1 = self._whole

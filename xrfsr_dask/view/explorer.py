@@ -40,11 +40,13 @@ from xrfsr_dask.view.scene import MEASURED, Scene
 
 _LOG = logging.getLogger(__name__)
 
-_SIDE_PX = 300  # of the spectrum, at least
+_SIDE_PX = 330  # of the spectrum, at least
+_LEAST_MAP = "min(500px, 97vw)"  # where the window has no room for both, the spectrum stands below
 _AROUND_MAP_PX = 302  # of the window's height: heading and controls above and below the map, its axis
 _DOUBLE = 0.02  # of the window's longer side, between the two clicks of a double click
 _MOST_PX = 1200  # along the longer side of a picture that is sent
 _NOTES = ("notice", "note")  # what holds for the whole visit, and what the last click met
+_TITLES = {"counts": "counts, both layers"}
 _ASK = "Click a place, or draw a region with the lasso."
 
 # A download is made in the browser from what the server has put into the source.
@@ -111,7 +113,7 @@ class Explorer:
         self._notice, self._note = (Div(text="", name=name, styles={"color": "#a02020"}) for name in _NOTES)
         self._say(f"{wrong} {why}".strip(), self._notice)
         self._say("")
-        self.layout = self._laid_out(title, elements, f"max(min(58vw, {room}), min(540px, 56vw))")
+        self.layout = self._laid_out(title, elements, f"max(min(58vw, {room}), min(540px, 56vw), {_LEAST_MAP})")
         events = self._map.figure.on_event
         events(Tap, self._tapped)
         events(SelectionGeometry, self._lassoed)
@@ -144,7 +146,7 @@ class Explorer:
         shown = elements.reset_index().round({"counts": 2, "errors": 1})
         listed = DataTable(
             source=ColumnDataSource(shown.to_dict("list")),
-            columns=[TableColumn(field=name, title=name) for name in shown.columns],
+            columns=[TableColumn(field=name, title=_TITLES.get(name, name)) for name in shown.columns],
             min_width=_SIDE_PX, height=200, index_position=None, reorderable=False, name="elements",
             sizing_mode="stretch_width", styles={"min-height": "calc(50vh - 130px)"},
         )  # fmt: skip
@@ -166,7 +168,7 @@ class Explorer:
         )
         return column(
             row(heading, self._notice, self._note, self._working, sizing_mode="stretch_width"),
-            row(maps, side, sizing_mode="stretch_width"),
+            row(maps, side, sizing_mode="stretch_width", styles={"flex-wrap": "wrap"}),
             css_classes=["explorer"],
             sizing_mode="stretch_width",
         )
