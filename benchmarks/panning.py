@@ -19,8 +19,8 @@ _SCREEN = (900, 1200)
 def write_large(path: Path) -> None:
     """A painting with one result: a random square over and over, and its levels."""
     from benchmarks.paintings import fill_levels
+    from xrfsr_dask.lines.peaks import ELEMENTS, shapes, shells_on
     from xrfsr_dask.phantom.instrument import energy_axis
-    from xrfsr_dask.result.peaks import ELEMENTS, shapes, shells_on
     from xrfsr_dask.store import create_painting
     from xrfsr_dask.store.results import new_result, shard_of
     from xrfsr_dask.store.staging import staged

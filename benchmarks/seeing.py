@@ -18,8 +18,8 @@ WIDTH_MM = 923.0
 def write_result(path: Path) -> None:
     """A painting with one result of dense, random abundances; every endmember shows some twenty elements."""
     from benchmarks.paintings import fill_levels
+    from xrfsr_dask.lines.peaks import ELEMENTS, shapes, shells_on
     from xrfsr_dask.phantom.instrument import energy_axis
-    from xrfsr_dask.result.peaks import ELEMENTS, shapes, shells_on
     from xrfsr_dask.store import create_painting
     from xrfsr_dask.store.results import new_result
     from xrfsr_dask.store.staging import staged

@@ -20,7 +20,7 @@ FLOORS = [
     {"values"},
     {"options", "progress", "interrupts"},
     {"store"},
-    {"kernels", "tiling"},
+    {"kernels", "tiling", "lines"},
     {"beams"},
     {"result"},
     {"readers", "registration", "solver", "methods", "metrics", "phantom", "view", "writers"},

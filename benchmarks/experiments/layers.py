@@ -12,10 +12,10 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.experiments.runs import judged, kept
 from benchmarks.experiments.scenes import Scene, painting
 from benchmarks.experiments.tables import SEEDS
+from xrfsr_dask.lines.fitting import fit_lines
+from xrfsr_dask.lines.recognition import axis_for
 from xrfsr_dask.metrics import correlation
 from xrfsr_dask.result import best_line
-from xrfsr_dask.result.fitting import fit_lines
-from xrfsr_dask.result.recognition import axis_for
 from xrfsr_dask.view import figures
 from xrfsr_dask.view.panels import Panel, displayed
 from xrfsr_dask.view.table import as_markdown

@@ -90,6 +90,7 @@ def test_a_grey_photograph_cannot_be_painted_from(tiny, tmp_path):
         run(tmp_path / "d", photo=str(tmp_path / "grey.png"))
 
 
+@pytest.mark.slow
 def test_a_large_photograph_is_made_smaller(tiny, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (480, 600, 3)).astype("u1")
     Image.fromarray(pixels).save(tmp_path / "photo.png")

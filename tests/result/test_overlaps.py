@@ -11,16 +11,16 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 from xrfsr_dask.errors import InputError, OptionError, XrfsrError
+from xrfsr_dask.lines.background import snip
+from xrfsr_dask.lines.fitting import fit_lines
+from xrfsr_dask.lines.peaks import ELEMENTS, escapes, known_by, shapes, shells_on
+from xrfsr_dask.lines.pivoting import nonnegative
+from xrfsr_dask.lines.recognition import axis_for
+from xrfsr_dask.lines.tables import fwhm_kev
 from xrfsr_dask.phantom.instrument import energy_axis
 from xrfsr_dask.phantom.pigments import HIDDEN, VISIBLE, Paint
 from xrfsr_dask.phantom.spectra import film_spectrum
 from xrfsr_dask.result import from_factors, line_kev, open_result
-from xrfsr_dask.result.background import snip
-from xrfsr_dask.result.fitting import fit_lines
-from xrfsr_dask.result.lines import fwhm_kev
-from xrfsr_dask.result.peaks import ELEMENTS, escapes, known_by, shapes, shells_on
-from xrfsr_dask.result.pivoting import nonnegative
-from xrfsr_dask.result.recognition import axis_for
 from xrfsr_dask.store import create_painting
 from xrfsr_dask.store.results import new_result
 from xrfsr_dask.store.staging import staged

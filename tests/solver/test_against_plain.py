@@ -40,7 +40,13 @@ def all_counts(plan):
 
 
 @pytest.mark.parametrize(
-    ("method", "patches"), [("paper", "a"), ("paper", "abc"), ("baseline1", "abc"), ("baseline2", "abc")]
+    ("method", "patches"),
+    [
+        pytest.param("paper", "a", marks=pytest.mark.slow),
+        ("paper", "abc"),
+        ("baseline1", "abc"),
+        pytest.param("baseline2", "abc", marks=pytest.mark.slow),
+    ],
 )
 def test_two_iterations_are_those_of_the_paper(tmp_path, method, patches):
     painting = small_painting(tmp_path / "p.zarr", patches)

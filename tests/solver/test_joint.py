@@ -144,7 +144,7 @@ def test_what_is_in_one_place_that_was_not_sampled_is_found(tmp_path, monkeypatc
     assert hidden[within][:, 38].mean() > 0.8 * found[within][:, 38].mean()
 
 
-@pytest.mark.parametrize("radius", [4, 6])
+@pytest.mark.parametrize("radius", [pytest.param(4, marks=pytest.mark.slow), 6])
 def test_a_paint_of_a_few_spots_keeps_its_counts_and_takes_none_from_elsewhere(tmp_path, radius):
     """Few endmembers; the line is strong in two to five spots, and a faint background everywhere."""
     A, D, photo = small_truth(250, 250, n_channel=48)

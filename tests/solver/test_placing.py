@@ -110,6 +110,7 @@ def test_only_the_patch_out_of_place_is_named_whatever_the_tiles_and_late_tasks(
     assert set(attrs["smoothed_px"]) == {"moved"}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::xrfsr_dask.errors.PlacementWarning")
 def test_commands_tell_of_it(halves, capsys, tmp_path):
     call = ["solve", str(halves), "--name", "told", "--iterations", "1", "--atoms", "5", "--quiet"]

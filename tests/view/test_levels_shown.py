@@ -10,11 +10,11 @@ from helpers import levels_from, small_truth
 
 from xrfsr_dask.errors import DamagedStoreError
 from xrfsr_dask.kernels.halving import halved, halved_mixtures
+from xrfsr_dask.lines.tables import usual_line
 from xrfsr_dask.phantom.instrument import energy_axis
 from xrfsr_dask.phantom.pigments import VISIBLE
 from xrfsr_dask.phantom.spectra import film_spectrum
 from xrfsr_dask.result import open_result
-from xrfsr_dask.result.lines import usual_line
 from xrfsr_dask.solver.levels import write_level
 from xrfsr_dask.store import create_painting, open_painting
 from xrfsr_dask.store.arrays import place_of, write_values

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from xrfsr_dask.lines.recognition import axis_for
 from xrfsr_dask.phantom.instrument import energy_axis
 from xrfsr_dask.phantom.pigments import VISIBLE
 from xrfsr_dask.phantom.spectra import film_spectrum
-from xrfsr_dask.result.recognition import axis_for
 from xrfsr_dask.view.named import Named, named_lines, tops
 
 ENERGY = energy_axis(2048)

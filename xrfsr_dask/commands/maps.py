@@ -13,10 +13,10 @@ from xrfsr_dask.commands.elements import MOST_ELEMENTS, elements_of
 from xrfsr_dask.commands.output import here, output_folder, report_in
 from xrfsr_dask.commands.pictures import map_panel, preview_step
 from xrfsr_dask.errors import InputError
+from xrfsr_dask.lines.peaks import fitted_line
 from xrfsr_dask.options import MapOptions
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import open_result
-from xrfsr_dask.result.peaks import fitted_line
 from xrfsr_dask.view import figures
 from xrfsr_dask.view.panels import greek
 from xrfsr_dask.view.sheets import Column, beside

@@ -13,10 +13,10 @@ from xrfsr_dask.commands.elements import MOST_ELEMENTS, elements_of
 from xrfsr_dask.commands.output import check_pictures, here, output_folder
 from xrfsr_dask.commands.pictures import map_panel, photograph_panel, preview_step
 from xrfsr_dask.errors import OptionError
+from xrfsr_dask.lines.peaks import fitted_line
+from xrfsr_dask.lines.tables import usual_line
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import line_kev, open_patch, open_result
-from xrfsr_dask.result.lines import usual_line
-from xrfsr_dask.result.peaks import fitted_line
 from xrfsr_dask.store import Painting, Patch, open_painting
 from xrfsr_dask.store.arrays import below, holds, open_array, open_group, read_finite
 from xrfsr_dask.store.patches import apply_transform

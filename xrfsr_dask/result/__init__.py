@@ -1,8 +1,8 @@
 """A result as its user meets it: `open_result`, `from_factors` and the accessor ``ds.xrf``."""
 
+from xrfsr_dask.lines.tables import atomic_number, best_line, line_kev, line_weights, roi_weights
 from xrfsr_dask.result.accessor import XrfAccessor
 from xrfsr_dask.result.dataset import TRUTH, from_factors, open_result
-from xrfsr_dask.result.lines import atomic_number, best_line, line_kev, line_weights, roi_weights
 from xrfsr_dask.result.measured import open_patch
 
 __all__ = [

@@ -11,13 +11,13 @@ import pandas as pd
 import xarray as xr
 
 from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.lines.peaks import fitted_line
+from xrfsr_dask.lines.tables import Background, atomic_number, line_weights, roi_weights, siegbahn, usual_line
 from xrfsr_dask.result.beside import compared, is_part, patches_of
 from xrfsr_dask.result.factors import Factors
-from xrfsr_dask.result.lines import Background, atomic_number, line_weights, roi_weights, siegbahn, usual_line
 from xrfsr_dask.result.lowrank import cube_variable
 from xrfsr_dask.result.masks import laid
 from xrfsr_dask.result.measured import Measured
-from xrfsr_dask.result.peaks import fitted_line
 from xrfsr_dask.result.presence import elements_table
 from xrfsr_dask.result.shown import as_html, as_text, facts
 from xrfsr_dask.result.source import Layer, Source

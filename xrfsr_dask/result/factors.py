@@ -11,14 +11,14 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError
-from xrfsr_dask.result.axis import Axis
-from xrfsr_dask.result.fitting import LineFit, fit_lines
+from xrfsr_dask.lines.axis import Axis
+from xrfsr_dask.lines.fitting import LineFit, fit_lines
+from xrfsr_dask.lines.peaks import ELEMENTS
+from xrfsr_dask.lines.recognition import usual_axis
 from xrfsr_dask.result.levels import store_of, stored_group
 from xrfsr_dask.result.lowrank import loaded
 from xrfsr_dask.result.masks import box_of, checked_mask
 from xrfsr_dask.result.mixtures import Mixtures, mixtures_of, own_mixtures, photons_in
-from xrfsr_dask.result.peaks import ELEMENTS
-from xrfsr_dask.result.recognition import usual_axis
 from xrfsr_dask.result.source import Layer, index_of
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import holds, open_array, read_finite

@@ -11,12 +11,12 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import InputError, OptionError
-from xrfsr_dask.result.axis import Axis
-from xrfsr_dask.result.fitting import LineFit, fit_lines
+from xrfsr_dask.lines.axis import Axis
+from xrfsr_dask.lines.fitting import LineFit, fit_lines
+from xrfsr_dask.lines.peaks import ELEMENTS
+from xrfsr_dask.lines.recognition import axis_for, usual_axis
 from xrfsr_dask.result.lowrank import lazy_stored, loaded
 from xrfsr_dask.result.masks import box_of, checked_mask
-from xrfsr_dask.result.peaks import ELEMENTS
-from xrfsr_dask.result.recognition import axis_for, usual_axis
 from xrfsr_dask.result.source import Layer
 from xrfsr_dask.result.spotwise import net_counts, products, shown
 from xrfsr_dask.store import open_painting

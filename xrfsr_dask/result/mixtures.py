@@ -15,11 +15,11 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.result.axis import Axis
-from xrfsr_dask.result.fitting import fit_lines, inverse, weights_of
+from xrfsr_dask.lines.axis import Axis
+from xrfsr_dask.lines.fitting import fit_lines, inverse, weights_of
+from xrfsr_dask.lines.pivoting import nonnegative
 from xrfsr_dask.result.levels import known_group
 from xrfsr_dask.result.lowrank import Stored, loaded
-from xrfsr_dask.result.pivoting import nonnegative
 from xrfsr_dask.store.arrays import open_array, read_finite
 from xrfsr_dask.store.results import level_paths, stored_levels
 

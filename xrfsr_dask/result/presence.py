@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from xrfsr_dask.result.axis import Axis
-from xrfsr_dask.result.fitting import LineFit
-from xrfsr_dask.result.peaks import Shell, known_by, shells_on
-from xrfsr_dask.result.recognition import CERTAIN, TUBE_KV
+from xrfsr_dask.lines.axis import Axis
+from xrfsr_dask.lines.fitting import LineFit
+from xrfsr_dask.lines.peaks import Shell, known_by, shells_on
+from xrfsr_dask.lines.recognition import CERTAIN, TUBE_KV
 from xrfsr_dask.result.source import Source
 
 LIKELY, POSSIBLE = 5.0, 3.0

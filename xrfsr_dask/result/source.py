@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.result.fitting import LineFit
+from xrfsr_dask.lines.fitting import LineFit
 
 Layer = Literal["all", "visible", "hidden"]
 

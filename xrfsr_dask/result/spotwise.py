@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from xrfsr_dask.result.axis import Axis
-from xrfsr_dask.result.fitting import LineFit, weights_of
+from xrfsr_dask.lines.axis import Axis
+from xrfsr_dask.lines.fitting import LineFit, weights_of
 
 
 def shown(fit: LineFit) -> list[str]:

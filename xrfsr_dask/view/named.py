@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xrfsr_dask.result.axis import Axis
-from xrfsr_dask.result.fitting import fit_lines
-from xrfsr_dask.result.peaks import known_by
+from xrfsr_dask.lines.axis import Axis
+from xrfsr_dask.lines.fitting import fit_lines
+from xrfsr_dask.lines.peaks import known_by
 from xrfsr_dask.result.presence import LIKELY
 
 MOST = 12

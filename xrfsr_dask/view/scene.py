@@ -13,10 +13,10 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.result.axis import Axis
+from xrfsr_dask.lines.axis import Axis
+from xrfsr_dask.lines.peaks import shells_on
+from xrfsr_dask.lines.recognition import usual_axis
 from xrfsr_dask.result.levels import Levels
-from xrfsr_dask.result.peaks import shells_on
-from xrfsr_dask.result.recognition import usual_axis
 from xrfsr_dask.store import Painting
 from xrfsr_dask.store.arrays import open_array, open_group, read
 from xrfsr_dask.view.regions import Region, mean_abundance

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from xrfsr_dask.errors import InputError
+from xrfsr_dask.lines.peaks import ELEMENTS
+from xrfsr_dask.lines.recognition import axis_for
+from xrfsr_dask.lines.tables import usual_line
 from xrfsr_dask.result import open_patch
-from xrfsr_dask.result.lines import usual_line
 from xrfsr_dask.result.measured import Measured
-from xrfsr_dask.result.peaks import ELEMENTS
-from xrfsr_dask.result.recognition import axis_for
 from xrfsr_dask.result.spotwise import net_counts, products, shown
 from xrfsr_dask.store import Painting, Patch
 from xrfsr_dask.store.arrays import read

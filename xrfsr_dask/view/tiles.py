@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.kernels.halving import halved
+from xrfsr_dask.lines.tables import usual_line
 from xrfsr_dask.result.levels import Levels
-from xrfsr_dask.result.lines import usual_line
 
 SIDE = 250
 """Pixels of a tile along each axis; even, so that four tiles make one of pixels twice as large."""

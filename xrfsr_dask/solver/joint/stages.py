@@ -23,8 +23,8 @@ from xrfsr_dask.kernels.spectral import (
     leading_directions,
     poisson_whitening,
 )
+from xrfsr_dask.lines.tables import candidate_lines
 from xrfsr_dask.progress import Progress, ticking
-from xrfsr_dask.result.lines import candidate_lines
 from xrfsr_dask.solver import state as states
 from xrfsr_dask.solver.joint import model
 from xrfsr_dask.solver.joint.blocks import (

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.result.axis import Axis
-from xrfsr_dask.result.pivoting import nonnegative
-from xrfsr_dask.result.uncertainty import variance
+from xrfsr_dask.lines.axis import Axis
+from xrfsr_dask.lines.pivoting import nonnegative
+from xrfsr_dask.lines.uncertainty import variance
 
 CERTAIN = 3.0
 """Standard errors that a shell must stand above nothing."""

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.result.axis import Axis, axis_of
-from xrfsr_dask.result.fitting import errors_of, solved, systems, weights_of
-from xrfsr_dask.result.lines import M6_NOISE_KEV2, fwhm_kev, require_increasing
-from xrfsr_dask.result.peaks import ELEMENTS, Shell, known_by, shells_on
-from xrfsr_dask.result.pivoting import nonnegative
+from xrfsr_dask.lines.axis import Axis, axis_of
+from xrfsr_dask.lines.fitting import errors_of, solved, systems, weights_of
+from xrfsr_dask.lines.peaks import ELEMENTS, Shell, known_by, shells_on
+from xrfsr_dask.lines.pivoting import nonnegative
+from xrfsr_dask.lines.tables import M6_NOISE_KEV2, fwhm_kev, require_increasing
 
 CERTAIN = 10.0
 """Standard errors from which an element is certain to be there."""

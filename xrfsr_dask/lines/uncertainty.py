@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from xrfsr_dask.result.axis import Axis
-from xrfsr_dask.result.background import snip
-from xrfsr_dask.result.lines import fwhm_kev
-from xrfsr_dask.result.peaks import SILICON_KEV, escaping
+from xrfsr_dask.lines.axis import Axis
+from xrfsr_dask.lines.background import snip
+from xrfsr_dask.lines.peaks import SILICON_KEV, escaping
+from xrfsr_dask.lines.tables import fwhm_kev
 
 SHAPE_ERROR = 0.04
 """How far the shape of an element's lines may be off (films and varnish absorb), as a share of its counts."""

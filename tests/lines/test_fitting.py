@@ -12,15 +12,15 @@ from helpers import SHARED
 from scipy.optimize import nnls
 
 from xrfsr_dask.errors import InputError
+from xrfsr_dask.lines.axis import Axis
+from xrfsr_dask.lines.fitting import fit_lines, systems, weights_of
+from xrfsr_dask.lines.pivoting import nonnegative
+from xrfsr_dask.lines.recognition import _left as left
+from xrfsr_dask.lines.recognition import axis_for, usual_axis
 from xrfsr_dask.phantom.instrument import energy_axis
 from xrfsr_dask.phantom.pigments import VISIBLE
 from xrfsr_dask.phantom.spectra import film_spectrum
 from xrfsr_dask.readers.calibration import read_calibration
-from xrfsr_dask.result.axis import Axis
-from xrfsr_dask.result.fitting import fit_lines, systems, weights_of
-from xrfsr_dask.result.pivoting import nonnegative
-from xrfsr_dask.result.recognition import _left as left
-from xrfsr_dask.result.recognition import axis_for, usual_axis
 
 
 @pytest.mark.parametrize("k", [1, 7, 60])
@@ -117,8 +117,8 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 from xrfsr_dask.phantom.instrument import energy_axis
-from xrfsr_dask.result.fitting import fit_lines
-from xrfsr_dask.result.recognition import axis_for
+from xrfsr_dask.lines.fitting import fit_lines
+from xrfsr_dask.lines.recognition import axis_for
 
 kev = energy_axis(4096)
 spectra = np.random.default_rng(0).poisson(5.0, (20, 4096))

@@ -1,7 +1,7 @@
 """What an element's lines look like on an energy axis: one shape a shell, intensities by xraylib's cascades.
 
 Each shape is a thin film's under the tube's continuum: the share of lines within a shell, as the detector sees
-them. What absorbs lines of a shell differently (a thick film, varnish) is left to `fitting.SHAPE_ERROR`.
+them. What absorbs lines of a shell differently (a thick film, varnish) is left to `uncertainty.SHAPE_ERROR`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.result.lines import FANO_KEV, USUAL_KEV, check_line, fwhm_kev, siegbahn, usual_line
+from xrfsr_dask.lines.tables import FANO_KEV, USUAL_KEV, check_line, fwhm_kev, siegbahn, usual_line
 
 _LOOKED_FOR = (
     "Na Mg Al Si P S Cl Ar K Ca Ti Cr Mn Fe Co Ni Cu Zn As Se Br Rb Sr Zr Mo Ag Cd Sn Sb I Ba Au Hg Pb Bi"

@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from xrfsr_dask.result.background import snip, varied
-from xrfsr_dask.result.lines import fwhm_kev
-from xrfsr_dask.result.peaks import Shell, cores, escapes, known_by, shapes
+from xrfsr_dask.lines.background import snip, varied
+from xrfsr_dask.lines.peaks import Shell, cores, escapes, known_by, shapes
+from xrfsr_dask.lines.tables import fwhm_kev
 
 _STRIP = 64  # channels; 19 of 82 shapes and backgrounds lie in one at most
 
