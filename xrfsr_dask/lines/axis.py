@@ -25,8 +25,6 @@ class Axis:
     """Constant part of the variance of a line."""
     peaks: np.ndarray
     """float64 (n_shell, n_channel), as `peaks.shapes`."""
-    escapes: np.ndarray
-    """float64 (n_shell, n_channel), as `peaks.escapes`."""
     has_escape: bool
     """Whether the detector shows escape peaks; they are gone where a program has corrected for them."""
     cores: np.ndarray
@@ -39,7 +37,9 @@ class Axis:
     @cached_property
     def shapes(self) -> np.ndarray:
         """Counts per channel of one detected photon of each shell, float64 (n_shell, n_channel)."""
-        return self.peaks + self.escapes if self.has_escape else self.peaks
+        if not self.has_escape:
+            return self.peaks
+        return self.peaks + escapes(self.shells, self.energy_kev, self.noise_kev2)
 
     @cached_property
     def drawn(self) -> np.ndarray:
@@ -91,5 +91,5 @@ def axis_of(energy_kev: np.ndarray, mean: np.ndarray, shells: list[Shell], noise
     lowest = min(float(energy_kev[part].min()) for part in core if part.any()) - 0.1
     width = fwhm_kev(np.maximum(energy_kev, 0.1), noise_kev2) / (energy_kev[1] - energy_kev[0])
     under = varied(snip(mean[None], np.maximum(width, 1.0))[0], energy_kev, lowest)
-    drawn, lost = (draw(shells, energy_kev, noise_kev2) for draw in (shapes, escapes))
-    return Axis(energy_kev, shells, noise_kev2, drawn, lost, False, core, under, lowest)
+    drawn = shapes(shells, energy_kev, noise_kev2)
+    return Axis(energy_kev, shells, noise_kev2, drawn, False, core, under, lowest)

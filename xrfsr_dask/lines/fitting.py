@@ -15,7 +15,7 @@ import numpy as np
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.axis import Axis
 from xrfsr_dask.lines.pivoting import nonnegative
-from xrfsr_dask.lines.uncertainty import variance
+from xrfsr_dask.lines.uncertainty import doubt, variance
 
 CERTAIN = 3.0
 """Standard errors that a shell must stand above nothing."""
@@ -82,7 +82,22 @@ def fit_lines(spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np
 
 def weights_of(spectra: np.ndarray, axis: Axis, spots: np.ndarray | float = np.inf) -> np.ndarray:
     """One over the variance of each channel, float64 (n, n_channel); 0 below `Axis.lowest_kev`."""
-    return np.where(axis.energy_kev >= axis.lowest_kev, 1.0 / variance(spectra, axis, spots), 0.0)
+    off = variance(np.maximum(spectra, 0.0), axis, spots)
+    return np.where(axis.energy_kev >= axis.lowest_kev, 1.0 / off, 0.0)
+
+
+def shared_weights(spectra: np.ndarray, share: np.ndarray, axis: Axis, spots: float) -> np.ndarray:
+    """Weights (n_channel,) for all that some spectra (n, n_channel) are means of.
+
+    A channel is in doubt as it is in the spectrum where it is most so: lines of an element that few places show
+    are as wrong there as anywhere. Of counting noise it has that of the mean, by `share` (n,), over some spots.
+    """
+    spectra = np.maximum(spectra, 0.0)
+    mean = share @ spectra
+    worst = np.maximum.reduce(
+        [doubt(part, axis).max(axis=0) for part in np.array_split(spectra, -(-len(spectra) // _TOGETHER))]
+    )
+    return np.where(axis.energy_kev >= axis.lowest_kev, 1.0 / (worst + (mean + 1.0 / spots) / spots), 0.0)
 
 
 def systems(

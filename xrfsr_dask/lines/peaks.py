@@ -44,6 +44,8 @@ _TUBE_LINES = {"Rh": (20.165, 22.72), "Mo": (17.44, 19.61), "Ag": (22.10, 24.94)
 SILICON_KEV = 1.740
 """What a photon that loses a Si K photon out of the detector is counted lower by."""
 _SILICON_EDGE_KEV = 1.839
+_EDGES = {"K": ("K",), "L": ("L1", "L2", "L3", "K"), "M": ("M1", "M2", "M3", "M4", "M5", "L3", "K")}
+_SOFTEST_KEV, _NODES = 1.0, 6  # of the tube's light; points of a quadrature between two edges
 _BACKSCATTER = -0.93  # cosine of the usual angle between tube and detector
 _COMPTON_SIGMA_KEV = 0.22  # Doppler broadening and spread of angles
 
@@ -199,7 +201,7 @@ def _lines(number: int, letter: str, tube_kv: float) -> Iterator[tuple[str, floa
     """Lines of one shell: transition, keV, relative photons detected."""
     import xraylib
 
-    excitation, photons = _continuum(tube_kv)
+    excitation, photons = _continuum(number, letter, tube_kv)
     for name in (name for name in _TRANSITIONS if name.startswith(letter)):
         code = getattr(xraylib, f"{name}_LINE")
         try:
@@ -212,10 +214,25 @@ def _lines(number: int, letter: str, tube_kv: float) -> Iterator[tuple[str, floa
                 yield name, float(kev), made * _detected(kev)
 
 
-def _continuum(tube_kv: float) -> tuple[np.ndarray, np.ndarray]:
-    """Kramers' continuum, its soft end lost in the window and the optics: (keV, relative photons)."""
-    energy = np.arange(2.0, tube_kv, 3.0)
-    return energy, (tube_kv / energy - 1.0) * np.exp(-((6.0 / energy) ** 2))
+def _continuum(number: int, letter: str, tube_kv: float) -> tuple[np.ndarray, np.ndarray]:
+    """Kramers' continuum, its soft end lost in the window and the optics: (keV, relative photons).
+
+    Between the absorption edges of a shell, where what is made of it leaps, by Gauss and Legendre.
+    """
+    import xraylib
+
+    edges = []
+    for name in _EDGES[letter]:
+        try:
+            edges.append(float(xraylib.EdgeEnergy(number, getattr(xraylib, f"{name}_SHELL"))))
+        except ValueError:  # this element has no such shell
+            continue
+    ends = sorted({e for e in edges if _SOFTEST_KEV < e < tube_kv} | {_SOFTEST_KEV, tube_kv})
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    low, high = np.array(ends[:-1])[:, None], np.array(ends[1:])[:, None]
+    energy = (0.5 * (low + high) + 0.5 * (high - low) * nodes).ravel()
+    width = (0.5 * (high - low) * weights).ravel()
+    return energy, width * (tube_kv / energy - 1.0) * np.exp(-((6.0 / energy) ** 2))
 
 
 def _production(number: int, code: int, excitation_kev: float) -> float:

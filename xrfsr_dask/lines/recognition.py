@@ -29,6 +29,9 @@ _WIDER = 1.5  # noise, in that of an M6, from which its own is tried as well
 _EVIDENT = 20.0  # standard errors that one must stand above nothing: they are many, and usual ones seldom wrong
 _NOISES_KEV2 = (M6_NOISE_KEV2, *(float(v) for v in np.geomspace(2e-4, 8e-3, 6)))
 _NEAR = (0.82, 1.22)  # of the best of these, between it and its neighbours
+_ROUNDS = 2  # of calibration
+_PIVOT_KEV, _OFFSET_KEV, _GAIN = 7.0, 0.006, 1e-4  # what calibrations are off by, and about which energy
+_OFF = (0.02, 3e-3)  # at most, at once
 _COARSEST_FWHM = 1.0  # channels wider than that many FWHM (at 6 keV) do not tell lines apart
 TUBE, TUBE_KV = "Rh", 50.0
 """Of the spectrometer: anode and voltage."""
@@ -67,7 +70,14 @@ def axis_for(
     best = _best(mean, [axis_of(energy, mean, shells, noise) for noise in _NOISES_KEV2], spots)
     near = [best.noise_kev2 * factor for factor in _NEAR]
     best = _best(mean, [best, *(axis_of(energy, mean, shells, noise) for noise in near)], spots)
-    return _best(mean, [best, replace(best, has_escape=True)], spots)
+    best = _best(mean, [best, replace(best, has_escape=True)], spots)
+    for _ in range(_ROUNDS):
+        moved = axis_of(_calibrated(mean, best, spots), mean, shells, best.noise_kev2)
+        on_it = replace(moved, has_escape=best.has_escape)
+        if _best(mean, [best, on_it], spots) is best:
+            break
+        best = on_it
+    return best
 
 
 def usual_axis(
@@ -106,6 +116,22 @@ def _check(energy: np.ndarray) -> None:
             f"{fwhm_kev(6.0) * 1000:.0f} eV wide; in Python, `ds.xrf.element` with background='linear' counts "
             "the line's window."
         )
+
+
+def _calibrated(mean: np.ndarray, axis: Axis, spots: float) -> np.ndarray:
+    """Energies on which what is drawn meets a spectrum better, by a step of Gauss and Newton.
+
+    A scan's own calibration is off by some eV as a rule, which puts counts of one line into its neighbour.
+    """
+    weights = weights_of(mean[None], axis, spots)[0]
+    found = nonnegative(axis.gram(weights), axis.drawn @ (weights * mean))
+    model = found @ axis.drawn
+    slope = np.gradient(found[: len(axis.shells)] @ axis.shapes, axis.energy_kev)
+    by = np.stack([slope, slope * (axis.energy_kev - _PIVOT_KEV)])  # of an offset, and of a gain
+    prior = np.diag([1.0 / _OFFSET_KEV**2, 1.0 / _GAIN**2])
+    offset, gain = np.linalg.solve((by * weights) @ by.T + prior, (by * weights) @ (mean - model))
+    offset, gain = np.clip(offset, -_OFF[0], _OFF[0]), np.clip(gain, -_OFF[1], _OFF[1])
+    return np.asarray(axis.energy_kev + offset + gain * (axis.energy_kev - _PIVOT_KEV))
 
 
 def _best(mean: np.ndarray, axes: list[Axis], spots: float) -> Axis:

@@ -25,7 +25,13 @@ _LEAST = 1e-6  # of the highest channel's counts, that any channel may be off by
 
 
 def variance(spectra: np.ndarray, axis: Axis, spots: np.ndarray | float = np.inf) -> np.ndarray:
-    """Variance of each channel, counts², float64 (n, n_channel).
+    """Variance of each channel, counts², float64 (n, n_channel): counting, and `doubt`."""
+    n_spot = np.broadcast_to(np.asarray(spots, float), len(spectra))[:, None]
+    return np.asarray(doubt(spectra, axis) + (spectra + 1.0 / n_spot) / n_spot)
+
+
+def doubt(spectra: np.ndarray, axis: Axis) -> np.ndarray:
+    """Variance of each channel by wrong drawing, counts², float64 (n, n_channel).
 
     What shapes, background, escape and tails may be off by is alike within a line's width, and so counts that
     many times more in each of its channels.
@@ -34,10 +40,8 @@ def variance(spectra: np.ndarray, axis: Axis, spots: np.ndarray | float = np.inf
     ----------
     spectra : float array of shape (n, n_channel), counts per spot, >= 0
     axis : Axis
-    spots : float or array of shape (n,)
-        Measured spots that each spectrum is the mean of; infinite where only shapes are in doubt.
     """
-    energy, n_spot = axis.energy_kev, np.broadcast_to(np.asarray(spots, float), len(spectra))[:, None]
+    energy = axis.energy_kev
     step = energy[1] - energy[0]
     width = np.maximum(fwhm_kev(np.maximum(energy, 0.1), axis.noise_kev2) / step, 1.0)  # channels
     under = np.minimum(snip(spectra, width), spectra)
@@ -49,7 +53,7 @@ def variance(spectra: np.ndarray, axis: Axis, spots: np.ndarray | float = np.inf
         SHELF * spectra.sum(axis=1, keepdims=True) / width
     )
     least = np.square(_LEAST * np.maximum(spectra.max(axis=1, keepdims=True), 1e-30))
-    return np.asarray(off * width + (spectra + 1.0 / n_spot) / n_spot + least)
+    return np.asarray(off * width + least)
 
 
 def _moved_down(values: np.ndarray, n: int) -> np.ndarray:

@@ -156,6 +156,13 @@ class Measured:
         axis = usual_axis(exposure @ means / exposure.sum(), self.energy_kev, named, float(exposure.sum()))
         return fit_lines(means, axis, exposure)
 
+    def spot_fit(self, elements: Iterable[str]) -> tuple[Axis, np.ndarray, np.ndarray]:
+        """Shells of some elements, and `products` that take single spots apart by them."""
+        means, exposure = self._blocks()
+        share = exposure / exposure.sum()
+        axis = axis_for(share @ means, self.energy_kev, elements, float(exposure.sum()))
+        return axis, *products(axis, means, share)
+
     def _apart(self, element: str) -> LineFit:
         """`fit`, an element that is asked for included."""
         if element not in self._taken:
@@ -170,10 +177,7 @@ class Measured:
     def _spot_fit(self, element: str) -> tuple[Axis, np.ndarray, np.ndarray]:
         """The shells that squares of spots show, one asked for included, with `products` of them."""
         if not any(s.element == element for axis, _, _ in self._fits for s in axis.shells):
-            means, exposure = self._blocks()
-            mean = exposure @ means / exposure.sum()
-            axis = axis_for(mean, self.energy_kev, dict.fromkeys((*shown(self._apart(element)), element)))
-            self._fits.append((axis, *products(axis, mean)))
+            self._fits.append(self.spot_fit(dict.fromkeys((*shown(self._apart(element)), element))))
         return next(fit for fit in self._fits if any(s.element == element for s in fit[0].shells))
 
     def _blocks(self) -> tuple[np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,10 @@ import xarray as xr
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.axis import Axis
-from xrfsr_dask.lines.fitting import fit_lines, inverse, weights_of
+from xrfsr_dask.lines.fitting import fit_lines, inverse, shared_weights
 from xrfsr_dask.lines.pivoting import nonnegative
 from xrfsr_dask.result.levels import known_group
-from xrfsr_dask.result.lowrank import Stored, loaded
+from xrfsr_dask.result.lowrank import Stored, loaded, product
 from xrfsr_dask.store.arrays import open_array, read_finite
 from xrfsr_dask.store.results import level_paths, stored_levels
 
@@ -42,10 +43,10 @@ class Mixtures:
     together: np.ndarray
     """float64 (n_atom, n_atom): mean products of the abundances of pixels."""
 
-    @property
+    @cached_property
     def spectra(self) -> np.ndarray:
         """Their mean spectra, float64 (n, n_channel)."""
-        return self.abundance @ self.endmember
+        return product(self.abundance.astype(np.float32), self.endmember.astype(np.float32)).astype(float)
 
     def rows_of(self, endmember: np.ndarray) -> list[int]:
         """Which endmembers (n_channel,) each, of those here, some are."""
@@ -113,7 +114,7 @@ def photons_in(mixtures: Mixtures, axis: Axis, spots: float) -> np.ndarray:
     there = fit_lines(mixtures.spectra, axis, share * spots).photons
     alone = fit_lines(mixtures.endmember, axis).photons
     shown = np.concatenate([there, alone]).max(axis=0) > 0
-    towards = mixtures.endmember @ _unbounded(share @ mixtures.spectra, axis, shown, spots) - alone
+    towards = _unbounded(mixtures, axis, shown, spots) - alone
     short, gained = there - A @ alone, A @ towards
     fits = share @ (gained * short) / np.maximum(share @ gained**2, 1e-30)
     found = alone + np.clip(fits, 0.0, 1.0) * towards
@@ -121,13 +122,16 @@ def photons_in(mixtures: Mixtures, axis: Axis, spots: float) -> np.ndarray:
     return np.stack([nonnegative(H, H @ photons) for photons in found.T], axis=1)
 
 
-def _unbounded(mean: np.ndarray, axis: Axis, shown: np.ndarray, spots: float) -> np.ndarray:
-    """What turns spectra into photons by least squares weighted as their mean asks, (n_channel, n_shell)."""
+def _unbounded(mixtures: Mixtures, axis: Axis, shown: np.ndarray, spots: float) -> np.ndarray:
+    """Photons of endmembers by least squares that may be negative, float64 (n_atom, n_shell); 0 of shells that
+    are not `shown`."""
+    spectra = np.concatenate([mixtures.spectra, mixtures.endmember])
+    share = np.concatenate([mixtures.share, np.zeros(len(mixtures.endmember))])
+    weights = shared_weights(spectra, share, axis, spots)
     at = np.flatnonzero(np.append(shown, np.ones(len(axis.backgrounds), bool)))
-    weighted = axis.drawn[at] * weights_of(mean[None], axis, spots)[0]
-    solution = inverse(weighted @ axis.drawn[at].T) @ weighted
-    out = np.zeros((len(mean), len(shown)))
-    out[:, shown] = solution[: np.count_nonzero(shown)].T
+    products = product((axis.drawn[at] * weights).astype(np.float32), mixtures.endmember.T.astype(np.float32))
+    out = np.zeros((len(mixtures.endmember), len(shown)))
+    out[:, shown] = (inverse(axis.gram(weights)[np.ix_(at, at)]) @ products)[: np.count_nonzero(shown)].T
     return out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from xrfsr_dask.lines.axis import Axis
-from xrfsr_dask.lines.fitting import LineFit, weights_of
+from xrfsr_dask.lines.fitting import LineFit, shared_weights
 
 
 def shown(fit: LineFit) -> list[str]:
@@ -15,13 +15,13 @@ def shown(fit: LineFit) -> list[str]:
     return [element for element in dict.fromkeys(found) if element != "tube"]
 
 
-def products(axis: Axis, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def products(axis: Axis, spectra: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What turns counts into products with all that is drawn, float32 (n_channel, k), and its Gram (k, k).
 
-    Weights are those of the mean spectrum (n_channel,), the same for every spot.
+    Weights are the same for every spot, of which `spectra` (n, n_channel) are means, `share` (n,) by share.
     """
-    weighted = axis.drawn * weights_of(mean[None], axis, 1.0)[0]
-    return weighted.T.astype(np.float32), (weighted @ axis.drawn.T).astype(np.float32)
+    weights = shared_weights(spectra, share, axis, 1.0)
+    return (axis.drawn * weights).T.astype(np.float32), axis.gram(weights).astype(np.float32)
 
 
 def net_counts(counts: np.ndarray, P: np.ndarray, G: np.ndarray, shares: np.ndarray) -> np.ndarray:

@@ -13,11 +13,10 @@ import numpy as np
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.peaks import ELEMENTS
-from xrfsr_dask.lines.recognition import axis_for
 from xrfsr_dask.lines.tables import usual_line
 from xrfsr_dask.result import open_patch
 from xrfsr_dask.result.measured import Measured
-from xrfsr_dask.result.spotwise import net_counts, products, shown
+from xrfsr_dask.result.spotwise import net_counts, shown
 from xrfsr_dask.store import Painting, Patch
 from xrfsr_dask.store.arrays import read
 from xrfsr_dask.store.patches import CHUNK_SPOTS, apply_transform
@@ -114,8 +113,11 @@ class _PatchMaps:
     @cached_property
     def _seen(self) -> list[str]:
         """The elements that some square of its spots shows."""
-        measured = Measured(open_patch(self.of.store_path, self.of.name), self.of.square_means())
-        return shown(measured.fit(ELEMENTS))
+        return shown(self._measured.fit(ELEMENTS))
+
+    @cached_property
+    def _measured(self) -> Measured:
+        return Measured(open_patch(self.of.store_path, self.of.name), self.of.square_means())
 
     def nearest(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows and columns of the spots at places (n,), mm, and whether there is one."""
@@ -148,10 +150,8 @@ class _PatchMaps:
 
     def _made(self, elements: list[str]) -> dict[str, np.ndarray]:
         """Maps of all elements that are fitted, in one reading of the counts."""
-        mean, energy = self.of.mean_spectrum(), self.of.energy_kev()
-        axis = axis_for(mean, energy, elements)
-        P, G = products(axis, mean)
-        lines = {element: usual_line(energy, element) for element in elements}
+        axis, P, G = self._measured.spot_fit(elements)
+        lines = {element: usual_line(self.of.energy_kev(), element) for element in elements}
         each = np.stack([axis.share_of(*line) for line in lines.items()], axis=1).astype(np.float32)
         out = np.empty((*self.of.shape[:2], len(elements)), np.float32)
         counts = self.of.counts()
