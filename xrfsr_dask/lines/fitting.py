@@ -15,7 +15,7 @@ import numpy as np
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.axis import Axis
 from xrfsr_dask.lines.pivoting import nonnegative
-from xrfsr_dask.lines.uncertainty import doubt, variance
+from xrfsr_dask.lines.uncertainty import doubt
 
 CERTAIN = 3.0
 """Standard errors that a shell must stand above nothing."""
@@ -33,7 +33,7 @@ class LineFit:
     photons: np.ndarray
     """float64 (n, n_shell), >= 0: detected photons of each shell; 0 where it cannot be told from others."""
     error: np.ndarray
-    """float64 (n, n_shell): standard error of the photons, by all that `uncertainty.variance` knows, statistics
+    """float64 (n, n_shell): standard error of the photons, by all that `uncertainty.doubt` knows, statistics
     only where the exposure is known; infinite where there are none."""
 
     def counts_of(self, element: str, line: str) -> np.ndarray:
@@ -41,7 +41,9 @@ class LineFit:
         return np.asarray(self.photons @ self.axis.share_of(element, line))
 
 
-def fit_lines(spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np.inf) -> LineFit:
+def fit_lines(
+    spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np.inf, doubts: np.ndarray | None = None
+) -> LineFit:
     """Fit spectra by non-negative least squares, each channel weighted by how far it may be off.
 
     A shell that stands less than `CERTAIN` errors above nothing is left out, and so are the others of an
@@ -53,6 +55,8 @@ def fit_lines(spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np
     axis : Axis
     exposure : float or array of shape (n,), spots
         How many spots each spectrum is the mean of.
+    doubts : float array of shape (n, n_channel), counts², optional
+        `uncertainty.doubt` of the spectra, where it is at hand.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def fit_lines(spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np
     spots = np.broadcast_to(np.asarray(exposure, float), len(spectra))
     n_shell = len(axis.shells)
     photons, error = np.zeros((len(spectra), n_shell)), np.full((len(spectra), n_shell), np.inf)
-    for i, system in enumerate(systems(spectra, axis, spots)):
+    for i, system in enumerate(systems(spectra, axis, spots, doubts)):
         kept = np.ones(n_shell, bool)
         for _ in range(_ROUNDS):
             found = solved(system, kept)
@@ -80,28 +84,36 @@ def fit_lines(spectra: np.ndarray, axis: Axis, exposure: np.ndarray | float = np
     return LineFit(axis, photons, error)
 
 
-def weights_of(spectra: np.ndarray, axis: Axis, spots: np.ndarray | float = np.inf) -> np.ndarray:
+def weights_of(
+    spectra: np.ndarray, axis: Axis, spots: np.ndarray | float = np.inf, doubts: np.ndarray | None = None
+) -> np.ndarray:
     """One over the variance of each channel, float64 (n, n_channel); 0 below `Axis.lowest_kev`."""
-    off = variance(np.maximum(spectra, 0.0), axis, spots)
+    spectra = np.maximum(spectra, 0.0)
+    n_spot = np.broadcast_to(np.asarray(spots, float), len(spectra))[:, None]
+    off = (doubt(spectra, axis) if doubts is None else doubts) + (spectra + 1.0 / n_spot) / n_spot
     return np.where(axis.energy_kev >= axis.lowest_kev, 1.0 / off, 0.0)
 
 
-def shared_weights(spectra: np.ndarray, share: np.ndarray, axis: Axis, spots: float) -> np.ndarray:
-    """Weights (n_channel,) for all that some spectra (n, n_channel) are means of.
+def shared_weights(mean: np.ndarray, doubts: np.ndarray, axis: Axis, spots: float) -> np.ndarray:
+    """Weights (n_channel,) for spots that some spectra are means of.
 
-    A channel is in doubt as it is in the spectrum where it is most so: lines of an element that few places show
-    are as wrong there as anywhere. Of counting noise it has that of the mean, by `share` (n,), over some spots.
+    Parameters
+    ----------
+    mean : float array of shape (n_channel,), counts
+        Of all: a spot's counting noise is that of the mean.
+    doubts : float array of shape (n, n_channel), counts²
+        `uncertainty.doubt` of each. A channel is in doubt as where it is most so: lines of an element that few
+        places show are as wrong there as anywhere.
+    axis : Axis
+    spots : float
+        How many spots are taken together.
     """
-    spectra = np.maximum(spectra, 0.0)
-    mean = share @ spectra
-    worst = np.maximum.reduce(
-        [doubt(part, axis).max(axis=0) for part in np.array_split(spectra, -(-len(spectra) // _TOGETHER))]
-    )
-    return np.where(axis.energy_kev >= axis.lowest_kev, 1.0 / (worst + (mean + 1.0 / spots) / spots), 0.0)
+    off = doubts.max(axis=0) + (np.maximum(mean, 0.0) + 1.0 / spots) / spots
+    return np.where(axis.energy_kev >= axis.lowest_kev, 1.0 / off, 0.0)
 
 
 def systems(
-    spectra: np.ndarray, axis: Axis, spots: np.ndarray | float
+    spectra: np.ndarray, axis: Axis, spots: np.ndarray | float, doubts: np.ndarray | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Of each spectrum, in its weights: Gram (k, k) of shells and backgrounds, and their products (k,) with it.
 
@@ -111,7 +123,8 @@ def systems(
     k, spots = len(axis.drawn), np.broadcast_to(np.asarray(spots, float), len(spectra))
     for first in range(0, len(spectra), _TOGETHER):
         some = spectra[first : first + _TOGETHER]
-        weights = weights_of(some, axis, spots[first : first + _TOGETHER])
+        known = None if doubts is None else doubts[first : first + _TOGETHER]
+        weights = weights_of(some, axis, spots[first : first + _TOGETHER], known)
         G, c = np.zeros((len(some), k, k)), np.zeros((len(some), k))
         for part, rows, drawn in axis.strips:
             weighted = drawn * weights[:, None, part]

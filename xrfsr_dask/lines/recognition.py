@@ -27,8 +27,8 @@ _MOST_RARE = 5  # of them in one spectrum
 _TRIED = 8  # of them at a time, those that the most is left over for
 _WIDER = 1.5  # noise, in that of an M6, from which its own is tried as well
 _EVIDENT = 20.0  # standard errors that one must stand above nothing: they are many, and usual ones seldom wrong
-_NOISES_KEV2 = (M6_NOISE_KEV2, *(float(v) for v in np.geomspace(2e-4, 8e-3, 6)))
-_NEAR = (0.82, 1.22)  # of the best of these, between it and its neighbours
+_NOISES_KEV2 = (M6_NOISE_KEV2, *(float(v) for v in np.geomspace(3e-4, 8e-3, 5)))
+_NEAR = (0.75, 1.33)  # of the best of these, between it and its neighbours
 _ROUNDS = 2  # of calibration
 _PIVOT_KEV, _OFFSET_KEV, _GAIN = 7.0, 0.006, 1e-4  # what calibrations are off by, and about which energy
 _OFF = (0.02, 3e-3)  # at most, at once
@@ -67,14 +67,16 @@ def axis_for(
             f"no line of these elements lies on the energy axis, {energy[0]:.3f} to {energy[-1]:.3f} keV."
         )
     mean = np.maximum(np.asarray(spectrum, float), 0.0)
-    best = _best(mean, [axis_of(energy, mean, shells, noise) for noise in _NOISES_KEV2], spots)
+    axes = [axis_of(energy, mean, shells, noise) for noise in _NOISES_KEV2]
+    weights = weights_of(mean[None], axes[0], spots)[0]
+    best = _best(mean, axes, weights)
     near = [best.noise_kev2 * factor for factor in _NEAR]
-    best = _best(mean, [best, *(axis_of(energy, mean, shells, noise) for noise in near)], spots)
-    best = _best(mean, [best, replace(best, has_escape=True)], spots)
+    best = _best(mean, [best, *(axis_of(energy, mean, shells, noise) for noise in near)], weights)
+    best = _best(mean, [best, replace(best, has_escape=True)], weights)
     for _ in range(_ROUNDS):
-        moved = axis_of(_calibrated(mean, best, spots), mean, shells, best.noise_kev2)
+        moved = axis_of(_calibrated(mean, best, weights), mean, shells, best.noise_kev2)
         on_it = replace(moved, has_escape=best.has_escape)
-        if _best(mean, [best, on_it], spots) is best:
+        if _best(mean, [best, on_it], weights) is best:
             break
         best = on_it
     return best
@@ -104,7 +106,7 @@ def usual_axis(
     for axis in (axes[0], usual) if axes[0].noise_kev2 > _WIDER * M6_NOISE_KEV2 else axes[:1]:
         left_over = _rare_in(mean, axis, spots)
         axes += [axis_for(mean, energy_kev, [*elements, *left_over], spots)] if left_over else []
-    return _best(mean, axes[::-1], spots)
+    return _best(mean, axes[::-1], weights_of(mean[None], axes[0], spots)[0]) if len(axes) > 1 else axes[0]
 
 
 def _check(energy: np.ndarray) -> None:
@@ -118,12 +120,11 @@ def _check(energy: np.ndarray) -> None:
         )
 
 
-def _calibrated(mean: np.ndarray, axis: Axis, spots: float) -> np.ndarray:
+def _calibrated(mean: np.ndarray, axis: Axis, weights: np.ndarray) -> np.ndarray:
     """Energies on which what is drawn meets a spectrum better, by a step of Gauss and Newton.
 
     A scan's own calibration is off by some eV as a rule, which puts counts of one line into its neighbour.
     """
-    weights = weights_of(mean[None], axis, spots)[0]
     found = nonnegative(axis.gram(weights), axis.drawn @ (weights * mean))
     model = found @ axis.drawn
     slope = np.gradient(found[: len(axis.shells)] @ axis.shapes, axis.energy_kev)
@@ -134,9 +135,8 @@ def _calibrated(mean: np.ndarray, axis: Axis, spots: float) -> np.ndarray:
     return np.asarray(axis.energy_kev + offset + gain * (axis.energy_kev - _PIVOT_KEV))
 
 
-def _best(mean: np.ndarray, axes: list[Axis], spots: float) -> Axis:
+def _best(mean: np.ndarray, axes: list[Axis], weights: np.ndarray) -> Axis:
     """The one of some axes that explains a spectrum best; the first of equals."""
-    weights = weights_of(mean[None], axes[0], spots)[0]
     return axes[int(np.argmin([_left(mean, axis, weights) for axis in axes]))]
 
 
@@ -147,6 +147,16 @@ def _left(spectrum: np.ndarray, axis: Axis, weights: np.ndarray) -> float:
     return float(np.square(spectrum) @ weights + found @ (G @ found - 2.0 * c))
 
 
+def _is_left_over(mean: np.ndarray, usual: Axis, spots: float) -> bool:
+    """Whether some counts as wide as a line may be one that no usual element explains."""
+    weights = weights_of(mean[None], usual, spots)[0]
+    found = nonnegative(usual.gram(weights), usual.drawn @ (weights * mean))
+    width = max(1, round(fwhm_kev(6.0) / float(usual.energy_kev[1] - usual.energy_kev[0])))
+    counts, off = np.cumsum([weights * (mean - found @ usual.drawn), weights], axis=1)
+    counts, off = (total[width:] - total[:-width] for total in (counts, off))
+    return bool((counts >= 0.4 * _EVIDENT * np.sqrt(np.maximum(off, 1e-300))).any())
+
+
 def _is_scatter(kev: float) -> bool:
     """Whether K lines of the tube may be thrown back with this energy, at any angle."""
     return _SCATTER_KEV[0] <= kev <= _SCATTER_KEV[1]
@@ -154,6 +164,8 @@ def _is_scatter(kev: float) -> bool:
 
 def _rare_in(mean: np.ndarray, usual: Axis, spots: float) -> list[str]:
     """Rare elements without which a peak is left over, one after the other, that which explains most first."""
+    if not _is_left_over(mean, usual, spots):
+        return []
     there = {shell.element for shell in usual.shells}
     more = shells_on(usual.energy_kev, [e for e in RARE if e not in there], "", TUBE_KV)
     shells: list[Shell] = [*usual.shells, *more]

@@ -24,12 +24,6 @@ _TAIL_KEV = 0.15  # within which a tail falls by e
 _LEAST = 1e-6  # of the highest channel's counts, that any channel may be off by
 
 
-def variance(spectra: np.ndarray, axis: Axis, spots: np.ndarray | float = np.inf) -> np.ndarray:
-    """Variance of each channel, counts², float64 (n, n_channel): counting, and `doubt`."""
-    n_spot = np.broadcast_to(np.asarray(spots, float), len(spectra))[:, None]
-    return np.asarray(doubt(spectra, axis) + (spectra + 1.0 / n_spot) / n_spot)
-
-
 def doubt(spectra: np.ndarray, axis: Axis) -> np.ndarray:
     """Variance of each channel by wrong drawing, counts², float64 (n, n_channel).
 

@@ -19,12 +19,13 @@ from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.axis import Axis
 from xrfsr_dask.lines.fitting import fit_lines, inverse, shared_weights
 from xrfsr_dask.lines.pivoting import nonnegative
+from xrfsr_dask.lines.uncertainty import doubt
 from xrfsr_dask.result.levels import known_group
 from xrfsr_dask.result.lowrank import Stored, loaded, product
 from xrfsr_dask.store.arrays import open_array, read_finite
 from xrfsr_dask.store.results import level_paths, stored_levels
 
-_SQUARES = 144
+_SQUARES = 121
 """Squares that a painting is divided into, about."""
 _DRAWN = 6  # pixels of a square along each axis, that its products are taken of
 _APART = 1e-3  # of an endmember's own products: what two that are always together are told apart by
@@ -111,10 +112,12 @@ def photons_in(mixtures: Mixtures, axis: Axis, spots: float) -> np.ndarray:
         Measured spots that all of the mixtures together speak for.
     """
     share, A = mixtures.share, mixtures.abundance
-    there = fit_lines(mixtures.spectra, axis, share * spots).photons
-    alone = fit_lines(mixtures.endmember, axis).photons
+    doubts, own = doubt(mixtures.spectra, axis), doubt(np.maximum(mixtures.endmember, 0.0), axis)
+    there = fit_lines(mixtures.spectra, axis, share * spots, doubts).photons
+    alone = fit_lines(mixtures.endmember, axis, doubts=own).photons
     shown = np.concatenate([there, alone]).max(axis=0) > 0
-    towards = _unbounded(mixtures, axis, shown, spots) - alone
+    weights = shared_weights(share @ mixtures.spectra, np.concatenate([doubts, own]), axis, spots)
+    towards = _unbounded(mixtures.endmember, axis, shown, weights) - alone
     short, gained = there - A @ alone, A @ towards
     fits = share @ (gained * short) / np.maximum(share @ gained**2, 1e-30)
     found = alone + np.clip(fits, 0.0, 1.0) * towards
@@ -122,15 +125,12 @@ def photons_in(mixtures: Mixtures, axis: Axis, spots: float) -> np.ndarray:
     return np.stack([nonnegative(H, H @ photons) for photons in found.T], axis=1)
 
 
-def _unbounded(mixtures: Mixtures, axis: Axis, shown: np.ndarray, spots: float) -> np.ndarray:
-    """Photons of endmembers by least squares that may be negative, float64 (n_atom, n_shell); 0 of shells that
-    are not `shown`."""
-    spectra = np.concatenate([mixtures.spectra, mixtures.endmember])
-    share = np.concatenate([mixtures.share, np.zeros(len(mixtures.endmember))])
-    weights = shared_weights(spectra, share, axis, spots)
+def _unbounded(spectra: np.ndarray, axis: Axis, shown: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Photons of spectra (n, n_channel) by least squares, negative ones too, float64 (n, n_shell); 0 of shells
+    that are not `shown`."""
     at = np.flatnonzero(np.append(shown, np.ones(len(axis.backgrounds), bool)))
-    products = product((axis.drawn[at] * weights).astype(np.float32), mixtures.endmember.T.astype(np.float32))
-    out = np.zeros((len(mixtures.endmember), len(shown)))
+    products = product((axis.drawn[at] * weights).astype(np.float32), spectra.T.astype(np.float32))
+    out = np.zeros((len(spectra), len(shown)))
     out[:, shown] = (inverse(axis.gram(weights)[np.ix_(at, at)]) @ products)[: np.count_nonzero(shown)].T
     return out
 

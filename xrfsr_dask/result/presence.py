@@ -42,7 +42,7 @@ def elements_table(
     pandas.DataFrame indexed by element, with columns
         ``line``; ``counts``: net counts of that line in the mean spectrum, per spot; ``errors``: how many
         standard errors it stands above nothing where it is clearest (of counting and of all that
-        `uncertainty.variance` doubts; the clearest of many is clear by chance, which is taken off); ``sure``:
+        `uncertainty.doubt` doubts; the clearest of many is clear by chance, which is taken off); ``sure``:
         "certain", "likely" or "possible"; ``overlaps``: the lines it was taken apart from there.
     """
     seen = _fits(evidence, among or ())

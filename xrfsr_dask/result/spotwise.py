@@ -6,6 +6,7 @@ import numpy as np
 
 from xrfsr_dask.lines.axis import Axis
 from xrfsr_dask.lines.fitting import LineFit, shared_weights
+from xrfsr_dask.lines.uncertainty import doubt
 
 
 def shown(fit: LineFit) -> list[str]:
@@ -20,7 +21,7 @@ def products(axis: Axis, spectra: np.ndarray, share: np.ndarray) -> tuple[np.nda
 
     Weights are the same for every spot, of which `spectra` (n, n_channel) are means, `share` (n,) by share.
     """
-    weights = shared_weights(spectra, share, axis, 1.0)
+    weights = shared_weights(share @ spectra, doubt(spectra, axis), axis, 1.0)
     return (axis.drawn * weights).T.astype(np.float32), axis.gram(weights).astype(np.float32)
 
 
