@@ -183,7 +183,7 @@ def test_a_map_says_what_the_spectra_of_its_pixels_say():
     found = ds.xrf.element("Ba")
     assert float(found.mean()) == pytest.approx(float(expected.mean()), rel=0.1)
     assert likeness(found, expected) > 0.99
-    assert ds.xrf.elements("Ba").counts["Ba"] == pytest.approx(float(found.mean()), rel=1e-5)
+    assert ds.xrf.elements("Ba").counts["Ba"] == pytest.approx(float(found.mean()), rel=1e-4)
 
 
 def paints(*mixes: dict[str, float]) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+import pandas as pd
 import xarray as xr
 
 from xrfsr_dask.errors import InputError
@@ -19,7 +19,7 @@ def elements_of(ds: xr.Dataset, layer: str = "all") -> list[dict[str, Any]]:
     """`ds.xrf.elements()` of both layers or of one, as rows, most counts first.
 
     Of one with the ``share`` of both layers' counts that lies in it; those of which it has less than `OWN` come
-    last.
+    last, by that share.
 
     There are none where the axis is too coarse to tell lines apart, or the layer has no endmember.
     """
@@ -31,10 +31,8 @@ def elements_of(ds: xr.Dataset, layer: str = "all") -> list[dict[str, Any]]:
     except InputError:
         return []
     if layer != "all":
-        both = ds.xrf.elements().counts.reindex(table.index)
-        table["share"] = table.counts / np.fmax(both, table.counts)
-        table["own"] = table.share >= OWN
-        table = table.sort_values(["own", "counts"], ascending=False, kind="stable").drop(columns="own")
+        own = table.share >= OWN
+        table = pd.concat([table[own], table[~own].sort_values("share", ascending=False, kind="stable")])
     table = table.reset_index()
     return [
         {str(key): value.item() if hasattr(value, "item") else value for key, value in row.items()}

@@ -67,6 +67,8 @@ def axis_for(
             f"no line of these elements lies on the energy axis, {energy[0]:.3f} to {energy[-1]:.3f} keV."
         )
     mean = np.maximum(np.asarray(spectrum, float), 0.0)
+    if not np.isfinite(mean).all():
+        raise InputError("spectra hold values that are not finite, which no lines can be fitted to.")
     axes = [axis_of(energy, mean, shells, noise) for noise in _NOISES_KEV2]
     weights = weights_of(mean[None], axes[0], spots)[0]
     best = _best(mean, axes, weights)

@@ -258,7 +258,9 @@ class XrfAccessor:
         Returns
         -------
         pandas.DataFrame
-            As `presence.elements_table` says: line, counts, errors, sure, overlaps.
+            As `presence.elements_table` says: line, counts, errors, sure, overlaps. Of a layer or a piece of a
+            stored result also ``share``: how much of the whole's counts lies in it. A hundredth or two of an
+            element stray into the other layer.
 
         Examples
         --------
@@ -269,7 +271,11 @@ class XrfAccessor:
         if not isinstance(self._source, Factors):
             return elements_table(self._source, [self._source], names)
         evidence: list[Source] = [*patches_of(self._ds)] or [self._source]
-        return elements_table(self._source, evidence, names, part=is_part(self._ds))
+        part = is_part(self._ds)
+        table = elements_table(self._source, evidence, names, part=part)
+        if part:
+            table["share"] = [self._source.share_of(str(name), row.line) for name, row in table.iterrows()]
+        return table
 
     def explore(self, *, port: int = 0, url: str | None = None) -> Any:
         """Look at the result in a notebook: photograph and maps, click or lasso for a spectrum.

@@ -36,8 +36,10 @@ def _in_order(ds: xr.Dataset) -> xr.Dataset:
             f"({', '.join(map(str, ds.endmember.dims))}) instead of (y, x, atom) and (atom, energy); keep "
             "their names, and select one row as ds.isel(y=[5])."
         )
-    if 0 in (ds.sizes["y"], ds.sizes["x"]):
-        raise InputError(f"nothing is selected: the abundances have the shape {ds.abundance.shape}.")
+    if 0 in (ds.sizes["y"], ds.sizes["x"], ds.sizes["energy"]):
+        raise InputError(f"nothing is selected: the result has the sizes {dict(ds.sizes)}.")
+    if ds.layer.dims != ("atom",) or ("coverage" in ds and {*ds.coverage.dims} != {"y", "x"}):
+        raise InputError("layer must be (atom,) and coverage (y, x), one value for each endmember and pixel.")
     return ds.transpose("y", "x", "atom", "energy", ...)
 
 
@@ -106,11 +108,20 @@ class Factors:
     def per_atom(self, element: str, line: str, layer: Layer) -> np.ndarray:
         """A line's net counts in each endmember, all lines fitted together, float64 (n_atom,)."""
         axis, photons = self._apart(element)
-        return np.asarray(photons @ axis.share_of(element, line) * self._in(layer))
+        return np.asarray(photons[self._rows] @ axis.share_of(element, line) * self._in(layer))
 
     def mean_counts(self, element: str, line: str) -> float:
         """Net counts of a line in the mean of its map."""
         return float(self._mean_abundance() @ self.per_atom(element, line, "all"))
+
+    def share_of(self, element: str, line: str) -> float:
+        """Share of a line's counts in the whole result that lies in this layer or piece."""
+        whole = self._mixtures
+        axis, photons = self._apart(element)
+        both = float(whole.share @ whole.abundance @ photons @ axis.share_of(element, line))
+        own = own_mixtures(self._ds, whole)
+        mine = float(own.share @ own.abundance @ self.per_atom(element, line, "all"))
+        return min(mine / both, 1.0) if both > 0 else 0.0
 
     def fit(self, named: Iterable[str]) -> LineFit:
         """Mean spectra of squares of the painting taken apart."""
@@ -172,17 +183,19 @@ class Factors:
         return mixtures_of(self._ds)
 
     def _apart(self, element: str) -> tuple[Axis, np.ndarray]:
-        """Shells, and what each endmember adds to them (n_atom, n_shell), among them those of an element."""
-        named = () if element in ELEMENTS else (element,)
+        """Shells, an element's among them, and what each endmember of the whole adds to them (n, n_shell)."""
         if element not in self._photons:
-            whole = self._mixtures
-            spots = self._n_spots(of_all=True)
+            whole, spots = self._mixtures, self._n_spots(of_all=True)
+            named = () if element in ELEMENTS else (element,)
             axis = usual_axis(whole.share @ whole.spectra, self.energy_kev, named, spots)
-            photons = photons_in(whole, axis, spots)[whole.rows_of(self._ds.endmember.values)]
-            self._photons |= {
-                shell.element: (axis, photons) for shell in axis.shells if shell.element not in self._photons
-            }
+            found = axis, photons_in(whole, axis, spots)
+            self._photons = dict.fromkeys((shell.element for shell in axis.shells), found) | self._photons
         return self._photons[element]
+
+    @cached_property
+    def _rows(self) -> list[int]:
+        """Where the endmembers are among those of the whole."""
+        return self._mixtures.rows_of(self._ds.endmember.values)
 
     def _n_spots(self, *, of_all: bool = False) -> float:
         """Measured spots that the result speaks for, or all that its mixtures do; pixels where its store is not

@@ -28,6 +28,8 @@ def laid(mask: Any, ds: xr.Dataset, dims: tuple[str, str]) -> np.ndarray:
         It is not boolean, has another shape or lies elsewhere, or is empty.
     """
     shape = tuple(ds.sizes[dim] for dim in dims)
+    if isinstance(mask, xr.Dataset):
+        raise InputError("the mask is a Dataset; give one of its arrays, such as ds.coverage > 0.")
     if isinstance(mask, xr.DataArray):
         mask = mask.transpose(*dims) if set(mask.dims) == set(dims) else mask
         for dim in dims if mask.shape == shape else ():

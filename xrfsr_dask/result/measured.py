@@ -85,7 +85,15 @@ class Measured:
     dims = ("spot_y", "spot_x")
 
     def __init__(self, ds: xr.Dataset, squares: np.ndarray | None = None) -> None:
-        self._ds = ds
+        lost = {*ds.counts.dims} ^ {*self.dims, "energy"}
+        if lost or 0 in ds.counts.shape or "y" not in ds or "x" not in ds:
+            axes = ", ".join(map(str, ds.counts.dims))
+            raise InputError(
+                f"the counts have the axes ({axes}) and sizes {ds.counts.shape}; asked are some (spot_y, "
+                "spot_x, energy), with the coordinates y and x. Keep their names, and select one row of spots "
+                "as patch.isel(spot_y=[5])."
+            )
+        self._ds = ds.transpose(*self.dims, "energy", ...)
         self._squares = squares
         self._found: tuple[np.ndarray, np.ndarray] | None = None
         self._taken: dict[str, LineFit] = {}

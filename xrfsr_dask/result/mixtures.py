@@ -112,6 +112,8 @@ def photons_in(mixtures: Mixtures, axis: Axis, spots: float) -> np.ndarray:
         Measured spots that all of the mixtures together speak for.
     """
     share, A = mixtures.share, mixtures.abundance
+    if not len(mixtures.endmember):
+        return np.zeros((0, len(axis.shells)))
     doubts, own = doubt(mixtures.spectra, axis), doubt(np.maximum(mixtures.endmember, 0.0), axis)
     there = fit_lines(mixtures.spectra, axis, share * spots, doubts).photons
     alone = fit_lines(mixtures.endmember, axis, doubts=own).photons
