@@ -215,6 +215,17 @@ def test_details_smaller_than_a_square_keep_their_element(ground, detail, elemen
     assert element in ds.xrf.elements().index
 
 
+def test_a_line_of_two_pixels_keeps_its_element():
+    seldom = np.zeros((300, 300), bool)
+    seldom[:, 151:153] = True
+    axes = {"y_mm": np.arange(300.0), "x_mm": np.arange(300.0), "energy_kev": KEV}
+    spectra = paints({"Fe": 1.0, "Mn": 0.4}, {"Co": 1.0})
+    ds = from_factors(np.stack([~seldom, seldom], axis=2), spectra, [0, 0], **axes)
+    found = ds.xrf.element("Co").values
+    assert found[seldom].mean() == pytest.approx(8000.0, rel=0.2)
+    assert found[~seldom].mean() < 80
+
+
 @pytest.mark.parametrize(
     ("weak", "strong", "share"),
     [("As", "Pb", 0.03), ("Ba", "Ti", 0.06), ("Co", "Fe", 0.03), ("Mn", "Cr", 0.03)],

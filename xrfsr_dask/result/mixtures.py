@@ -28,6 +28,7 @@ from xrfsr_dask.store.results import level_paths, stored_levels
 _SQUARES = 121
 """Squares that a painting is divided into, about."""
 _DRAWN = 6  # pixels of a square along each axis, that its products are taken of
+_SELDOM = 1e-6  # of the mean of those
 _APART = 1e-3  # of an endmember's own products: what two that are always together are told apart by
 
 
@@ -123,7 +124,8 @@ def photons_in(mixtures: Mixtures, axis: Axis, spots: float) -> np.ndarray:
     short, gained = there - A @ alone, A @ towards
     fits = share @ (gained * short) / np.maximum(share @ gained**2, 1e-30)
     found = alone + np.clip(fits, 0.0, 1.0) * towards
-    H = mixtures.together + _APART * np.diag(np.diag(mixtures.together))
+    own = np.diag(mixtures.together)
+    H = mixtures.together + np.diag(_APART * own + _SELDOM * own.mean())  # one in no drawn pixel keeps its own
     return np.stack([nonnegative(H, H @ photons) for photons in found.T], axis=1)
 
 
