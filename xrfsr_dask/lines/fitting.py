@@ -1,8 +1,7 @@
 """Lines of all elements fitted together, non-negatively, so that none counts what is another's.
 
-A result is fitted on its endmembers, once: the map of a line is then the abundances times one number per
-endmember, non-negative and linear, whatever the overlaps. A patch is fitted spot by spot. The background of
-either is the SNIP background of the mean spectrum, slowly varied, and fitted with the lines.
+Each channel is weighed by how far it may be off what is drawn (`uncertainty`). The background is the SNIP
+background of the mean spectrum, slowly varied, and fitted with the lines.
 """
 
 from __future__ import annotations

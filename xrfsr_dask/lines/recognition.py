@@ -1,4 +1,4 @@
-"""Which lines a spectrum shows, and how sharp: the detector's noise, its escape peaks, rare elements."""
+"""Which lines a spectrum shows, how sharp and where: noise, escape peaks, calibration, rare elements."""
 
 from __future__ import annotations
 
