@@ -119,3 +119,15 @@ def painted_patch(path: Path, name: str, spec: PatchSpec, A: np.ndarray, D: np.n
 def tree_bytes(path: Path) -> dict[str, bytes]:
     """Every file of a folder with its bytes, to show that nothing was touched."""
     return {str(p.relative_to(path)): p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+
+
+M6_SPECTRUM = SHARED / "m6" / "bruker_m6_jetstream_file_example.spx"
+"""A real spectrum of a million counts; tests that need it skip where it is not."""
+
+
+def counts_of_m6() -> np.ndarray:
+    """The counts of `M6_SPECTRUM`, float64 (n_channel,); the test is skipped where it cannot be read."""
+    if not M6_SPECTRUM.exists():
+        pytest.skip("needs the real .spx of ../shared/data/m6")
+    rsciio = pytest.importorskip("rsciio.bruker")
+    return np.asarray(rsciio.file_reader(str(M6_SPECTRUM))[0]["data"], float)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import M6_SPECTRUM as M6
 from helpers import SHARED, tree_bytes
 
 from xrfsr_dask.commands.add import add, notes_of
@@ -19,7 +20,6 @@ from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.staging import work_area
 
 EDS = SHARED / "eds" / "0.bcf"
-M6 = SHARED / "m6" / "bruker_m6_jetstream_file_example.spx"
 
 CUBE = np.random.default_rng(0).integers(0, 60, (40, 30, 16)).astype("u2")
 KEV = "-0.96,0.01"

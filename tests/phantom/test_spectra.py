@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from helpers import counts_of_m6
 
 from xrfsr_dask.phantom.instrument import energy_axis, resolution_kev
 from xrfsr_dask.phantom.pigments import COVER, HIDDEN, VISIBLE
@@ -95,15 +96,9 @@ def test_the_rhodium_peaks_lie_where_the_instrument_has_them():
 
 def test_the_background_of_bone_follows_a_measured_m6_spectrum():
     """Counts in wide windows free of strong lines, against the Ca K lines, within a third."""
-    from helpers import SHARED
-
     from xrfsr_dask.phantom.pigments import Paint
 
-    path = SHARED / "m6" / "bruker_m6_jetstream_file_example.spx"
-    if not path.exists():
-        pytest.skip("the measured M6 spectrum is not here")
-    rsciio = pytest.importorskip("rsciio.bruker")
-    measured = np.asarray(rsciio.file_reader(str(path))[0]["data"], float)
+    measured = counts_of_m6()
     bone = Paint({"Ca5P3O13H": 0.68, "C6H10O5": 0.32}, 1.0, 600.0)
     model = film_spectrum(bone, ENERGY)
     windows = [

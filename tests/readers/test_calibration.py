@@ -1,13 +1,10 @@
 """Calibrations as numbers or .spx files."""
 
-from pathlib import Path
-
 import pytest
+from helpers import M6_SPECTRUM as M6
 
 from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.readers import read_calibration
-
-M6 = Path(__file__).parents[3] / "shared" / "data" / "m6" / "bruker_m6_jetstream_file_example.spx"
 
 needs_m6 = pytest.mark.skipif(not M6.is_file(), reason="needs the real .spx of ../shared/data/m6")
 

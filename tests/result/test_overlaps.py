@@ -107,16 +107,15 @@ def test_the_map_of_a_result_is_linear_and_its_layers_add_up():
     np.testing.assert_allclose(parts[0] + parts[1], whole, rtol=1e-5)
     assert whole.min() >= 0
     alone = ds.isel(atom=[2, 3]).xrf.element("Pb").values
-    np.testing.assert_allclose(parts[1], alone, rtol=0.1)  # mixtures of other films show their lines less well
+    # in memory a layer does not know the whole that its lines were told apart in; of a store it does (below)
+    np.testing.assert_allclose(parts[1], alone, rtol=0.025)
 
 
 def test_net_counts_of_a_patch_are_those_of_the_result_on_average():
     ds = scene("lead")
     for element in ("Pb", "Cu", "As", "Cr"):
         expected = float(ds.xrf.element(element).mean())
-        assert float(measured("lead").xrf.element(element).mean()) == pytest.approx(
-            expected, rel=0.07
-        )  # shapes of thick films are off
+        assert float(measured("lead").xrf.element(element).mean()) == pytest.approx(expected, rel=0.05)
 
 
 @pytest.mark.parametrize("kind", ["result", "patch"])

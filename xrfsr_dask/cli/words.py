@@ -159,7 +159,7 @@ def solver_words(p: Any, *, method: bool = True) -> None:
         "--device",
         choices=("cpu", "gpu"),
         default=o.device,
-        help="what takes the abundance steps; a GPU by way of CuPy, to the last bits but one (cpu)",
+        help="what takes the abundance steps; gpu needs CuPy, and last bits then depend on the tile (cpu)",
     )
     room = p.add_argument_group("with what it is solved; the result does not depend on it")
     room.add_argument(

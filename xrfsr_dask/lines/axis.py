@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from xrfsr_dask.lines.background import snip, varied
-from xrfsr_dask.lines.peaks import Shell, cores, escapes, known_by, shapes
-from xrfsr_dask.lines.tables import fwhm_kev
+from xrfsr_dask.lines.peaks import Shell, cores, escapes, escaping, known_by, shapes
+from xrfsr_dask.lines.tables import fwhm_channels
 
 _STRIP = 64  # channels; 19 of 82 shapes and backgrounds lie in one at most
 
@@ -40,6 +40,16 @@ class Axis:
         if not self.has_escape:
             return self.peaks
         return self.peaks + escapes(self.shells, self.energy_kev, self.noise_kev2)
+
+    @cached_property
+    def width(self) -> np.ndarray:
+        """Full width of a line at half maximum at each channel, channels, float64 (n_channel,), 1 at least."""
+        return fwhm_channels(self.energy_kev, self.noise_kev2)
+
+    @cached_property
+    def escaping(self) -> np.ndarray:
+        """Counts in the escape peak of each channel's photons by their own, float64 (n_channel,)."""
+        return np.array([escaping(float(kev)) for kev in self.energy_kev])
 
     @cached_property
     def drawn(self) -> np.ndarray:
@@ -89,7 +99,6 @@ def axis_of(energy_kev: np.ndarray, mean: np.ndarray, shells: list[Shell], noise
     """
     core = cores(shells, energy_kev, noise_kev2)
     lowest = min(float(energy_kev[part].min()) for part in core if part.any()) - 0.1
-    width = fwhm_kev(np.maximum(energy_kev, 0.1), noise_kev2) / (energy_kev[1] - energy_kev[0])
-    under = varied(snip(mean[None], np.maximum(width, 1.0))[0], energy_kev, lowest)
+    under = varied(snip(mean[None], fwhm_channels(energy_kev, noise_kev2))[0], energy_kev, lowest)
     drawn = shapes(shells, energy_kev, noise_kev2)
     return Axis(energy_kev, shells, noise_kev2, drawn, False, core, under, lowest)

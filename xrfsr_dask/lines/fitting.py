@@ -13,14 +13,13 @@ import numpy as np
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.axis import Axis
-from xrfsr_dask.lines.pivoting import nonnegative
+from xrfsr_dask.lines.pivoting import inverse, nonnegative
 from xrfsr_dask.lines.uncertainty import doubt
 
 CERTAIN = 3.0
 """Standard errors that a shell must stand above nothing."""
 
 _ROUNDS = 3  # in which shells are left out
-_RIDGE = 1e-10  # of a Gram of unit diagonal
 _TOGETHER = 64  # spectra whose systems are made together
 
 
@@ -147,9 +146,3 @@ def errors_of(system: tuple[np.ndarray, np.ndarray], found: np.ndarray) -> np.nd
     out = np.full(len(found), np.inf)
     out[at] = np.sqrt(np.maximum(np.diag(inverse(system[0][np.ix_(at, at)])), 0.0))
     return out
-
-
-def inverse(G: np.ndarray) -> np.ndarray:
-    """Inverse of a Gram (k, k) in units of its own."""
-    size = np.where(np.diag(G) > 0, np.sqrt(np.abs(np.diag(G))), 1.0)
-    return np.asarray(np.linalg.inv(G / size / size[:, None] + _RIDGE * np.eye(len(G))) / size / size[:, None])

@@ -21,11 +21,21 @@ def nonnegative(G: np.ndarray, c: np.ndarray) -> np.ndarray:
         A Gram.
     c : float64 array of shape (k,)
     """
-    # In units of their own length: a background has ten orders of magnitude more counts than a photon's shape.
-    size = np.where(
-        np.diag(G) > 0, np.sqrt(np.abs(np.diag(G))), 1.0
-    )  # a shell may lie where nothing is weighed
+    # A background has ten orders of magnitude more counts than a photon's shape.
+    size = lengths(G)
     return _unit(G / size / size[:, None], c / size) / size
+
+
+def inverse(G: np.ndarray) -> np.ndarray:
+    """Inverse of a Gram (k, k), found in units of its own lengths."""
+    size = lengths(G)
+    return np.asarray(np.linalg.inv(G / size / size[:, None] + _RIDGE * np.eye(len(G))) / size / size[:, None])
+
+
+def lengths(G: np.ndarray) -> np.ndarray:
+    """Lengths (k,) of what a Gram is of; 1 where that is nothing, as where nothing is weighed."""
+    square = np.diag(G)
+    return np.where(square > 0, np.sqrt(np.abs(square)), 1.0)
 
 
 def _unit(G: np.ndarray, c: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.axis import Axis, axis_of
 from xrfsr_dask.lines.fitting import errors_of, solved, systems, weights_of
 from xrfsr_dask.lines.peaks import ELEMENTS, Shell, known_by, shells_on
-from xrfsr_dask.lines.pivoting import nonnegative
+from xrfsr_dask.lines.pivoting import lengths, nonnegative
 from xrfsr_dask.lines.tables import M6_NOISE_KEV2, fwhm_kev, require_increasing
 
 CERTAIN = 10.0
@@ -103,9 +103,11 @@ def usual_axis(
     elements = list(dict.fromkeys((*ELEMENTS, *named)))
     mean = np.maximum(np.asarray(spectrum, float), 0.0)
     axes = [axis_for(mean, energy_kev, elements, spots)]
-    usual = axis_of(axes[0].energy_kev, mean, axes[0].shells, M6_NOISE_KEV2)
-    # where a rare element's peaks are all there is, no line is of the width that they seem to have
-    for axis in (axes[0], usual) if axes[0].noise_kev2 > _WIDER * M6_NOISE_KEV2 else axes[:1]:
+    tried = [axes[0]]
+    if axes[0].noise_kev2 > _WIDER * M6_NOISE_KEV2:
+        # where a rare element's peaks are all there is, no line is of the width that they seem to have
+        tried.append(axis_of(axes[0].energy_kev, mean, axes[0].shells, M6_NOISE_KEV2))
+    for axis in tried:
         left_over = _rare_in(mean, axis, spots)
         axes += [axis_for(mean, energy_kev, [*elements, *left_over], spots)] if left_over else []
     return _best(mean, axes[::-1], weights_of(mean[None], axes[0], spots)[0]) if len(axes) > 1 else axes[0]
@@ -153,7 +155,7 @@ def _is_left_over(mean: np.ndarray, usual: Axis, spots: float) -> bool:
     """Whether some counts as wide as a line may be one that no usual element explains."""
     weights = weights_of(mean[None], usual, spots)[0]
     found = nonnegative(usual.gram(weights), usual.drawn @ (weights * mean))
-    width = max(1, round(fwhm_kev(6.0) / float(usual.energy_kev[1] - usual.energy_kev[0])))
+    width = round(float(np.median(usual.width)))
     counts, off = np.cumsum([weights * (mean - found @ usual.drawn), weights], axis=1)
     counts, off = (total[width:] - total[:-width] for total in (counts, off))
     return bool((counts >= 0.4 * _EVIDENT * np.sqrt(np.maximum(off, 1e-300))).any())
@@ -176,7 +178,7 @@ def _rare_in(mean: np.ndarray, usual: Axis, spots: float) -> list[str]:
         drawn, has_escape=usual.has_escape, backgrounds=usual.backgrounds, lowest_kev=usual.lowest_kev
     )
     G, c = system = next(systems(mean[None], axis, spots))
-    length = np.sqrt(np.maximum(np.diag(G), 1e-300))[: len(shells)]
+    length = lengths(G)[: len(shells)]
     main = np.array([s is known_by(s.element, shells) and not _is_scatter(s.main_kev) for s in shells])
     names = np.array([shell.element for shell in shells])
     kept = np.arange(len(shells)) < len(usual.shells)

@@ -35,6 +35,12 @@ def fwhm_kev(energy_kev: Any, noise_kev2: float = M6_NOISE_KEV2) -> Any:
     return 2.0 * np.sqrt(2.0 * math.log(2.0) * (noise_kev2 + FANO_KEV * energy_kev))
 
 
+def fwhm_channels(energy_kev: np.ndarray, noise_kev2: float) -> np.ndarray:
+    """The same at each channel of an axis (n_channel,), in channels, one at least."""
+    wide = fwhm_kev(np.maximum(energy_kev, 0.1), noise_kev2) / (energy_kev[1] - energy_kev[0])
+    return np.asarray(np.maximum(wide, 1.0))
+
+
 def atomic_number(element: str) -> int:
     """Of a chemical symbol; `InputError` where there is no such element."""
     import xraylib

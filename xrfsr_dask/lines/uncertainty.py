@@ -6,8 +6,7 @@ import numpy as np
 
 from xrfsr_dask.lines.axis import Axis
 from xrfsr_dask.lines.background import snip
-from xrfsr_dask.lines.peaks import SILICON_KEV, escaping
-from xrfsr_dask.lines.tables import fwhm_kev
+from xrfsr_dask.lines.peaks import SILICON_KEV
 
 SHAPE_ERROR = 0.04
 """How far the shape of an element's lines may be off (films and varnish absorb), as a share of its counts."""
@@ -35,19 +34,15 @@ def doubt(spectra: np.ndarray, axis: Axis) -> np.ndarray:
     spectra : float array of shape (n, n_channel), counts per spot, >= 0
     axis : Axis
     """
-    energy = axis.energy_kev
-    step = energy[1] - energy[0]
-    width = np.maximum(fwhm_kev(np.maximum(energy, 0.1), axis.noise_kev2) / step, 1.0)  # channels
-    under = np.minimum(snip(spectra, width), spectra)
-    peaks = spectra - under
-    escape = _moved_down(peaks * [escaping(float(kev)) for kev in energy], round(SILICON_KEV / step))
+    step = float(axis.energy_kev[1] - axis.energy_kev[0])
+    under = np.minimum(snip(spectra, axis.width), spectra)
+    peaks, all_of_it = spectra - under, spectra.sum(axis=1, keepdims=True)
+    escape = _moved_down(peaks * axis.escaping, round(SILICON_KEV / step))
     off = np.square(SHAPE_ERROR * peaks) + np.square(BACKGROUND_ERROR * under)
     off += np.square((ESCAPE_ERROR if axis.has_escape else 1.0) * escape)
-    off += np.square(TAIL * _trailing(peaks, step)) + np.square(
-        SHELF * spectra.sum(axis=1, keepdims=True) / width
-    )
+    off += np.square(TAIL * _trailing(peaks, step)) + np.square(SHELF * all_of_it / axis.width)
     least = np.square(_LEAST * np.maximum(spectra.max(axis=1, keepdims=True), 1e-30))
-    return np.asarray(off * width + least)
+    return np.asarray(off * axis.width + least)
 
 
 def _moved_down(values: np.ndarray, n: int) -> np.ndarray:

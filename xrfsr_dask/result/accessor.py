@@ -42,10 +42,8 @@ class XrfAccessor:
     """
 
     def __init__(self, ds: xr.Dataset) -> None:
-        self._ds = ds
         self._source: Source = Measured(ds) if "counts" in ds and "abundance" not in ds else Factors(ds)
-        if isinstance(self._source, Factors):
-            self._ds = self._source.ds
+        self._ds = self._source.ds
 
     def __repr__(self) -> str:
         return as_text(facts(self._ds, self._source))
@@ -119,9 +117,7 @@ class XrfAccessor:
             raise OptionError("ask for a spectrum with y= and x=, with points=, or with mask=; one of them.")
         if mask is not None:
             mask = laid(mask, self._ds, self._source.dims)
-            out, covered = self._labelled(self._source.mean(mask, layer)), None
-            if isinstance(self._source, Factors):
-                covered = self._source.mean_coverage(mask)
+            out, covered = self._labelled(self._source.mean(mask, layer)), self._source.mean_coverage(mask)
             return out if covered is None else out.assign_coords(coverage=covered)
         if y is not None and x is not None:
             return self._at([(y, x)], layer).isel(point=0)
@@ -345,7 +341,7 @@ class XrfAccessor:
         out = self._labelled(self._source.spectra(rows, columns, layer), "point")
         at = dict(zip(self._source.dims, (xr.DataArray(i, dims="point") for i in (rows, columns)), strict=True))
         places = {name: self._ds[name].isel(at, missing_dims="ignore") for name in ("y", "x")}
-        covered = self._source.coverage_at(rows, columns) if isinstance(self._source, Factors) else None
+        covered = self._source.coverage_at(rows, columns)
         measured = {} if covered is None else {"coverage": ("point", covered)}
         return out.assign_coords(places | measured)
 

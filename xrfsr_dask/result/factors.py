@@ -119,16 +119,14 @@ class Factors:
         whole = self._mixtures
         axis, photons = self._apart(element)
         both = float(whole.share @ whole.abundance @ photons @ axis.share_of(element, line))
-        own = own_mixtures(self._ds, whole)
-        mine = float(own.share @ own.abundance @ self.per_atom(element, line, "all"))
+        mine = float(self._own.share @ self._own.abundance @ self.per_atom(element, line, "all"))
         return min(mine / both, 1.0) if both > 0 else 0.0
 
     def fit(self, named: Iterable[str]) -> LineFit:
         """Mean spectra of squares of the painting taken apart."""
-        mixtures = own_mixtures(self._ds, self._mixtures)
-        spots = self._n_spots()
-        axis = usual_axis(mixtures.share @ mixtures.spectra, self.energy_kev, named, spots)
-        return fit_lines(mixtures.spectra, axis, mixtures.share * spots)
+        own, spots = self._own, self._n_spots()
+        axis = usual_axis(own.share @ own.spectra, self.energy_kev, named, spots)
+        return fit_lines(own.spectra, axis, own.share * spots)
 
     def _mean_abundance(self) -> np.ndarray:
         """Mean abundances (n_atom,), float64: those in the store, where a result is as it was solved.
@@ -181,6 +179,10 @@ class Factors:
     @cached_property
     def _mixtures(self) -> Mixtures:
         return mixtures_of(self._ds)
+
+    @cached_property
+    def _own(self) -> Mixtures:
+        return own_mixtures(self._ds, self._mixtures)
 
     def _apart(self, element: str) -> tuple[Axis, np.ndarray]:
         """Shells, an element's among them, and what each endmember of the whole adds to them (n, n_shell)."""

@@ -17,8 +17,8 @@ import xarray as xr
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.axis import Axis
-from xrfsr_dask.lines.fitting import fit_lines, inverse, shared_weights
-from xrfsr_dask.lines.pivoting import nonnegative
+from xrfsr_dask.lines.fitting import fit_lines, shared_weights
+from xrfsr_dask.lines.pivoting import inverse, nonnegative
 from xrfsr_dask.lines.uncertainty import doubt
 from xrfsr_dask.result.levels import known_group
 from xrfsr_dask.result.lowrank import Stored, loaded, product
@@ -36,6 +36,8 @@ _APART = 1e-3  # of an endmember's own products: what two that are always togeth
 class Mixtures:
     """Mean abundances over squares of a painting."""
 
+    shape: tuple[int, int]
+    """(ny, nx) of the result they are of, px."""
     abundance: np.ndarray
     """float64 (n, n_atom)"""
     share: np.ndarray
@@ -70,7 +72,8 @@ def mixtures_of(ds: xr.Dataset) -> Mixtures:
     levels = stored_levels(group)
     whole = tuple(open_array(group, path) for path in level_paths(1))
     A, share, together = _over_squares(*map(Stored, levels[max(levels)] if levels else whole))
-    return Mixtures(A, share, read_finite(open_array(group, "endmember")).astype(float), together)
+    ny, nx = whole[0].shape[:2]
+    return Mixtures((ny, nx), A, share, read_finite(open_array(group, "endmember")).astype(float), together)
 
 
 def own_mixtures(ds: xr.Dataset, whole: Mixtures) -> Mixtures:
@@ -82,19 +85,18 @@ def own_mixtures(ds: xr.Dataset, whole: Mixtures) -> Mixtures:
     whole : Mixtures
         As `mixtures_of` gives them.
     """
-    group = known_group(ds)
-    if group is not None and ds.abundance.shape[:2] == open_array(group, "abundance").shape[:2]:
-        at = whole.rows_of(ds.endmember.values)
-        return Mixtures(
-            whole.abundance[:, at], whole.share, whole.endmember[at], whole.together[np.ix_(at, at)]
-        )
-    return _alone(ds)
+    if tuple(ds.abundance.shape[:2]) != whole.shape:
+        return _alone(ds)
+    at = whole.rows_of(ds.endmember.values)
+    together = whole.together[np.ix_(at, at)]
+    return Mixtures(whole.shape, whole.abundance[:, at], whole.share, whole.endmember[at], together)
 
 
 def _alone(ds: xr.Dataset) -> Mixtures:
     measured = ds.coverage.data if "coverage" in ds else None
     A, share, together = _over_squares(ds.abundance.data, measured)
-    return Mixtures(A, share, np.asarray(ds.endmember.values, float), together)
+    ny, nx = ds.abundance.shape[:2]
+    return Mixtures((ny, nx), A, share, np.asarray(ds.endmember.values, float), together)
 
 
 def photons_in(mixtures: Mixtures, axis: Axis, spots: float) -> np.ndarray:

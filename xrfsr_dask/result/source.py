@@ -20,6 +20,9 @@ class Source(Protocol):
     dims: tuple[str, str]
     """Names of the grid's axes."""
 
+    ds: xr.Dataset
+    """What it answers for, its axes in their usual order."""
+
     @property
     def shape(self) -> tuple[int, int]:
         """(ny, nx)"""
@@ -36,6 +39,12 @@ class Source(Protocol):
 
     def mean(self, mask: np.ndarray | None, layer: Layer) -> np.ndarray:
         """Mean spectrum of all, or under a mask (ny, nx), float64 (n_channel,)."""
+
+    def coverage_at(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray | None:
+        """Measured spots over places (n,), where that is a question and its answer known."""
+
+    def mean_coverage(self, mask: np.ndarray) -> float | None:
+        """The same of the places of a mask (ny, nx), in the mean."""
 
     def channels(self, weights: np.ndarray, layer: Layer) -> xr.DataArray:
         """Map (ny, nx) of the spectra times `weights` (n_channel,), lazy."""

@@ -181,10 +181,7 @@ class Plan:
     def fingerprint(self) -> dict[str, Any]:
         """Everything the result depends on, to recognise a run that may be resumed."""
         p = self.painting
-        options = as_attributes(self.options)
-        if self.options.device == "cpu":
-            del options["device"]  # as in runs that were begun when there was nothing else
-        found: dict[str, Any] = {f"{OPTION}{k}": v for k, v in options.items()}
+        found: dict[str, Any] = {f"{OPTION}{k}": v for k, v in as_attributes(self.options).items()}
         found |= {f"version {name}": importlib.metadata.version(name) for name in VERSIONS}
         photograph = open_array(open_group(p.path), "rgb/0/image")
         found |= {"photograph": [p.pitch_mm, p.transfer, stored_checksum(photograph)]}

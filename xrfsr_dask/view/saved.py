@@ -53,12 +53,12 @@ def as_png(
 
 def draw_bar(picture: Any, pitch_mm: float) -> None:
     """Draw a bar of a round number of mm into the lower left corner of a PIL picture."""
-    from PIL import ImageDraw, ImageFont
+    from PIL import ImageDraw
 
     wide, high = picture.size
     mm = round_mm(_BAR * wide * pitch_mm)
     length, thick = round(mm / pitch_mm), max(2, round(high / 180))
-    margin, font = max(4, round(wide / 50)), ImageFont.load_default(max(10, round(high / 32)))
+    margin, font = _hand(wide, high)
     words = f"{mm:g} mm"
     draw = ImageDraw.Draw(picture)
     left, top, right, bottom = draw.textbbox((0, 0), words, font=font)
@@ -75,12 +75,12 @@ def draw_bar(picture: Any, pitch_mm: float) -> None:
 
 def draw_names(picture: Any, channels: Sequence[Channel], layer: str) -> None:
     """Write the elements of maps in their colours, and the layer, into the upper left corner of a picture."""
-    from PIL import ImageDraw, ImageFont
+    from PIL import ImageDraw
 
     if not channels:
         return
     wide, high = picture.size
-    margin, font = max(4, round(wide / 50)), ImageFont.load_default(max(10, round(high / 32)))
+    margin, font = _hand(wide, high)
     of = {"all": "both layers", "measured": "as measured"}.get(layer, f"{layer} layer")
     words = [(c.element, tuple(round(255 * part) for part in c.colour)) for c in channels] + [(of, (255,) * 3)]
     draw = ImageDraw.Draw(picture)
@@ -94,6 +94,13 @@ def draw_names(picture: Any, channels: Sequence[Channel], layer: str) -> None:
     for (text, colour), width in zip(words, widths, strict=True):
         draw.text((x, margin + 0.1 * line), text, fill=colour, font=font)
         x += width + gap
+
+
+def _hand(wide: int, high: int) -> tuple[int, Any]:
+    """Margin, px, and font of what is written on a picture of a size."""
+    from PIL import ImageFont
+
+    return max(4, round(wide / 50)), ImageFont.load_default(max(10, round(high / 32)))
 
 
 def round_mm(most: float) -> float:
