@@ -17,10 +17,13 @@ from xrfsr_dask.lines.fitting import fit_lines, systems, weights_of
 from xrfsr_dask.lines.pivoting import nonnegative
 from xrfsr_dask.lines.recognition import _left as left
 from xrfsr_dask.lines.recognition import axis_for, usual_axis
+from xrfsr_dask.phantom import instrument
+from xrfsr_dask.phantom import spectra as phantom_spectra
 from xrfsr_dask.phantom.instrument import energy_axis
 from xrfsr_dask.phantom.pigments import VISIBLE
 from xrfsr_dask.phantom.spectra import film_spectrum
 from xrfsr_dask.readers.calibration import read_calibration
+from xrfsr_dask.result.spotwise import shown
 
 
 @pytest.mark.parametrize("k", [1, 7, 60])
@@ -132,3 +135,20 @@ def test_lines_are_fitted_by_the_thread_that_asks():
     """BLAS threads wait for each other where the cores are busy: all of the time is the caller's own."""
     run = subprocess.run([sys.executable, "-c", ONE_THREAD], capture_output=True, text=True, check=True)
     assert float(run.stdout) < 1.1
+
+
+@pytest.mark.parametrize(
+    ("anode", "kev"), [("Rh", (20.165, 22.75)), ("Mo", (17.44, 19.61)), ("Ag", (22.1, 24.94))]
+)
+def test_the_tubes_own_light_is_no_element_of_the_painting(anode, kev, monkeypatch):
+    for module in (instrument, phantom_spectra):
+        monkeypatch.setattr(module, "RH_LINES", tuple(zip(kev, (1.0, 0.12), strict=True)))
+    energy = np.arange(1024) * 0.03 - 0.5
+    paints = sum(film_spectrum(VISIBLE[name], energy) for name in ("lead white", "umber", "ultramarine"))
+    mean = np.random.default_rng(0).poisson(1500 * 6000 * paints / paints.sum()) / 1500
+    axis = usual_axis(mean, energy, spots=1500)
+    assert axis.anode == anode
+    told = shown(fit_lines(mean[None], axis, 1500))
+    assert {"Pb", "Fe", "Mn", "Ca"} <= set(told)
+    assert not {"Rh", "Mo", "Nb", "Ag", "Pd", "Tc", "Ru"} & set(told)
+    assert anode in {shell.element for shell in usual_axis(mean, energy, (anode,), 1500).shells}

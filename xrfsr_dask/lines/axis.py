@@ -63,6 +63,11 @@ class Axis:
         rows = [np.flatnonzero(self.drawn[:, part].any(axis=1)) for part in parts]
         return [(part, at, self.drawn[at, part]) for part, at in zip(parts, rows, strict=True)]
 
+    @property
+    def anode(self) -> str:
+        """Of the tube whose scattered light is drawn; "" where none of its lines lies on the axis."""
+        return next((shell.anode for shell in self.shells if shell.anode), "")
+
     @cached_property
     def is_tube(self) -> np.ndarray:
         """Which shells are the tube's light thrown back, bool (n_shell,)."""

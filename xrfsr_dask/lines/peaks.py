@@ -41,6 +41,9 @@ _FAMILIES = {
 }  # fmt: skip
 _MAIN = {"K": "Ka", "L": "La", "M": "Ma"}
 _TUBE_LINES = {"Rh": (20.165, 22.72), "Mo": (17.44, 19.61), "Ag": (22.10, 24.94), "Pd": (21.12, 23.82)}
+ANODES = tuple(_TUBE_LINES)
+"""Of tubes whose K lines are known, the usual one of scanners first."""
+
 SILICON_KEV = 1.740
 """What a photon that loses a Si K photon out of the detector is counted lower by."""
 _SILICON_EDGE_KEV = 1.839
@@ -48,6 +51,10 @@ _EDGES = {"K": ("K",), "L": ("L1", "L2", "L3", "K"), "M": ("M1", "M2", "M3", "M4
 _SOFTEST_KEV, _NODES = 1.0, 6  # of the tube's light; points of a quadrature between two edges
 _BACKSCATTER = -0.93  # cosine of the usual angle between tube and detector
 _COMPTON_SIGMA_KEV = 0.22  # Doppler broadening and spread of angles
+_SCATTER_KEV = (
+    0.75,
+    0.5,
+)  # below a tube's softest Compton peak and above its hardest line: any angle and width
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,8 @@ class Shell:
     """(transition, keV, share of the shell's photons as detected), the shares summing to one."""
     extra_kev: float = 0.0
     """Standard deviation beyond the detector's, keV."""
+    anode: str = ""
+    """Of the tube whose scattered light it is."""
 
     @property
     def main_kev(self) -> float:
@@ -268,12 +277,24 @@ def escaping(kev: float) -> float:
 def _scattered(tube: str, tube_kv: float) -> Iterator[Shell]:
     """Lines of the tube's anode as the painting throws them back, its L lines as they come."""
     for i, kev in enumerate(_TUBE_LINES.get(tube, ())):
-        shifted = kev / (1.0 + kev / 511.0 * (1.0 - _BACKSCATTER))
-        yield Shell("tube", "Rayleigh", ((f"{tube}{i}", kev, 1.0),))
-        yield Shell("tube", "Compton", ((f"{tube}{i}", shifted, 1.0),), _COMPTON_SIGMA_KEV)
+        yield Shell("tube", "Rayleigh", ((f"{tube}{i}", kev, 1.0),), anode=tube)
+        yield Shell("tube", "Compton", ((f"{tube}{i}", _compton(kev), 1.0),), _COMPTON_SIGMA_KEV, tube)
     for shell in _shells(tube, tube_kv) if tube else ():
         if shell.shell == "L":
-            yield dataclasses.replace(shell, element="tube")
+            yield dataclasses.replace(shell, element="tube", anode=tube)
+
+
+def is_scatter(kev: float, anode: str) -> bool:
+    """Whether K lines of a tube may be thrown back with this energy, at any angle."""
+    if anode not in _TUBE_LINES:
+        return False
+    softest, hardest = min(_TUBE_LINES[anode]), max(_TUBE_LINES[anode])
+    return _compton(softest) - _SCATTER_KEV[0] <= kev <= hardest + _SCATTER_KEV[1]
+
+
+def _compton(kev: float) -> float:
+    """Energy of a photon of the tube that an electron has thrown back."""
+    return kev / (1.0 + kev / 511.0 * (1.0 - _BACKSCATTER))
 
 
 def _in(transition: str, family: str) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.axis import Axis, axis_of
 from xrfsr_dask.lines.fitting import errors_of, solved, systems, weights_of
-from xrfsr_dask.lines.peaks import ELEMENTS, Shell, known_by, shells_on
+from xrfsr_dask.lines.peaks import ANODES, ELEMENTS, Shell, is_scatter, known_by, shells_on
 from xrfsr_dask.lines.pivoting import lengths, nonnegative
 from xrfsr_dask.lines.tables import M6_NOISE_KEV2, fwhm_kev, require_increasing
 
@@ -33,10 +33,9 @@ _ROUNDS = 2  # of calibration
 _PIVOT_KEV, _OFFSET_KEV, _GAIN = 7.0, 0.006, 1e-4  # what calibrations are off by, and about which energy
 _OFF = (0.02, 3e-3)  # at most, at once
 _COARSEST_FWHM = 1.0  # channels wider than that many FWHM (at 6 keV) do not tell lines apart
-TUBE, TUBE_KV = "Rh", 50.0
-"""Of the spectrometer: anode and voltage."""
-
-_SCATTER_KEV = (18.0, 23.2)  # of its K lines, Compton's at any angle and width
+_ANODE_SHOWS = 2.0  # errors by which another anode than the usual one must explain more
+TUBE_KV = 50.0
+"""Of the spectrometer."""
 
 
 def axis_for(
@@ -47,8 +46,8 @@ def axis_for(
     Parameters
     ----------
     spectrum : float array of shape (n_channel,), counts
-        The mean of those to be fitted, of many counts; the detector's noise that explains it best is taken,
-        and escape peaks where these do.
+        The mean of those to be fitted, of many counts; the detector's noise and the tube's anode that explain
+        it best are taken, and escape peaks where these do.
     energy_kev : float array of shape (n_channel,), keV
     elements : chemical symbols
     spots : float
@@ -61,7 +60,7 @@ def axis_for(
     """
     energy = np.asarray(energy_kev, float)
     _check(energy)
-    shells = shells_on(energy, dict.fromkeys(elements), TUBE, TUBE_KV)
+    shells = shells_on(energy, dict.fromkeys(elements), ANODES[0], TUBE_KV)
     if not any(s.element != "tube" for s in shells):
         raise InputError(
             f"no line of these elements lies on the energy axis, {energy[0]:.3f} to {energy[-1]:.3f} keV."
@@ -75,8 +74,9 @@ def axis_for(
     near = [best.noise_kev2 * factor for factor in _NEAR]
     best = _best(mean, [best, *(axis_of(energy, mean, shells, noise) for noise in near)], weights)
     best = _best(mean, [best, replace(best, has_escape=True)], weights)
+    best = _of_its_tube(mean, best, weights)
     for _ in range(_ROUNDS):
-        moved = axis_of(_calibrated(mean, best, weights), mean, shells, best.noise_kev2)
+        moved = axis_of(_calibrated(mean, best, weights), mean, best.shells, best.noise_kev2)
         on_it = replace(moved, has_escape=best.has_escape)
         if _best(mean, [best, on_it], weights) is best:
             break
@@ -89,7 +89,8 @@ def usual_axis(
 ) -> Axis:
     """`axis_for` the elements paintings are made of, those named, and the rare ones that a spectrum shows.
 
-    None is fitted without its neighbours, or it would count what is theirs.
+    None is fitted without its neighbours, or it would count what is theirs. One that the tube's anode is made
+    of is left out unless it is named: its lines are the tube's light thrown back.
 
     Parameters
     ----------
@@ -100,9 +101,13 @@ def usual_axis(
     spots : float
         Measured spots that the spectrum is the mean of.
     """
+    named = tuple(named)
     elements = list(dict.fromkeys((*ELEMENTS, *named)))
     mean = np.maximum(np.asarray(spectrum, float), 0.0)
     axes = [axis_for(mean, energy_kev, elements, spots)]
+    if (anode := axes[0].anode) in elements and anode not in named:
+        elements.remove(anode)
+        axes = [axis_for(mean, energy_kev, elements, spots)]
     tried = [axes[0]]
     if axes[0].noise_kev2 > _WIDER * M6_NOISE_KEV2:
         # where a rare element's peaks are all there is, no line is of the width that they seem to have
@@ -139,6 +144,28 @@ def _calibrated(mean: np.ndarray, axis: Axis, weights: np.ndarray) -> np.ndarray
     return np.asarray(axis.energy_kev + offset + gain * (axis.energy_kev - _PIVOT_KEV))
 
 
+def _of_its_tube(mean: np.ndarray, axis: Axis, weights: np.ndarray) -> Axis:
+    """An axis with the scattered lines of the anode that explains a spectrum best."""
+    others = [s for anode in ANODES[1:] for s in shells_on(axis.energy_kev, (), anode, TUBE_KV)]
+    drawn = axis_of(axis.energy_kev, mean, [*axis.shells, *others], axis.noise_kev2)
+    every = replace(drawn, has_escape=axis.has_escape)
+    of = np.array([shell.anode for shell in every.shells] + [""] * len(every.backgrounds))
+    G, c = every.gram(weights), every.drawn @ (weights * mean)
+    left = {}
+    for anode in ANODES:
+        at = np.flatnonzero((of == "") | (of == anode))
+        found = nonnegative(G[np.ix_(at, at)], c[at])
+        left[anode] = float(found @ (G[np.ix_(at, at)] @ found - 2.0 * c[at]))
+    left[ANODES[0]] -= _ANODE_SHOWS**2
+    best = min(ANODES, key=lambda anode: left[anode])
+    if best == ANODES[0]:
+        return axis
+    shells = shells_on(
+        axis.energy_kev, dict.fromkeys(s.element for s in axis.shells if not s.anode), best, TUBE_KV
+    )
+    return replace(axis_of(axis.energy_kev, mean, shells, axis.noise_kev2), has_escape=axis.has_escape)
+
+
 def _best(mean: np.ndarray, axes: list[Axis], weights: np.ndarray) -> Axis:
     """The one of some axes that explains a spectrum best; the first of equals."""
     return axes[int(np.argmin([_left(mean, axis, weights) for axis in axes]))]
@@ -161,16 +188,11 @@ def _is_left_over(mean: np.ndarray, usual: Axis, spots: float) -> bool:
     return bool((counts >= 0.4 * _EVIDENT * np.sqrt(np.maximum(off, 1e-300))).any())
 
 
-def _is_scatter(kev: float) -> bool:
-    """Whether K lines of the tube may be thrown back with this energy, at any angle."""
-    return _SCATTER_KEV[0] <= kev <= _SCATTER_KEV[1]
-
-
 def _rare_in(mean: np.ndarray, usual: Axis, spots: float) -> list[str]:
     """Rare elements without which a peak is left over, one after the other, that which explains most first."""
     if not _is_left_over(mean, usual, spots):
         return []
-    there = {shell.element for shell in usual.shells}
+    there = {usual.anode} | {shell.element for shell in usual.shells}
     more = shells_on(usual.energy_kev, [e for e in RARE if e not in there], "", TUBE_KV)
     shells: list[Shell] = [*usual.shells, *more]
     drawn = axis_of(usual.energy_kev, mean, shells, usual.noise_kev2)
@@ -179,7 +201,9 @@ def _rare_in(mean: np.ndarray, usual: Axis, spots: float) -> list[str]:
     )
     G, c = system = next(systems(mean[None], axis, spots))
     length = lengths(G)[: len(shells)]
-    main = np.array([s is known_by(s.element, shells) and not _is_scatter(s.main_kev) for s in shells])
+    main = np.array(
+        [s is known_by(s.element, shells) and not is_scatter(s.main_kev, usual.anode) for s in shells]
+    )
     names = np.array([shell.element for shell in shells])
     kept = np.arange(len(shells)) < len(usual.shells)
     found: list[str] = []

@@ -186,12 +186,12 @@ class Factors:
 
     def _apart(self, element: str) -> tuple[Axis, np.ndarray]:
         """Shells, an element's among them, and what each endmember of the whole adds to them (n, n_shell)."""
-        if element not in self._photons:
-            whole, spots = self._mixtures, self._n_spots(of_all=True)
-            named = () if element in ELEMENTS else (element,)
-            axis = usual_axis(whole.share @ whole.spectra, self.energy_kev, named, spots)
-            found = axis, photons_in(whole, axis, spots)
-            self._photons = dict.fromkeys((shell.element for shell in axis.shells), found) | self._photons
+        whole, spots = self._mixtures, self._n_spots(of_all=True)
+        for named in ((), (element,)):  # the tube's own is fitted where it is named
+            if element not in self._photons and (named or element in ELEMENTS):
+                axis = usual_axis(whole.share @ whole.spectra, self.energy_kev, named, spots)
+                found = axis, photons_in(whole, axis, spots)
+                self._photons = dict.fromkeys((shell.element for shell in axis.shells), found) | self._photons
         return self._photons[element]
 
     @cached_property

@@ -179,9 +179,10 @@ class Measured:
 
     def _apart(self, element: str) -> LineFit:
         """`fit`, an element that is asked for included."""
-        if element not in self._taken:
-            found = self.fit(() if element in ELEMENTS else (element,))
-            self._taken |= {s.element: found for s in found.axis.shells if s.element not in self._taken}
+        for named in ((), (element,)):  # the tube's own is fitted where it is named
+            if element not in self._taken and (named or element in ELEMENTS):
+                found = self.fit(named)
+                self._taken = {s.element: found for s in found.axis.shells} | self._taken
         return self._taken[element]
 
     def _counts(self) -> da.Array:
