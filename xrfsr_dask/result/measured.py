@@ -18,7 +18,7 @@ from xrfsr_dask.lines.recognition import axis_for, usual_axis
 from xrfsr_dask.result.lowrank import lazy_stored, loaded
 from xrfsr_dask.result.masks import box_of, checked_mask
 from xrfsr_dask.result.source import Layer
-from xrfsr_dask.result.spotwise import net_counts, products, shown
+from xrfsr_dask.result.spotwise import net_counts, products, shown, without_gaps
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.patches import CHUNK_SPOTS, apply_transform, square_sizes, square_sums
 
@@ -135,12 +135,22 @@ class Measured:
         )
 
     def mean(self, mask: np.ndarray | None, layer: Layer) -> np.ndarray:
-        """Mean spectrum (n_channel,)."""
+        """Mean spectrum (n_channel,) of the spots that were measured."""
         _whole(layer)
         mask = np.ones(self.shape, bool) if mask is None else checked_mask(mask, self.shape)
         box = box_of(mask)
-        weight = da.from_array(mask[box] / mask.sum(), chunks=self._counts()[box].chunks[:2])
-        return np.asarray(da.einsum("yxc,yx->c", self._counts()[box].astype(float), weight).compute())
+        data = self._counts()[box].rechunk({2: -1})
+        inside = da.from_array(mask[box], chunks=data.chunks[:2])[..., None]
+        of_chunks = data.map_blocks(
+            _sum_and_spots,
+            inside,
+            chunks=((1,) * data.numblocks[0], (1,) * data.numblocks[1], (data.shape[2] + 1,)),
+            dtype=float,
+        )
+        *total, spots = of_chunks.sum(axis=(0, 1)).compute()
+        if not spots:
+            raise InputError("no spot there was measured: all hold values that are not finite.")
+        return np.array(total) / spots
 
     def coverage_at(self, rows: np.ndarray, columns: np.ndarray) -> None:
         """No question: every spot was measured, by itself."""
@@ -199,12 +209,14 @@ class Measured:
         """Mean spectra (n, n_channel) of squares of spots, and how many spots each has (n,)."""
         if self._found is None:
             data, rows = self._counts(), range(0, self.shape[0], CHUNK_SPOTS)
-            spots = square_sizes(*self.shape)
             if self._squares is None:
-                sums = [square_sums(data[y : y + CHUNK_SPOTS].compute()) for y in rows]
-                self._found = _joined(np.concatenate(sums) / spots[..., None], spots)
+                each = [without_gaps(data[y : y + CHUNK_SPOTS].compute()) for y in rows]
+                sums = np.concatenate([square_sums(counts) for counts, _ in each])
+                spots = np.concatenate([square_sums(there[..., None]) for _, there in each])[..., 0]
             else:
-                self._found = _joined(self._squares, spots)
+                spots = square_sizes(*self.shape).astype(float)
+                sums = self._squares * spots[..., None]
+            self._found = _joined(sums, spots)
         return self._found
 
     def _mapped(self, function: object, *arrays: np.ndarray) -> xr.DataArray:
@@ -216,14 +228,24 @@ class Measured:
         return xr.DataArray(made, dims=self.dims, coords=coords)
 
 
-def _joined(means: np.ndarray, spots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sum_and_spots(counts: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Of spots under a mask that were measured: sums of counts, and how many, (1, 1, n_channel + 1)."""
+    counts, there = without_gaps(counts)
+    there &= inside[..., 0]
+    total = np.einsum("yxc,yx->c", counts, there.astype(float), dtype=float)
+    return np.append(total, there.sum())[None, None]
+
+
+def _joined(sums: np.ndarray, spots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means (n, n_channel) and spots (n,) of at most `_MOST_SQUARES` squares, neighbours put together."""
     k = math.ceil(math.sqrt(spots.size / _MOST_SQUARES))
     rows, columns = (range(0, n, k) for n in spots.shape)
     parts = [(slice(y, y + k), slice(x, x + k)) for y in rows for x in columns]
-    exposure = np.array([spots[part].sum() for part in parts], float)
-    joined = [np.einsum("yx,yxc->c", spots[part], means[part], dtype=float) for part in parts]
-    return np.array(joined) / exposure[:, None], exposure
+    parts = [part for part in parts if spots[part].any()]
+    if not parts:
+        raise InputError("no spot of this patch was measured: all hold values that are not finite.")
+    exposure = np.array([spots[part].sum() for part in parts])
+    return np.array([sums[part].sum(axis=(0, 1)) for part in parts]) / exposure[:, None], exposure
 
 
 def _whole(layer: Layer) -> None:

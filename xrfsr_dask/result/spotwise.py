@@ -16,6 +16,15 @@ def shown(fit: LineFit) -> list[str]:
     return [element for element in dict.fromkeys(found) if element != "tube"]
 
 
+def without_gaps(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Counts (ny, nx, n_channel) with zeros in spots that hold some that are not finite; which do not (ny, nx).
+
+    A spot that was taken out of a patch, as by `patch.where(...)`, is no spectrum: it was not measured.
+    """
+    there = np.isfinite(counts.sum(axis=2, dtype=np.float64))
+    return (counts if there.all() else np.where(there[..., None], counts, 0)), there
+
+
 def products(axis: Axis, spectra: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What turns counts into products with all that is drawn, float32 (n_channel, k), and its Gram (k, k).
 
@@ -26,9 +35,12 @@ def products(axis: Axis, spectra: np.ndarray, share: np.ndarray) -> tuple[np.nda
 
 
 def net_counts(counts: np.ndarray, P: np.ndarray, G: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Net counts (ny, nx, ...) of lines in spots (ny, nx, n_channel), by `products` and `shares`."""
+    """Net counts (ny, nx, ...) of lines in spots (ny, nx, n_channel), by `products`, `shares`; NaN in gaps."""
     from xrfsr_dask.kernels.nonnegative import abundances  # numba takes a second to import; results do without
 
+    counts, there = without_gaps(counts)
     C = counts.reshape(-1, counts.shape[2]).astype(np.float32) @ P
     photons = abundances(C, G)[:, : len(shares)]
-    return np.asarray((photons @ shares).reshape(*counts.shape[:2], *shares.shape[1:]))
+    out = np.asarray((photons @ shares).reshape(*counts.shape[:2], *shares.shape[1:]))
+    out[~there] = np.nan
+    return out
