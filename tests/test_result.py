@@ -18,6 +18,7 @@ from xrfsr_dask.beams import spot_window
 from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError, StoreError
 from xrfsr_dask.result import from_factors, line_kev, line_weights, open_result, roi_weights
 from xrfsr_dask.result.lowrank import LowRank, lazy_cube, product
+from xrfsr_dask.result.source import index_of
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import new_array
 from xrfsr_dask.store.results import new_result
@@ -323,6 +324,33 @@ def test_the_result_seen_by_a_patch_is_what_the_patch_measured(store, truth):
     np.testing.assert_allclose(found.residual, painting.patch("b").counts()[:] - model, rtol=1e-4, atol=1e-2)
     chi_square = float((found.residual**2 / found.model).mean())
     assert chi_square == pytest.approx(1.0, abs=0.05)  # Poisson counts around the truth
+
+
+def test_a_result_turned_over_or_cut_in_energy_is_compared_place_by_place(truth):
+    found = truth.xrf.compare("b").residual.values
+    for turned in (
+        truth.sortby("y", ascending=False),
+        truth.isel(x=slice(None, None, -1)),
+        truth.roll(y=20, roll_coords=True),
+        truth.transpose("x", "y", ...),
+    ):
+        np.testing.assert_array_equal(turned.xrf.compare("b").residual, found)
+    some = slice(5, 40, 2)
+    np.testing.assert_array_equal(truth.isel(energy=some).xrf.compare("b").residual, found[..., some])
+    with pytest.raises(InputError, match="the y of this result are not those of its painting"):
+        truth.assign_coords(y=truth.y + 3).xrf.compare("b")
+    with pytest.raises(InputError, match="no channels of the patch"):
+        truth.assign_coords(energy=truth.energy + 0.5 * float(truth.energy.diff("energy")[0])).xrf.compare("b")
+
+
+@pytest.mark.parametrize("pitch", [0.1, 0.3, 0.6, 0.7, 1 / 3, 0.5463917525773195])
+def test_the_edge_of_a_painting_lies_on_it(pitch):
+    centres = (np.arange(260) + 0.5) * pitch
+    found = index_of(centres, np.array([0.0, round(260 * pitch, 9)]), "y")
+    assert found.tolist() == [0, 259]
+    for outside in (-0.01 * pitch, 260.01 * pitch):
+        with pytest.raises(InputError, match="lies outside the painting"):
+            index_of(centres, np.array([outside]), "y")
 
 
 def test_compare_needs_the_store_the_patch_and_the_whole_painting(truth, lines):

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import xraylib
 from helpers import M6_SPECTRUM, counts_of_m6
 from scipy.optimize import nnls
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.axis import Axis
 from xrfsr_dask.lines.fitting import fit_lines, systems, weights_of
+from xrfsr_dask.lines.peaks import shapes, shells_on
 from xrfsr_dask.lines.pivoting import nonnegative
 from xrfsr_dask.lines.recognition import _left as left
 from xrfsr_dask.lines.recognition import axis_for, usual_axis
+from xrfsr_dask.lines.tables import M6_NOISE_KEV2
 from xrfsr_dask.phantom import instrument
 from xrfsr_dask.phantom import spectra as phantom_spectra
 from xrfsr_dask.phantom.instrument import energy_axis
@@ -152,3 +157,31 @@ def test_the_tubes_own_light_is_no_element_of_the_painting(anode, kev, monkeypat
     assert {"Pb", "Fe", "Mn", "Ca"} <= set(told)
     assert not {"Rh", "Mo", "Nb", "Ag", "Pd", "Tc", "Ru"} & set(told)
     assert anode in {shell.element for shell in usual_axis(mean, energy, (anode,), 1500).shells}
+
+
+def lead_with_all_lines_of_its_l1_shell(kev: np.ndarray) -> np.ndarray:
+    """Counts (n_channel,) of one photon, L1 lines by their radiative rates."""
+    (shell,) = (s for s in shells_on(kev, ["Pb"], "", 50.0) if s.shell == "L")
+    of_l1 = {name: share for name, _, share in shell.lines if name.startswith("L1")}
+    rate = {name: xraylib.RadRate(82, getattr(xraylib, f"{name}_LINE")) for name in of_l1}
+    for name in ("L1M1", "L1M4", "L1M5", "L1N4", "L1N5", "L1O2", "L1O3"):
+        with contextlib.suppress(ValueError):  # not in the tables
+            rate[name] = xraylib.RadRate(82, getattr(xraylib, f"{name}_LINE"))
+    lines = [line for line in shell.lines if not line[0].startswith("L1")]
+    lines += [
+        (name, xraylib.LineEnergy(82, getattr(xraylib, f"{name}_LINE")), of_l1["L1M3"] * r / rate["L1M3"])
+        for name, r in rate.items()
+    ]
+    return shapes([dataclasses.replace(shell, lines=tuple(lines))], kev, M6_NOISE_KEV2)[0]
+
+
+@pytest.mark.parametrize("counts", [3000.0, 200_000.0])
+def test_weak_lines_of_lead_are_no_other_elements(counts):
+    # L1-O2 and L1-O3 lie on Zr Ka, L1-M4 and L1-M5 on Rb Ka
+    kev = energy_axis(4096)
+    film = film_spectrum(VISIBLE["lead white"], kev)
+    lead = counts * (0.2 * film / film.sum() + 0.8 * lead_with_all_lines_of_its_l1_shell(kev))
+    mean = np.random.default_rng(0).poisson(lead * 2000) / 2000
+    told = shown(fit_lines(mean[None], usual_axis(mean, kev, spots=2000), 2000))
+    assert "Pb" in told
+    assert not {"Zr", "Rb", "Sr", "Y"} & set(told)

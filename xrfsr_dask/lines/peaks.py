@@ -25,14 +25,14 @@ ELEMENTS = tuple(_LOOKED_FOR.split())
 however rare, takes counts from those whose lines it shares: vanadium lives on Ba Lb and Ti Kb."""
 
 _LOWEST_KEV, _HIGHEST_KEV = 0.9, 38.0  # of lines; below, air and window leave nothing
-_WEAKEST = 1e-3  # share of a shell's photons below which a line is passed over
+_WEAKEST = 2e-4  # share of a shell's photons below which a line is passed over
 _REACH = 5.0  # standard deviations a peak is drawn to
 _CORE = 1.0  # FWHM to both sides of the main line in which shells are told apart
 
 _LINES = (
     "KL2 KL3 KM2 KM3 KN2 KN3 L1M2 L1M3 L1N2 L1N3 L2M1 L2M4 L2N1 L2N4 L2O4 L3M1 L3M4 L3M5 L3N1 L3N4 L3N5 L3O45 "
-    "L1O3 L2M3 L3M2 L3M3 L3O1 M1N2 M1N3 M1O3 M2N1 M2N4 M2O1 M2O4 M3N1 M3N4 M3N5 M3O1 M3O4 M3O5 M4N2 M4N3 M4N6 "
-    "M4O2 M5N3 M5N6 M5N7 M5O3"
+    "L1M4 L1M5 L1O2 L1O3 L2M3 L2O1 L3M2 L3M3 L3O1 M1N2 M1N3 M1O3 M2N1 M2N4 M2O1 M2O4 M3N1 M3N4 M3N5 M3O1 M3O4 "
+    "M3O5 M4N2 M4N3 M4N6 M4O2 M5N3 M5N6 M5N7 M5O3"
 )
 _TRANSITIONS = tuple(_LINES.split())
 _FAMILIES = {

@@ -12,6 +12,8 @@ from xrfsr_dask.result.measured import Measured, open_patch
 from xrfsr_dask.store import Painting, Patch, open_painting
 from xrfsr_dask.store.patches import CHUNK_SPOTS
 
+_OFF = 0.01  # of a pixel or channel, that coordinates may be off
+
 
 def patches_of(ds: xr.Dataset) -> list[Measured]:
     """The patches that a result was made of; none where its store is not known."""
@@ -34,11 +36,14 @@ def compared(ds: xr.Dataset, patch: str) -> xr.Dataset:
     Raises
     ------
     InputError
-        The result lies in memory, or is a piece of one.
+        The result lies in memory, is a piece of one, or has channels that the patch has not.
     """
-    painting = _whole_painting(ds)
+    painting = _painting_of(ds)
     found = painting.patch(patch)
+    ds = _as_painted(ds, painting)
     counts = lazy_stored(found.counts())
+    channels = _channels(ds.energy.values, found.energy_kev())
+    counts = counts if channels is None else counts[..., channels]
     seen = found.gain * _seen_by(ds, painting, found)
     model = lazy_cube(seen, ds.endmember.values, tuple(int(n) for n in counts.chunksize))
     dims = ("spot_y", "spot_x", "energy")
@@ -50,17 +55,45 @@ def compared(ds: xr.Dataset, patch: str) -> xr.Dataset:
     )
 
 
-def _whole_painting(ds: xr.Dataset) -> Painting:
+def _painting_of(ds: xr.Dataset) -> Painting:
     store = store_of(ds)
     if store is None:
         raise InputError("this result lies in memory; open it from its painting with open_result to compare.")
-    painting = open_painting(store)
+    return open_painting(store)
+
+
+def _as_painted(ds: xr.Dataset, painting: Painting) -> xr.Dataset:
+    """A result with its rows and columns in the order of the painting."""
+    ds = ds.transpose("y", "x", ...)
     if ds.abundance.shape[:2] != painting.shape:
         raise InputError(
             f"compare needs the whole painting of {painting.shape} px, this is a piece of "
             f"{ds.abundance.shape[:2]} px; compare first, then select."
         )
-    return painting
+    for axis, n in zip(("y", "x"), painting.shape, strict=True):
+        centres = (np.arange(n) + 0.5) * painting.pitch_mm
+        order = np.argsort(ds[axis].values)
+        if np.abs(ds[axis].values[order] - centres).max() > _OFF * painting.pitch_mm:
+            raise InputError(
+                f"the {axis} of this result are not those of its painting, {centres[0]:g} to "
+                f"{centres[-1]:g} mm; open it with open_result to compare."
+            )
+        ds = ds if (np.diff(order) == 1).all() else ds.isel({axis: order})
+    return ds
+
+
+def _channels(asked_kev: np.ndarray, energy_kev: np.ndarray) -> np.ndarray | None:
+    """Which channels of a patch those of a result are; None for all, in their order."""
+    if np.array_equal(asked_kev, energy_kev):
+        return None
+    at = np.abs(np.subtract.outer(asked_kev, energy_kev)).argmin(axis=1)
+    width = float(np.abs(np.diff(energy_kev)).min()) if len(energy_kev) > 1 else np.inf
+    if not np.abs(energy_kev[at] - asked_kev).max(initial=0.0) <= _OFF * width:
+        raise InputError(
+            f"this result has energies that are no channels of the patch, {energy_kev[0]:g} to "
+            f"{energy_kev[-1]:g} keV; compare first, then select."
+        )
+    return at
 
 
 def _seen_by(ds: xr.Dataset, painting: Painting, patch: Patch) -> np.ndarray:

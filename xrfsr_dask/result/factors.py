@@ -29,6 +29,11 @@ _BLOCK_PX = 50  # points in the same square of this side are read together
 
 def _in_order(ds: xr.Dataset) -> xr.Dataset:
     """A result with its axes in their usual order; `InputError` where one was renamed or selected away."""
+    if {"y", "x"} & {*ds.endmember.dims}:
+        raise InputError(
+            "the endmembers were spread over the pixels, as by ds.where(...) or xr.concat(...), of the whole "
+            "Dataset; use ds.assign(abundance=ds.abundance.where(...)), or xr.concat(..., data_vars='minimal')."
+        )
     lost = {*ds.abundance.dims} ^ {"y", "x", "atom"} or {*ds.endmember.dims} ^ {"atom", "energy"}
     if lost:
         raise InputError(

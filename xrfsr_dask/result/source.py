@@ -12,6 +12,7 @@ from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.fitting import LineFit
 
 Layer = Literal["all", "visible", "hidden"]
+_SLACK = 1e-6  # of half a pixel: the painting's own edge is on it, however its mm were rounded
 
 
 class Source(Protocol):
@@ -66,7 +67,8 @@ def index_of(centres: np.ndarray, values: np.ndarray, name: str) -> np.ndarray:
     """Index of the pixel along one axis that holds each place, mm; `InputError` for one outside."""
     half = 0.5 * abs(centres[1] - centres[0]) if len(centres) > 1 else np.inf
     low, high = centres.min() - half, centres.max() + half
-    for value in values[~((values >= low) & (values <= high))][:1]:
+    slack = _SLACK * half if np.isfinite(half) else 0.0
+    for value in values[~((values >= low - slack) & (values <= high + slack))][:1]:
         raise InputError(
             f"{name} = {value:g} mm lies outside the painting, which spans {name} {round(low, 2) + 0.0:.2f} to "
             f"{high:.2f} mm."
