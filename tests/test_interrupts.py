@@ -4,6 +4,7 @@ import ctypes
 import functools
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -162,3 +163,60 @@ def test_a_cluster_that_does_not_start_holds_up_an_interrupt_for_seconds_only():
     with pytest.raises(KeyboardInterrupt):
         cluster._begun(functools.partial(time.sleep, 60))
     assert time.monotonic() - began < 4
+
+
+_LONG_TASKS = r"""
+import sys, time
+from xrfsr_dask import interrupts
+interrupts.hear()
+from xrfsr_dask.tiling.executor import LocalExecutor
+
+def task(seconds):
+    sys.stderr.write("under way\n")
+    time.sleep(seconds)
+
+def command():
+    try:
+        LocalExecutor(2).map(task, [60.0, 60.0, 60.0], lambda *_: None)
+    except KeyboardInterrupt:
+        return interrupts.tell(lambda: print("told", flush=True) or 1)
+
+sys.exit(interrupts.leave(command()))
+"""
+
+
+def test_tasks_under_way_in_threads_do_not_hold_up_the_end():
+    deaf = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    command, pipe = [sys.executable, "-c", _LONG_TASKS], subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, **deaf) as process:
+        try:
+            assert process.stderr is not None
+            assert [process.stderr.readline() for _ in range(2)] == ["under way\n"] * 2
+            began = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            said, _ = process.communicate(timeout=50)
+            assert time.monotonic() - began < 5
+        finally:
+            process.kill()
+    assert (said, process.returncode) == ("told\n", 1)
+
+
+def test_a_second_interrupt_while_the_first_is_told_changes_nothing():
+    said = []
+
+    def say() -> int:
+        said.append("once")
+        if len(said) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        said.append("whole")
+        return 1
+
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    try:
+        interrupts.hear()
+        assert interrupts.tell(say) == 1
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(number, handler)
+        interrupts.heard.clear()
+    assert said == ["once", "whole"]

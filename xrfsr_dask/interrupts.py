@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -55,6 +56,29 @@ def ignore() -> None:
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
+
+
+def tell(say: Callable[[], int]) -> int:
+    """What is said of an interrupt, and the status it returns; others that come meanwhile change nothing."""
+    while True:
+        try:
+            if signal.getsignal(signal.SIGINT) is _raise:
+                ignore()
+            return say()
+        except KeyboardInterrupt:
+            continue
+
+
+def leave(status: int) -> int:
+    """The status to end with. After an interrupt, tasks under way in threads are given up, as by a kill: they
+    may have minutes to go, and the interpreter waits for them at its end."""
+    main = threading.main_thread()
+    if heard and any(not t.daemon for t in threading.enumerate() if t is not main):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(status)
+    return status
 
 
 @contextlib.contextmanager

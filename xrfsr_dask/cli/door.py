@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say_one_sentence_only()
         _say_what_can_be_said()
         one_heap()
-        return _run(sys.argv[1:])
+        return interrupts.leave(_run(sys.argv[1:]))
     finally:
         interrupts.ignore()
 
@@ -84,7 +84,7 @@ def _run(words: Sequence[str]) -> int:
     except XrfsrError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        return _fail(_interrupted(args, words))
+        return interrupts.tell(lambda: _fail(_interrupted(args, words)))
     except BrokenPipeError:
         return 0
     except OSError as error:
@@ -100,7 +100,7 @@ def _run(words: Sequence[str]) -> int:
         return _fail("this machine or its limits leave too little memory; give a smaller --memory or --tile.")
     except Exception as error:
         if interrupts.heard:  # within an import, which made something else of it
-            return _fail(_interrupted(args, words))
+            return interrupts.tell(lambda: _fail(_interrupted(args, words)))
         if DEBUG:
             raise
         if "cannot cache function" in str(error):  # numba's, at the import of the kernels

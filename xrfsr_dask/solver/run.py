@@ -76,7 +76,7 @@ class Plan:
     @property
     def scale(self) -> float:
         """Counts of the patch of highest gain that make 1 in scaled units; the one number X is divided by."""
-        largest = max(abs(patch.max_counts) / self.gain(patch) for patch in self.painting.patches)
+        largest = max(patch.max_counts / self.gain(patch) for patch in self.painting.patches)
         return _HEADROOM * largest if largest > 0 else 1.0
 
     @property

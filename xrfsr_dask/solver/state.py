@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import operator
 import zlib
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from xrfsr_dask.errors import DamagedStoreError, ResumeError, StoreError, first_line
+from xrfsr_dask.errors import DamagedStoreError, ResumeError, StoreError, XrfsrError, first_line
 from xrfsr_dask.interrupts import raise_heard
 from xrfsr_dask.kernels.dictionary import Dictionaries
 from xrfsr_dask.solver.run import Plan, identity_of
@@ -51,11 +52,24 @@ class Receipt:
 
 
 def receipt_of(tile: tuple[int, int, int, int], values: np.ndarray) -> Receipt:
-    """The receipt for `values`, which were written to `tile`."""
+    """The receipt for `values`, which were written to `tile`.
+
+    Raises
+    ------
+    XrfsrError
+        They are not finite, which the next step would take for damage.
+    """
+    low, high = float(values.min()), float(values.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        y0, y1, x0, x1 = tile
+        raise XrfsrError(
+            f"the abundances at y {y0}:{y1}, x {x0}:{x1} px became infinite, so these counts cannot be solved "
+            "as they are: look for single values far from all others in the scans there, or try another method."
+        )
     checksum = 0
     for row in values:  # not all at once, which would copy them
         checksum = zlib.crc32(np.ascontiguousarray(row).data, checksum)
-    return Receipt(tuple(tile), checksum, float(values.min()), float(values.max()))  # type: ignore[arg-type]
+    return Receipt(tuple(tile), checksum, low, high)  # type: ignore[arg-type]
 
 
 def new_generation(

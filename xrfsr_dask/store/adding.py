@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -129,7 +128,7 @@ def _with_notes(spec: PatchSpec, empty: int) -> dict[str, Any]:
 def _write_counts(
     group: zarr.Group, name: str, spec: PatchSpec, pieces: Pieces
 ) -> tuple[dict[str, float], int]:
-    """Write them all; their largest and their sum, and how many rows hold none."""
+    """Write them all; their largest magnitude and their sum, and how many rows hold none."""
     ny, nx, n_channel = spec.shape
     counts = new_array(
         group,
@@ -151,7 +150,7 @@ def _write_counts(
     )
     band: list[np.ndarray] = []  # sums over squares of the rows that are being written
     whole = slice(0, squares.shape[1]), slice(0, n_channel)
-    at, largest, spectrum, filled = (0, 0), -math.inf, np.zeros(n_channel), np.zeros(ny, bool)
+    at, largest, spectrum, filled = (0, 0), 0.0, np.zeros(n_channel), np.zeros(ny, bool)
     for corner, piece in pieces:
         corner = (corner, 0) if isinstance(corner, int) else corner
         region = _checked_region(name, spec, at, corner, piece)
@@ -159,7 +158,7 @@ def _write_counts(
         write(counts, region, piece.astype(spec.dtype, copy=False))
         band.append(square_sums(piece))
         filled[region[0]] |= piece.any(axis=(1, 2))
-        largest = max(largest, float(piece.max()))
+        largest = max(largest, float(piece.max()), -float(piece.min()))
         at = (at[0], region[1].stop) if region[1].stop < nx else (region[0].stop, 0)
         if at[1] == 0:  # so that no bit depends on how wide the pieces were
             sums, row = np.hstack(band), region[0].start // SQUARE_SPOTS
@@ -171,7 +170,7 @@ def _write_counts(
         raise InputError(f"patch '{name}' ({spec.source}) ends after {at[0]} of {ny} rows.")
     if largest == 0 and not spectrum.any():
         raise InputError(f"patch '{name}' ({spec.source}) holds no counts: all values are 0.")
-    if largest and not _LEAST <= abs(largest) <= _MOST:
+    if largest and not _LEAST <= largest <= _MOST:
         raise InputError(
             f"patch '{name}' ({spec.source}): its largest count is {largest:.6g}; counts must lie between "
             f"{_LEAST:g} and {_MOST:g} to be computed with, so multiply all by one number."

@@ -79,7 +79,7 @@ class Patch:
     gain: float
     noise: Noise
     max_counts: float
-    """Largest entry of the counts."""
+    """Largest magnitude of the counts; background taken off may leave negative ones."""
     total_counts: float
     """Sum of all counts."""
 

@@ -82,8 +82,10 @@ def _chosen(
 
 def _nowhere_zero(D: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Endmembers (k, n_channel) with a trace of the mean spectrum (n_channel,) in all channels: the steps on
-    them multiply, and what is 0 would stay 0 whatever the counts say."""
-    return np.maximum(D, _TRACE * mean * (D.sum(axis=1, keepdims=True) / max(float(mean.sum()), 1e-300)))
+    them multiply, and what is 0 would stay 0 whatever the counts say. Where background was taken off, the mean
+    has negative channels too, in which nothing is asked of them."""
+    trace = np.maximum(mean, 0.0)
+    return np.maximum(D, _TRACE * D.sum(axis=1, keepdims=True) * trace / max(float(trace.sum()), 1e-300))
 
 
 def _missed_blocks(
