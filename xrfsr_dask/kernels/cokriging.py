@@ -257,16 +257,37 @@ class Estimate:
     """h"""
 
 
+@dataclass(frozen=True)
+class Kriged:
+    """What the spots of a neighbourhood say, wherever they are asked."""
+
+    spots: Neighbours
+    prior: Prior
+    drifting: np.ndarray
+    """float32 (n, r): weights of the spots in v."""
+    hidden: np.ndarray
+    """float32 (n, r): in h."""
+
+    def at(self, places: np.ndarray, features: np.ndarray) -> Estimate:
+        """Estimate at pixels: places (n, 2) in steps of the scan, features phi (n, m)."""
+        drift = np.empty((len(places), self.drifting.shape[1]), np.float32)
+        for part in _parts(len(places)):
+            near = _with_pixels(self.spots, places[part], self.prior.drift)
+            near *= features[part] @ self.spots.features.T
+            drift[part] = near @ self.drifting
+        return Estimate(drift, _told_by_hidden(self.spots, self.prior.hidden, places, self.hidden))
+
+
+def solved(spots: Neighbours, prior: Prior) -> Kriged:
+    """The systems of a neighbourhood solved, one for all scores that share a prior."""
+    weights = prior.scale * _weights(spots, prior)
+    drifting, hidden = prior.share * weights, (1 - prior.share) * weights
+    return Kriged(spots, prior, drifting.astype(np.float32), hidden.astype(np.float32))
+
+
 def krige(spots: Neighbours, prior: Prior, places: np.ndarray, features: np.ndarray) -> Estimate:
     """Estimate at pixels: places (n, 2) in steps of the scan, features phi (n, m)."""
-    weights = prior.scale * _weights(spots, prior)
-    drifting, hidden = (prior.share * weights).astype(np.float32), (1 - prior.share) * weights
-    drift = np.empty((len(places), weights.shape[1]), np.float32)
-    for part in _parts(len(places)):
-        near = _with_pixels(spots, places[part], prior.drift)
-        near *= features[part] @ spots.features.T
-        drift[part] = near @ drifting
-    return Estimate(drift, _told_by_hidden(spots, prior.hidden, places, hidden))
+    return solved(spots, prior).at(places, features)
 
 
 def krige_blind(spots: Neighbours, prior: Prior, places: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from xrfsr_dask.kernels.cokriging import PIXELS_AT_ONCE
 from xrfsr_dask.kernels.colour import CENTRES
 from xrfsr_dask.kernels.sampling import needed_bounds
 from xrfsr_dask.kernels.spectral import MOST_DIRECTIONS
+from xrfsr_dask.solver.joint.blending import KEPT
 from xrfsr_dask.solver.joint.desk import KEPT_BYTES
 from xrfsr_dask.solver.joint.scan import BLOCK_STEPS
 from xrfsr_dask.solver.run import COLOUR_DEPTH, NEAR_SPOTS, Plan, edge_margin_px, reach
@@ -96,14 +97,16 @@ def _tile_bytes(plan: Plan, side: int) -> int:
 
 
 def _block_bytes(plan: Plan) -> int:
-    """Covariances of the spots around one block, twice factored, what joins them to its pixels, spots kept."""
+    """Covariances of the spots around one block, twice factored, what joins them to its pixels, spots kept, and
+    what those around other blocks say."""
     step = max(1.0, min(p.step_mm for p in plan.painting.patches) / plan.painting.pitch_mm)
     ones, widest = [1.0] * len(plan.painting.patches), max(map(_footprint_bytes, plan.windows()))
     near = min(NEAR_SPOTS, int(_most_of(plan, plan.cell + 12 * step, ones)))
     near = max(near, int(_most_of(plan, min(plan.cell, BLOCK_STEPS * step) + 2 * step, ones)))  # and no fewer
     pixels = (plan.cell + 2 * edge_margin_px(step)) ** 2
     joined = min(pixels, PIXELS_AT_ONCE) * 12 * near
-    whole = 40 * near**2 + joined + near * widest + pixels * (8 * CENTRES + 2000)
+    said = KEPT * near * (4 * CENTRES + 24 * min(MOST_DIRECTIONS, plan.painting.patches[0].shape[2]))
+    whole = 40 * near**2 + joined + near * widest + pixels * (8 * CENTRES + 2000) + said
     return int(whole + KEPT_BYTES + _geometry_bytes(plan))
 
 

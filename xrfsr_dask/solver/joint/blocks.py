@@ -11,17 +11,16 @@ from xrfsr_dask.kernels.cokriging import Law, classes_of, evidence, likelihoods,
 from xrfsr_dask.kernels.nonnegative import abundances
 from xrfsr_dask.kernels.sampling import Footprints, downsample
 from xrfsr_dask.solver.joint import model
+from xrfsr_dask.solver.joint.blending import Blended, in_columns
 from xrfsr_dask.solver.joint.desk import Desk
 from xrfsr_dask.solver.joint.model import Spectra
 from xrfsr_dask.solver.joint.picture import Picture, footprints_inside, neighbours, pictured, pixels_of
+from xrfsr_dask.solver.joint.scan import MARGINS
 from xrfsr_dask.solver.run import NEAR_SPOTS, Plan
 from xrfsr_dask.solver.state import Receipt, load_matrix, open_generation, receipt_of
 from xrfsr_dask.store.arrays import write
 from xrfsr_dask.tiling.grid import Rect
 from xrfsr_dask.tiling.sums import Sums, quantised
-
-MARGINS = (6, 5, 4, 3, 2, 1)
-"""Steps around a block whose spots speak about it: the widest that keeps them to `NEAR_SPOTS`."""
 
 _SAMPLED_MARGINS = (3, 2, 1, 0)
 _SAMPLED_SPOTS = 300
@@ -184,17 +183,15 @@ def mixer(spectra: Spectra, Dv: np.ndarray, Dnv: np.ndarray, n_held: int) -> Mix
 def unmix_tile(plan: Plan, generation: int, dictionary: int, tile: Rect) -> Receipt:
     """Abundances and evidence of one tile, block by block, written whole."""
     desk, spectra = Desk(plan), model.load_spectra(plan)
-    scan, field = desk.scan, desk.field()
+    scan, blended = desk.scan, Blended(desk, desk.field())
     Dv, Dnv = (plan.scale * load_matrix(plan, dictionary, name) for name in ("Dv", "Dnv"))
     mix = mixer(spectra, Dv, Dnv, model.load_held(plan))
     A = np.empty((*tile.shape, plan.atoms), np.float32)
     sure = np.zeros(tile.shape, np.float32)
-    for block in scan.blocks(tile):
-        near = scan.gathered(block, MARGINS, NEAR_SPOTS)
+    for block in in_columns(scan.blocks(tile), tile, scan.block_px):
         at = block.within((tile.y0, tile.x0))
-        spots = neighbours(desk, near, field)
-        there = field.at(spots)
-        A[at] = mix.unmixed(pictured(desk, there, near, block, spots=spots)).reshape(*block.shape, -1)
+        A[at] = mix.unmixed(blended.pictured(block)).reshape(*block.shape, -1)
+        near, spots, there, _ = blended.local(block)
         if spots is not None:
             sure[at] = evidence(spots, there.prior, *pixels_of(desk, near, block)).reshape(block.shape)
     write(model.open_evidence(plan), tile.slices, sure)

@@ -20,6 +20,9 @@ from xrfsr_dask.tiling.grid import Rect, blocks, cells_of
 BLOCK_STEPS = 12
 """A block is at most this many steps of the scan wide."""
 
+MARGINS = (6, 5, 4, 3, 2, 1)
+"""Steps around a block whose spots speak about it: the widest that keeps them to `NEAR_SPOTS`."""
+
 _AREA_CELLS = 4  # side
 
 
@@ -53,9 +56,24 @@ class Scan:
 
     def blocks(self, tile: Rect) -> list[Rect]:
         """Blocks of a tile, row by row of cells."""
+        return [block for cell in cells_of(tile, self.plan.cell) for block in cells_of(cell, self.block_px)]
+
+    @property
+    def block_px(self) -> int:
+        """Side of a block, px."""
         parts = max(1, int(np.ceil(self.plan.cell / (BLOCK_STEPS * self.step_px))))
-        side = -(-self.plan.cell // parts)
-        return [block for cell in cells_of(tile, self.plan.cell) for block in cells_of(cell, side)]
+        return -(-self.plan.cell // parts)
+
+    def blocks_meeting(self, area: Rect) -> list[Rect]:
+        """Blocks that have a pixel in an area, in the order of `blocks`."""
+        cell, (ny, nx) = self.plan.cell, self.plan.painting.shape
+        y0, x0 = area.y0 // cell * cell, area.x0 // cell * cell
+        whole = Rect(y0, min(-(-area.y1 // cell) * cell, ny), x0, min(-(-area.x1 // cell) * cell, nx))
+        return [
+            b
+            for b in self.blocks(whole)
+            if b.y0 < area.y1 and b.y1 > area.y0 and b.x0 < area.x1 and b.x1 > area.x0
+        ]
 
     def all_blocks(self) -> list[Rect]:
         """Blocks of the whole painting."""
