@@ -26,7 +26,7 @@ lint: $(READY)
 
 # Two at once; the slow ones, which measure time and memory, one by one.
 test: lint
-	$(BIN)/pytest -q -m "not slow" -n 2 --dist worksteal
+	$(BIN)/pytest -q -rs -m "not slow" -n 2 --dist worksteal
 
 test-all: test
 	$(BIN)/pytest -q -m slow

@@ -131,7 +131,8 @@ def comparison(
 
 def save(figure: Figure, path: str | Path, dpi: int = 150) -> Path:
     """Write a figure as PNG (or what the suffix says) and return where."""
-    figure.savefig(path, dpi=dpi)
+    # the layout does not know how far bars and names beside maps of equal scales reach
+    figure.savefig(path, dpi=dpi, bbox_inches="tight", pad_inches=0.08)
     return Path(path)
 
 
