@@ -20,16 +20,16 @@ def blended(tmp_path, monkeypatch):
     """Of a painting whose blocks say their own place: 1000 y + x of their first pixel, whatever is asked."""
     small_painting(tmp_path / "p.zarr")
     field = SimpleNamespace(sharp=False, middle=np.zeros(1))
-    monkeypatch.setattr(Blended, "local", lambda _, block: Local([], block, field, None))
+    monkeypatch.setattr(Blended, "local", lambda _, block: Local([], None, field, block))
     monkeypatch.setattr(Desk, "smoothing_px", lambda *_: 0.0)
     monkeypatch.setattr(
         blending, "pixels_of", lambda _, near, block: (np.zeros((np.prod(block.shape), 1)),) * 2
     )
 
-    def said(there, places, _):
-        return Picture(*np.full((2, len(places), 1), 1000.0 * there.spots.y0 + there.spots.x0, "f4"))
+    def said(_, there, places, features):
+        return Picture(*np.full((2, len(places), 1), 1000.0 * there.y0 + there.x0, "f4"))
 
-    monkeypatch.setattr(blending, "_said", said)
+    monkeypatch.setattr(blending, "told", said)
     return Blended(Desk(plan(tmp_path / "p.zarr")), field)
 
 

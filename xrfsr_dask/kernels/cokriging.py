@@ -285,11 +285,6 @@ def solved(spots: Neighbours, prior: Prior) -> Kriged:
     return Kriged(spots, prior, drifting.astype(np.float32), hidden.astype(np.float32))
 
 
-def krige(spots: Neighbours, prior: Prior, places: np.ndarray, features: np.ndarray) -> Estimate:
-    """Estimate at pixels: places (n, 2) in steps of the scan, features phi (n, m)."""
-    return solved(spots, prior).at(places, features)
-
-
 def krige_blind(spots: Neighbours, prior: Prior, places: np.ndarray) -> np.ndarray:
     """h of `Prior.blind`: all departures from the global map, the photograph not asked; float32 (n, r)."""
     return _told_by_hidden(spots, prior.hidden, places, prior.scale * _weights(spots, prior.blind()))

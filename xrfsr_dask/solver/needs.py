@@ -21,6 +21,7 @@ from xrfsr_dask.store.patches import CHUNK_SPOTS
 from xrfsr_dask.store.results import level_shapes, shard_of
 
 _BINS = 1000  # along a side
+_METADATA_BYTES = 2**14  # of a run's arrays, beside their chunks
 _SPOT_BYTES = 200  # while it is told which pixels each spot of a patch sees
 
 
@@ -50,7 +51,7 @@ def disk_bytes(plan: Plan) -> int:
         small = 4 * spots * (2 * min(MOST_DIRECTIONS, n_channel) + CENTRES + plan.atoms) + 8 * pixels
     else:  # counts against two dictionaries
         small = 2 * 4 * spots * max(plan.n_hidden, plan.options.atoms)
-    return 2 * state + small + 3 * endmembers + result_bytes(plan) - state
+    return 2 * state + small + 3 * endmembers + result_bytes(plan) - state + _METADATA_BYTES
 
 
 def result_bytes(plan: Plan) -> int:

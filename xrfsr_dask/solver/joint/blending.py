@@ -17,7 +17,7 @@ import numpy as np
 from xrfsr_dask.kernels.cokriging import Kriged, Neighbours, solved
 from xrfsr_dask.solver.joint.desk import Desk
 from xrfsr_dask.solver.joint.model import Field
-from xrfsr_dask.solver.joint.picture import Picture, neighbours, pictured, pixels_of
+from xrfsr_dask.solver.joint.picture import Picture, neighbours, pictured, pixels_of, told
 from xrfsr_dask.solver.joint.scan import MARGINS, Near
 from xrfsr_dask.solver.run import NEAR_SPOTS
 from xrfsr_dask.tiling.grid import Rect
@@ -86,7 +86,7 @@ class Blended:
                 values.reshape(*block.shape, -1)[at].reshape(-1, values.shape[1])
                 for values in pixels[smoothing]
             )
-            said = _said(there, places, features)
+            said = told(there.field, there.kriged, places, features)
             for out, values in ((whole, said.whole), (hidden, said.hidden)):
                 out[at] += weight * values.reshape(*weight.shape[:2], -1)
             total[at] += weight
@@ -100,15 +100,6 @@ class Blended:
 def in_columns(found: list[Rect], tile: Rect, side: int) -> list[Rect]:
     """Blocks of a tile, `COLUMNS` of them side by side from top to bottom, then the next."""
     return sorted(found, key=lambda block: ((block.x0 - tile.x0) // (COLUMNS * side), block.y0, block.x0))
-
-
-def _said(there: Local, places: np.ndarray, features: np.ndarray) -> Picture:
-    """What the spots around a block say of some pixels."""
-    coloured = there.field.coloured(features)
-    if there.kriged is None:
-        return Picture(coloured, np.zeros_like(coloured))
-    e = there.kriged.at(places, features)
-    return Picture(coloured + e.drift + e.hidden, e.hidden - there.field.middle.astype(np.float32))
 
 
 def _shared(block: Rect, other: Rect, px: int) -> tuple[tuple[slice, slice], np.ndarray]:

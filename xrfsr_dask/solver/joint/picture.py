@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrfsr_dask.beams import centres_mm
-from xrfsr_dask.kernels.cokriging import Neighbours, krige, krige_blind
+from xrfsr_dask.kernels.cokriging import Kriged, Neighbours, krige_blind, solved
 from xrfsr_dask.kernels.edges import sharpened
 from xrfsr_dask.kernels.sampling import Footprints
 from xrfsr_dask.solver.joint.desk import Desk
@@ -81,10 +81,15 @@ def pictured(
     if spots is not None and field.sharp:
         return _sharp(desk, field, near, spots, block, only)
     places, features = (values[only] for values in pixels_of(desk, near, block))
+    return told(field, None if spots is None else solved(spots, field.prior), places, features)
+
+
+def told(field: Field, kriged: Kriged | None, places: np.ndarray, features: np.ndarray) -> Picture:
+    """What spots say of some pixels by a field without edges; colour alone speaks where there are none."""
     coloured = field.coloured(features)
-    if spots is None:
+    if kriged is None:
         return Picture(coloured, np.zeros_like(coloured))
-    e = krige(spots, field.prior, places, features)
+    e = kriged.at(places, features)
     return Picture(coloured + e.drift + e.hidden, e.hidden - field.middle.astype(np.float32))
 
 
