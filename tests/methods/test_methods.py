@@ -118,9 +118,7 @@ def test_what_would_not_fit_is_refused_before_any_work(method):
         run(method, given, memory=10_000)
 
 
-@pytest.mark.parametrize(
-    "method", [pytest.param(name, marks=[pytest.mark.slow] * (name == "gsomp")) for name in IN_MEMORY]
-)
+@pytest.mark.parametrize("method", IN_MEMORY)
 def test_a_method_keeps_to_the_memory_it_names(method):
     given, _ = scene(ny=28, nx=30, n_channel=128)
     with pytest.raises(MemoryBudgetError) as refused:

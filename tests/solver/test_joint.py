@@ -119,7 +119,7 @@ def scanned(path, A, D, photo, factor=5):
     painted_patch(path, "a", spec, A, D)
 
 
-@pytest.mark.parametrize("radius", [6, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("radius", [6, 12])
 def test_what_is_in_one_place_that_was_not_sampled_is_found(tmp_path, monkeypatch, radius):
     """A line in a few spots alone, where neither the prior nor the endmembers were looked for at first."""
     monkeypatch.setattr(stages, "_PRIOR_BLOCKS", 3)

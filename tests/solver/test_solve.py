@@ -167,7 +167,7 @@ class Count(Silent):
         self.largest_step = max(self.largest_step, n)
 
 
-@pytest.mark.parametrize("share", [0.02, pytest.param(0.3, marks=pytest.mark.slow), 0.55, 0.97])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.55, 0.97])
 def test_an_interrupted_run_goes_on_to_the_same_bits(solved, tmp_path, share):
     path = tmp_path / "p.zarr"
     small_painting(path)
