@@ -51,10 +51,7 @@ _EDGES = {"K": ("K",), "L": ("L1", "L2", "L3", "K"), "M": ("M1", "M2", "M3", "M4
 _SOFTEST_KEV, _NODES = 1.0, 6  # of the tube's light; points of a quadrature between two edges
 _BACKSCATTER = -0.93  # cosine of the usual angle between tube and detector
 _COMPTON_SIGMA_KEV = 0.22  # Doppler broadening and spread of angles
-_SCATTER_KEV = (
-    0.75,
-    0.5,
-)  # below a tube's softest Compton peak and above its hardest line: any angle and width
+_SCATTER_KEV = 0.75, 0.5  # below a tube's softest Compton peak, above its hardest line: any angle and width
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class Blended:
     desk: Desk
     field: Field
     _kept: dict[Rect, Local] = dataclasses.field(default_factory=dict)
+    _pixels: dict[tuple[Rect, float], tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=dict)
 
     def local(self, block: Rect) -> Local:
         """The spots around a block; the last `KEPT` are kept."""
@@ -64,6 +65,15 @@ class Blended:
             del self._kept[next(iter(self._kept))]
         return found
 
+    def pixels(self, block: Rect, near: list[Near]) -> tuple[np.ndarray, np.ndarray]:
+        """`pixels_of` a block as some spots see them; those of the last block are kept."""
+        key = block, self.desk.smoothing_px(n.patch.name for n in near)
+        if key not in self._pixels:
+            for other in [known for known in self._pixels if known[0] != block]:
+                del self._pixels[other]
+            self._pixels[key] = pixels_of(self.desk, near, block)
+        return self._pixels[key]
+
     def pictured(self, block: Rect) -> Picture:
         """Scores of a block's pixels, row by row."""
         own = self.local(block)
@@ -72,19 +82,15 @@ class Blended:
         r = len(own.field.middle)
         whole, hidden = np.zeros((*block.shape, r), np.float32), np.zeros((*block.shape, r), np.float32)
         total = np.zeros((*block.shape, 1), np.float32)
-        pixels: dict[float, tuple[np.ndarray, np.ndarray]] = {}
         px = self.reach_px(block)
         for other in self.desk.scan.blocks_meeting(block.grown(px, self.desk.plan.painting.shape)):
             at, weight = _shared(block, other, px)
             if not weight.size:
                 continue
             there = self.local(other)
-            smoothing = self.desk.smoothing_px(n.patch.name for n in there.near)
-            if smoothing not in pixels:
-                pixels[smoothing] = pixels_of(self.desk, there.near, block)
             places, features = (
                 values.reshape(*block.shape, -1)[at].reshape(-1, values.shape[1])
-                for values in pixels[smoothing]
+                for values in self.pixels(block, there.near)
             )
             said = told(there.field, there.kriged, places, features)
             for out, values in ((whole, said.whole), (hidden, said.hidden)):

@@ -14,7 +14,7 @@ from xrfsr_dask.solver.joint import model
 from xrfsr_dask.solver.joint.blending import Blended, in_columns
 from xrfsr_dask.solver.joint.desk import Desk
 from xrfsr_dask.solver.joint.model import Spectra
-from xrfsr_dask.solver.joint.picture import Picture, footprints_inside, neighbours, pictured, pixels_of
+from xrfsr_dask.solver.joint.picture import Picture, footprints_inside, neighbours, pictured
 from xrfsr_dask.solver.joint.scan import MARGINS
 from xrfsr_dask.solver.run import NEAR_SPOTS, Plan
 from xrfsr_dask.solver.state import Receipt, load_matrix, open_generation, receipt_of
@@ -193,7 +193,7 @@ def unmix_tile(plan: Plan, generation: int, dictionary: int, tile: Rect) -> Rece
         A[at] = mix.unmixed(blended.pictured(block)).reshape(*block.shape, -1)
         near, spots, there, _ = blended.local(block)
         if spots is not None:
-            sure[at] = evidence(spots, there.prior, *pixels_of(desk, near, block)).reshape(block.shape)
+            sure[at] = evidence(spots, there.prior, *blended.pixels(block, near)).reshape(block.shape)
     write(model.open_evidence(plan), tile.slices, sure)
     write(open_generation(plan, generation), tile.slices, A)
     return receipt_of(tile, A)
