@@ -38,7 +38,7 @@ def test_what_is_said_goes_over_from_block_to_block_without_a_step(blended):
     whole = np.full((ny, nx), np.nan)
     for block in scan.all_blocks():
         whole[block.slices] = blended.pictured(block).hidden.reshape(block.shape)
-    side, px = scan.block_px, blended.reach_px(scan.all_blocks()[0])
+    side, px = scan.block_px, blended.reach_px
     assert 2 * px <= side
     row = whole[side // 2]  # in the middle of a row of blocks
     np.testing.assert_allclose(row[px : side - px], 0.0)

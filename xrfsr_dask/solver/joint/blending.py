@@ -82,7 +82,7 @@ class Blended:
         r = len(own.field.middle)
         whole, hidden = np.zeros((*block.shape, r), np.float32), np.zeros((*block.shape, r), np.float32)
         total = np.zeros((*block.shape, 1), np.float32)
-        px = self.reach_px(block)
+        px = self.reach_px
         for other in self.desk.scan.blocks_meeting(block.grown(px, self.desk.plan.painting.shape)):
             at, weight = _shared(block, other, px)
             if not weight.size:
@@ -98,7 +98,8 @@ class Blended:
             total[at] += weight
         return Picture((whole / total).reshape(-1, r), (hidden / total).reshape(-1, r))
 
-    def reach_px(self, block: Rect) -> int:
+    @property
+    def reach_px(self) -> int:
         """How far blocks speak beyond their border."""
         return max(1, int(min(_REACH_STEPS * self.desk.scan.step_px, _REACH_SHARE * self.desk.scan.block_px)))
 
