@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xrfsr_dask.kernels.abundance import StepMatrices, TileSpots, step_matrices
+from xrfsr_dask.kernels.abundance import StepMatrices, step_matrices
+from xrfsr_dask.kernels.abundance_spots import TileSpots
 from xrfsr_dask.kernels.sampling import Beam, Bounds
 
 FACTOR = 5  # HR px per spot

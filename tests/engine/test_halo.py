@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from xrfsr_dask.beams import beam_of
-from xrfsr_dask.kernels.abundance import TileSpots, abundance_steps, step_matrices
+from xrfsr_dask.kernels.abundance import abundance_steps, step_matrices
+from xrfsr_dask.kernels.abundance_spots import TileSpots
 from xrfsr_dask.kernels.sampling import Beam, needed_bounds, touching
 from xrfsr_dask.store import Patch, placement
 

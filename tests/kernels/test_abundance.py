@@ -7,8 +7,9 @@ import pytest
 from helpers import gradient_test
 from helpers_beams import BEAMS
 
-from xrfsr_dask.kernels.abundance import TileSpots, abundance_steps, step_matrices
+from xrfsr_dask.kernels.abundance import abundance_steps, step_matrices
 from xrfsr_dask.kernels.abundance_arrays import abundance_steps as in_arrays
+from xrfsr_dask.kernels.abundance_spots import TileSpots
 from xrfsr_dask.kernels.projection import project_rows
 from xrfsr_dask.kernels.sampling import downsample, downsample_adjoint, needed_bounds, touching
 from xrfsr_dask.kernels.smoothness import difference, difference_adjoint
@@ -154,7 +155,8 @@ def test_the_hidden_gradient_is_that_of_the_objective():
 FRESH = """
 import zlib
 import numpy as np
-from xrfsr_dask.kernels.abundance import TileSpots, abundance_steps, step_matrices
+from xrfsr_dask.kernels.abundance import abundance_steps, step_matrices
+from xrfsr_dask.kernels.abundance_spots import TileSpots
 from xrfsr_dask.kernels.sampling import Beam, needed_bounds
 
 rng = np.random.default_rng(0)

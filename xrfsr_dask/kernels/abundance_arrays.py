@@ -14,7 +14,8 @@ import numpy as np
 from scipy import sparse
 
 from xrfsr_dask.errors import MissingPackageError
-from xrfsr_dask.kernels.abundance import StepMatrices, TileSpots
+from xrfsr_dask.kernels.abundance import StepMatrices
+from xrfsr_dask.kernels.abundance_spots import TileSpots
 from xrfsr_dask.kernels.sampling import Bounds
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from xrfsr_dask.kernels.abundance import ROWS
 from xrfsr_dask.kernels.cokriging import PIXELS_AT_ONCE
 from xrfsr_dask.kernels.colour import CENTRES
 from xrfsr_dask.kernels.sampling import needed_bounds
@@ -69,7 +68,7 @@ def least_bytes(n_channel: int, atoms: int) -> int:
 
 
 def _tile_bytes(plan: Plan, side: int) -> int:
-    """The state with its halo, rows of it as they were, the photograph, the spots, chunks on their way."""
+    """The state with its halo, a row of it as it was, the photograph, the spots, chunks on their way."""
     windows, (ny, nx) = plan.windows(), plan.painting.shape
     y, x = max(0, (ny - side) // 2), max(0, (nx - side) // 2)
     core = (y, min(ny, y + side), x, min(nx, x + side))
@@ -89,7 +88,7 @@ def _tile_bytes(plan: Plan, side: int) -> int:
     in_hand, codes = bytes_in_hand(plan.cell**2 * state), 40 * plan.cell**2 * plan.options.atoms
     return int(
         max(
-            padded * (1.2 * state + photo) + (ROWS + 2) * (x1 - x0) * state + spots,
+            padded * (1.2 * state + photo) + (x1 - x0) * state + spots,
             padded * state + in_hand,
             own + in_hand + codes,
         )

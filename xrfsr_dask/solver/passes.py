@@ -11,7 +11,8 @@ import numpy as np
 from xrfsr_dask.beams import SpotWindow, spot_window
 from xrfsr_dask.errors import DamagedStoreError
 from xrfsr_dask.kernels import abundance_arrays
-from xrfsr_dask.kernels.abundance import StepMatrices, TileSpots, abundance_steps, step_matrices
+from xrfsr_dask.kernels.abundance import StepMatrices, abundance_steps, step_matrices
+from xrfsr_dask.kernels.abundance_spots import TileSpots
 from xrfsr_dask.kernels.dictionary import spot_statistics
 from xrfsr_dask.kernels.sampling import needed_bounds, touching
 from xrfsr_dask.kernels.smoothness import smoothness_gram
