@@ -200,6 +200,40 @@ def test_a_mask_lies_where_its_coordinates_say(truth):
         truth.xrf.spectrum(mask=mask.assign_coords(y=mask.y + 1000))
 
 
+def test_means_leave_out_pixels_without_numbers_whoever_asks(truth, brute):
+    """A pixel whose abundances are in part NaN has no spectrum: it is in no mean, of no endmember."""
+    gaps = truth.assign(abundance=truth.abundance.where(truth.y > 80))
+    some = gaps.assign(abundance=gaps.abundance.where((gaps.x > 50) | (gaps.atom > 0)))
+    mask = np.ones(truth.abundance.shape[:2], bool)
+    for ds, expected in ((gaps, brute[80:].mean((0, 1))), (some, brute[80:, 50:].mean((0, 1)))):
+        for found in (ds.xrf.mean_spectrum(), ds.xrf.spectrum(mask=mask), ds.xrf.spectrum(mask=truth.coverage >= 0)):
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+    with pytest.raises(InputError, match="no pixel's abundances are all numbers"):
+        gaps.xrf.spectrum(mask=(truth.y < 50) & (truth.x > 0))
+
+
+def test_places_between_and_beside_selected_pixels_are_refused(truth, brute):
+    column = truth.isel(x=slice(20, 21))
+    np.testing.assert_allclose(column.xrf.spectrum(y=150.4, x=20.9), brute[150, 20], rtol=1e-5)
+    with pytest.raises(
+        InputError, match=r"x = 60 mm lies outside the painting, which spans x 20\.00 to 21\.00"
+    ):
+        column.xrf.spectrum(y=150.4, x=60)
+    with pytest.raises(InputError, match="y = 70 mm lies between the pixels that were selected"):
+        truth.isel(y=[0, 1, 200]).xrf.spectrum(y=70, x=20.9)
+    with pytest.raises(InputError, match="this result has lost its coordinate y, in mm"):
+        truth.drop_vars("y").xrf.spectrum(y=1, x=1)
+
+
+def test_a_layer_without_endmembers_answers_with_nothing(lines, truth, store):
+    assert len(lines.isel(atom=slice(0, 0)).xrf.hidden.xrf.elements()) == 0
+    empty = truth.isel(atom=slice(0, 0)).xrf.hidden
+    assert not empty.xrf.mean_spectrum().any()
+    assert not empty.xrf.cube.isel(y=0).values.any()
+    patch = open_painting(store).patches[0].name
+    assert not empty.xrf.compare(patch).model.values.any()
+
+
 def test_the_order_of_axes_changes_no_answer(truth, brute):
     for order in (("x", "y", ...), ("atom", "energy", "x", "y")):
         turned = truth.transpose(*order)

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import pytest
 import tifffile
+import xarray as xr
 from helpers_pages import MODEL, Visit
 from PIL import Image
 
@@ -330,8 +331,24 @@ def test_outside_a_notebook_the_command_is_named(store, monkeypatch):
         open_result(store, "truth").xrf.explore()
 
 
+def test_a_turned_result_is_shown_as_it_hangs(store, monkeypatch):
+    ds, seen = open_result(store, "truth"), []
+    monkeypatch.setattr(
+        "xrfsr_dask.commands.browse.Scene", lambda ds, painting: seen.append(ds) or Scene(ds, painting)
+    )
+    page_of(ds.isel(y=slice(None, None, -1)).transpose("x", "y", ...))
+    xr.testing.assert_equal(seen[0].abundance.isel(y=slice(0, 5)), ds.abundance.isel(y=slice(0, 5)))
+
+
 def test_a_result_in_memory_or_a_piece_is_refused(store):
     ds = open_result(store, "truth")
+    for lost, told in (
+        (ds.assign_coords(y=ds.y + 40), "the y of this result are not those of its painting"),
+        (ds.drop_vars("coverage"), "this result has lost its coverage"),
+        (ds.isel(atom=slice(0, 0)), "explore needs something to show"),
+    ):
+        with pytest.raises(InputError, match=told):
+            page_of(lost)
     with pytest.raises(InputError, match="explore needs the whole painting"):
         page_of(ds.isel(y=slice(0, 50)))
     piece = ds.isel(y=slice(0, 5), x=slice(0, 5)).load()

@@ -50,6 +50,15 @@ def test_a_place_gives_the_counts_of_its_nearest_spot(painting):
     np.testing.assert_array_equal(found.spectrum, patch.counts()[12, 9])
 
 
+def test_spectra_have_the_channels_that_are_asked_for(painting):
+    patch = painting.patches[0]
+    spots, (y, x) = Spots(painting, patch.energy_kev()[20:90:2]), centre(patch, 12, 9)
+    np.testing.assert_array_equal(spots.at(y, x).spectrum, patch.counts()[12, 9][20:90:2])
+    corners = [(y - 2, x - 2), (y - 2, x + 2), (y + 2, x + 2), (y + 2, x - 2)]
+    whole = Spots(painting).within(corners)
+    np.testing.assert_array_equal(spots.within(corners).spectrum, whole.spectrum[20:90:2])
+
+
 def test_of_several_patches_the_nearest_spot_answers_and_the_others_are_named(painting):
     spots, (one, other) = Spots(painting), painting.patches
     both = [

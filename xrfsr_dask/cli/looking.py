@@ -73,7 +73,7 @@ def _run_maps(args: argparse.Namespace) -> None:
     from xrfsr_dask.options import MapOptions
 
     options = MapOptions(
-        elements=tuple(args.elements.split(",")) if args.elements is not None else (),
+        elements=_named(args.elements),
         layer=args.layer,
         name=args.name,
         pyramid=args.pyramid,
@@ -82,6 +82,11 @@ def _run_maps(args: argparse.Namespace) -> None:
     with bar_of(args, "maps", "map") as bar:
         found = maps(args.store, args.out, options, progress=bar)
     say(args, found, "\n".join(found["files"]))
+
+
+def _named(elements: str | None) -> tuple[str, ...]:
+    """What --elements names; nothing where it was not given."""
+    return () if elements is None else tuple(elements.split(","))
 
 
 def report_words(commands: Any) -> None:
@@ -107,7 +112,7 @@ def _run_report(args: argparse.Namespace) -> None:
             args.store,
             name=args.name,
             out=args.out,
-            elements=tuple(args.elements.split(",")) if args.elements else (),
+            elements=_named(args.elements),
             progress=bar,
         )
     say(args, found, found["report"])

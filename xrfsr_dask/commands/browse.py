@@ -22,6 +22,7 @@ import xarray as xr
 
 from xrfsr_dask.errors import InputError, MissingPackageError, OptionError
 from xrfsr_dask.result import open_result
+from xrfsr_dask.result.beside import as_painted
 from xrfsr_dask.result.levels import store_of
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.view.scene import Scene
@@ -99,8 +100,11 @@ def page_of(ds: xr.Dataset) -> Any:
             "this result lies in memory; open it from its painting with open_result to explore it."
         )
     painting = open_painting(source)
-    if ds.abundance.shape[:2] != painting.shape:
-        raise InputError("explore needs the whole painting, this is a piece of it; explore first, then select.")
+    if "coverage" not in ds:
+        raise InputError("this result has lost its coverage; open it with open_result to explore it.")
+    ds = as_painted(ds, painting, "explore")
+    if not ds.sizes["atom"] or not ds.sizes["energy"]:
+        raise InputError("explore needs something to show: this has no endmember, or no channel, left.")
     scene, pitch = Scene(ds, painting), painting.pitch_mm
     elements = _NO_ELEMENTS if scene.no_lines else ds.xrf.elements()
     title = f"{Path(source).stem}: result {ds.attrs['result']}"

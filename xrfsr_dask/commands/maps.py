@@ -54,7 +54,7 @@ def maps(
     if not asked:
         where = f"{path}" if options.layer == "all" else f"the {options.layer} layer of {path}"
         raise InputError(f"no element was found in {where}; name some by --elements, such as Cr,Pb,As.")
-    lines = [_line(ds, one) for one in asked]
+    lines = list(dict.fromkeys(_line(ds, one) for one in asked))
     with output_folder(folder), report_in(folder) as made:
         names = [f"{element} {line}" for element, line in lines]
         together, shape = f"maps{_ending(options)}", (ds.sizes["y"], ds.sizes["x"])

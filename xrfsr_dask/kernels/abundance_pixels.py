@@ -42,7 +42,7 @@ def take_step(A, photo, matrices, spots, now, R, then, SA, bounds, edge, corner)
     A : float32 array (ny, nx, n_v + n_nv), of the tile
     photo : float32 array (ny, nx, n_band)
     matrices : colours (n_band, n_v), Kn (n_nv, n_nv), 1 / dv, lambda / dnv, and whether to project exactly
-    spots : Spots
+    spots : SeenSpots
     now, R : spots that pull, and what they pull at, (n_spot, n_nv)
     then, SA : spots that the next step asks for, and their sums (n_spot, n_v + n_nv), to be overwritten
     bounds, edge : (y0, y1, x0, x1) of the pixels to be updated, and of the painting, px of the tile

@@ -30,8 +30,8 @@ class TileSpots:
     gain: float
 
 
-class Spots(NamedTuple):
-    """Spots of all patches that a tile can see, in one list; places are px of the tile."""
+class SeenSpots(NamedTuple):
+    """SeenSpots of all patches that a tile can see, in one list; places are px of the tile."""
 
     windows: np.ndarray
     """int32 (n_spot, 4): y0, y1, x0, x1 of the pixels each sees."""
@@ -49,13 +49,13 @@ class Spots(NamedTuple):
     """float32 (n_spot,)"""
 
 
-def listed(patches: Sequence[TileSpots], corner: tuple[int, int], n_nv: int) -> Spots:
+def listed(patches: Sequence[TileSpots], corner: tuple[int, int], n_nv: int) -> SeenSpots:
     """The spots of all patches in their order, for a tile that begins at `corner`; `n_nv` columns of C."""
     weights, numbers = [p.footprints.weight for p in patches], [len(p.windows) for p in patches]
     size = np.repeat([w.shape[1] * w.shape[2] for w in weights], numbers).astype(np.int64)
     windows = np.concatenate([np.zeros((0, 4), np.int32), *(p.windows for p in patches)])
     origin = np.concatenate([np.zeros((0, 2), np.int32), *(p.footprints.origin for p in patches)])
-    return Spots(
+    return SeenSpots(
         windows=windows - np.repeat(np.asarray(corner, np.int32), 2),
         origin=origin - np.asarray(corner, np.int32),
         width=np.repeat([w.shape[2] for w in weights], numbers).astype(np.int64),

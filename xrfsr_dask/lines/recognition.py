@@ -34,6 +34,7 @@ _PIVOT_KEV, _OFFSET_KEV, _GAIN = 7.0, 0.006, 1e-4  # what calibrations are off b
 _OFF = (0.02, 3e-3)  # at most, at once
 _COARSEST_FWHM = 1.0  # channels wider than that many FWHM (at 6 keV) do not tell lines apart
 _ANODE_SHOWS = 2.0  # errors by which another anode than the usual one must explain more
+_PAINTED_WITH = ("Ag",)  # of the anodes
 TUBE_KV = 50.0
 """Of the spectrometer."""
 
@@ -145,20 +146,37 @@ def _calibrated(mean: np.ndarray, axis: Axis, weights: np.ndarray) -> np.ndarray
 
 
 def _of_its_tube(mean: np.ndarray, axis: Axis, weights: np.ndarray) -> Axis:
-    """An axis with the scattered lines of the anode that explains a spectrum best."""
+    """An axis with the scattered lines of the anode that explains a spectrum best.
+
+    An anode explains its K lines as thrown back by a painting without that element. Another than the usual one
+    must explain more; but where the usual one's lines do not show, light of some tube still is thrown back,
+    and lines of an anode that hardly any painting holds are that tube's.
+    """
     others = [s for anode in ANODES[1:] for s in shells_on(axis.energy_kev, (), anode, TUBE_KV)]
     drawn = axis_of(axis.energy_kev, mean, [*axis.shells, *others], axis.noise_kev2)
     every = replace(drawn, has_escape=axis.has_escape)
-    of = np.array([shell.anode for shell in every.shells] + [""] * len(every.backgrounds))
     G, c = every.gram(weights), every.drawn @ (weights * mean)
-    left = {}
-    for anode in ANODES:
-        at = np.flatnonzero((of == "") | (of == anode))
+
+    def left(anode: str, thrown_back: bool) -> float:
+        """Squares that are left, less those of the spectrum, without the anode's element in the painting."""
+        kept = [
+            thrown_back or shell.shell == "L"
+            if shell.anode == anode
+            else not shell.anode and shell.element != anode
+            for shell in every.shells
+        ]
+        at = np.flatnonzero(np.append(kept, np.ones(len(every.backgrounds), bool)))
         found = nonnegative(G[np.ix_(at, at)], c[at])
-        left[anode] = float(found @ (G[np.ix_(at, at)] @ found - 2.0 * c[at]))
-    left[ANODES[0]] -= _ANODE_SHOWS**2
-    best = min(ANODES, key=lambda anode: left[anode])
-    if best == ANODES[0]:
+        return float(found @ (G[np.ix_(at, at)] @ found - 2.0 * c[at]))
+
+    usual, more = ANODES[0], _ANODE_SHOWS**2
+    loss = {anode: left(anode, thrown_back=True) for anode in ANODES}
+    shown = [anode for anode in ANODES if left(anode, thrown_back=False) > loss[anode] + more]
+    loss[usual] -= more
+    best = min(ANODES, key=lambda anode: loss[anode])
+    if best == usual and usual not in shown:
+        best = min((a for a in shown if a not in _PAINTED_WITH), key=lambda anode: loss[anode], default=usual)
+    if best == usual:
         return axis
     shells = shells_on(
         axis.energy_kev, dict.fromkeys(s.element for s in axis.shells if not s.anode), best, TUBE_KV

@@ -40,9 +40,9 @@ def compared(ds: xr.Dataset, patch: str) -> xr.Dataset:
     """
     painting = _painting_of(ds)
     found = painting.patch(patch)
-    ds = _as_painted(ds, painting)
+    ds = as_painted(ds, painting, "compare")
     counts = lazy_stored(found.counts())
-    channels = _channels(ds.energy.values, found.energy_kev())
+    channels = channels_of(ds.energy.values, found.energy_kev())
     counts = counts if channels is None else counts[..., channels]
     seen = found.gain * _seen_by(ds, painting, found)
     model = lazy_cube(seen, ds.endmember.values, tuple(int(n) for n in counts.chunksize))
@@ -62,13 +62,19 @@ def _painting_of(ds: xr.Dataset) -> Painting:
     return open_painting(store)
 
 
-def _as_painted(ds: xr.Dataset, painting: Painting) -> xr.Dataset:
-    """A result with its rows and columns in the order of the painting."""
+def as_painted(ds: xr.Dataset, painting: Painting, asked: str) -> xr.Dataset:
+    """A result with its rows and columns in the order of the painting, as `asked` needs it.
+
+    Raises
+    ------
+    InputError
+        It is a piece of its painting, or lies elsewhere.
+    """
     ds = ds.transpose("y", "x", ...)
     if ds.abundance.shape[:2] != painting.shape:
         raise InputError(
-            f"compare needs the whole painting of {painting.shape} px, this is a piece of "
-            f"{ds.abundance.shape[:2]} px; compare first, then select."
+            f"{asked} needs the whole painting of {painting.shape} px, this is a piece of "
+            f"{ds.abundance.shape[:2]} px; {asked} first, then select."
         )
     for axis, n in zip(("y", "x"), painting.shape, strict=True):
         centres = (np.arange(n) + 0.5) * painting.pitch_mm
@@ -76,14 +82,20 @@ def _as_painted(ds: xr.Dataset, painting: Painting) -> xr.Dataset:
         if np.abs(ds[axis].values[order] - centres).max() > _OFF * painting.pitch_mm:
             raise InputError(
                 f"the {axis} of this result are not those of its painting, {centres[0]:g} to "
-                f"{centres[-1]:g} mm; open it with open_result to compare."
+                f"{centres[-1]:g} mm; open it with open_result to {asked}."
             )
         ds = ds if (np.diff(order) == 1).all() else ds.isel({axis: order})
     return ds
 
 
-def _channels(asked_kev: np.ndarray, energy_kev: np.ndarray) -> np.ndarray | None:
-    """Which channels of a patch those of a result are; None for all, in their order."""
+def channels_of(asked_kev: np.ndarray, energy_kev: np.ndarray) -> np.ndarray | None:
+    """Which channels of a patch those of a result are; None for all, in their order.
+
+    Raises
+    ------
+    InputError
+        Some are no channels of the patch.
+    """
     if np.array_equal(asked_kev, energy_kev):
         return None
     at = np.abs(np.subtract.outer(asked_kev, energy_kev)).argmin(axis=1)
@@ -91,7 +103,7 @@ def _channels(asked_kev: np.ndarray, energy_kev: np.ndarray) -> np.ndarray | Non
     if not np.abs(energy_kev[at] - asked_kev).max(initial=0.0) <= _OFF * width:
         raise InputError(
             f"this result has energies that are no channels of the patch, {energy_kev[0]:g} to "
-            f"{energy_kev[-1]:g} keV; compare first, then select."
+            f"{energy_kev[-1]:g} keV; open it with open_result."
         )
     return at
 
@@ -104,5 +116,5 @@ def _seen_by(ds: xr.Dataset, painting: Painting, patch: Patch) -> np.ndarray:
     for row in range(0, patch.shape[0], CHUNK_SPOTS):
         window = spot_window(painting, patch, slice(row, row + CHUNK_SPOTS))
         seen = window.downsample(loaded(ds.abundance.data[window.slices]))
-        parts.append(seen.reshape(-1, patch.shape[1], seen.shape[1]))
+        parts.append(seen.reshape(len(seen) // patch.shape[1], patch.shape[1], seen.shape[1]))
     return np.concatenate(parts)

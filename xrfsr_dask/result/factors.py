@@ -48,6 +48,29 @@ def _in_order(ds: xr.Dataset) -> xr.Dataset:
     return ds.transpose("y", "x", "atom", "energy", ...)
 
 
+def _mean_of(abundance: xr.DataArray, under: xr.DataArray) -> np.ndarray:
+    """Mean abundances (n_atom,), float64, of the pixels under a mask (y, x) that hold numbers.
+
+    Raises
+    ------
+    InputError
+        None does.
+    """
+    mean = xr.dot(abundance, under / under.sum(), dim=("y", "x")).compute()
+    if not np.isfinite(mean).all():  # seldom, and twice the work
+        under = under & abundance.notnull().all("atom")
+        sums = xr.Dataset(
+            {"of": abundance.where(under).sum(("y", "x"), dtype=np.float64), "n": under.sum()}
+        ).compute()
+        if not sums.n:
+            raise InputError(
+                "no pixel's abundances are all numbers, so there is no mean; look where they were made NaN, or "
+                "fill them with 0."
+            )
+        mean = sums.of / sums.n
+    return np.asarray(mean.values)
+
+
 class Factors:
     """Answers of a Dataset with ``abundance``, ``endmember`` and ``layer``."""
 
@@ -76,7 +99,17 @@ class Factors:
 
     def nearest(self, y_mm: np.ndarray, x_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the pixels that hold places in mm."""
-        return index_of(self._ds.y.values, y_mm, "y"), index_of(self._ds.x.values, x_mm, "x")
+        pitch = float(self._ds.attrs.get("pitch_mm", 0.0))  # text, where it went through NetCDF
+        for axis in ("y", "x"):
+            if axis not in self._ds.coords:
+                raise InputError(
+                    f"this result has lost its coordinate {axis}, in mm; select by ds.isel instead."
+                )
+        rows, columns = (
+            index_of(self._ds.y.values, y_mm, "y", pitch),
+            index_of(self._ds.x.values, x_mm, "x", pitch),
+        )
+        return rows, columns
 
     def spectra(self, rows: np.ndarray, columns: np.ndarray, layer: Layer) -> np.ndarray:
         """Spectra of pixels (n, n_channel); each square of the painting that holds some is read once."""
@@ -98,9 +131,8 @@ class Factors:
         if mask is None:
             return self._mean_abundance() @ self.endmember(layer)
         box = box_of(checked_mask(mask, self.shape))
-        weight = xr.DataArray(mask[box] / mask.sum(), dims=("y", "x"))
-        A = xr.dot(self._ds.abundance.isel(y=box[0], x=box[1]), weight, dim=("y", "x"))
-        return np.asarray(A.compute().values @ self.endmember(layer))
+        under = xr.DataArray(mask[box], dims=("y", "x"))
+        return _mean_of(self._ds.abundance.isel(y=box[0], x=box[1]), under) @ self.endmember(layer)
 
     def channels(self, weights: np.ndarray, layer: Layer) -> xr.DataArray:
         """Map of the spectra times weights, lazy."""
@@ -141,12 +173,7 @@ class Factors:
         if self._means is None:
             self._means = self._stored_means()
         if self._means is None:
-            mean: Any = self._ds.abundance.mean(("y", "x"), dtype=np.float64)  # of pixels that hold numbers
-            self._means = np.asarray(mean.values)
-        if not np.isfinite(self._means).all():
-            raise InputError(
-                "no pixel's abundances are all numbers, so there is no mean; look where they were made NaN."
-            )
+            self._means = _mean_of(self._ds.abundance, xr.DataArray(np.ones(self.shape, bool), dims=("y", "x")))
         return self._means
 
     def _stored_means(self) -> np.ndarray | None:

@@ -83,7 +83,7 @@ class LowRank:
         (y, x, energy), rest = _pushed_down(key, self.shape)
         A = loaded(self.abundance[y, x])
         D = self.endmember[:, energy]
-        return product(A.reshape(-1, len(D)), D).reshape(*A.shape[:2], D.shape[1])[rest]
+        return product(A.reshape(A.shape[0] * A.shape[1], len(D)), D).reshape(*A.shape[:2], D.shape[1])[rest]
 
     def __dask_tokenize__(self) -> Any:
         return tokenize(self.abundance, self.endmember)
@@ -108,6 +108,8 @@ def product(A: np.ndarray, D: np.ndarray) -> np.ndarray:
     A, D : float32 arrays of shape (n, n_atom), (n_atom, n_channel)
     """
     n, n_atom = A.shape
+    if not n_atom:  # a layer may have no endmember
+        return np.zeros((n, D.shape[1]), np.float32)
     out = np.empty((n, D.shape[1]), np.float32)
     width = max(1, _ONE_THREAD // (_LEAST_ROWS * n_atom))
     for first in range(0, D.shape[1], width):

@@ -160,12 +160,8 @@ def _over_squares(abundance: Any, measured: Any) -> tuple[np.ndarray, np.ndarray
         if not np.isfinite(total).all():  # a pixel without numbers counts for nothing
             w = np.where(np.isfinite(A).all(axis=2), w, 0.0)
             total = np.einsum("yxm,yx->xm", np.where(w[..., None] > 0, A, 0.0), w)
-        some = (
-            np.nan_to_num(A[:: max(1, side // _DRAWN), :: max(1, side // _DRAWN)])
-            .reshape(-1, A.shape[2])
-            .astype(float)
-        )
-        together += some.T @ some / nx / ny
+        drawn = np.nan_to_num(A[:: max(1, side // _DRAWN), :: max(1, side // _DRAWN)]).astype(float)
+        together += np.einsum("yxm,yxn->mn", drawn, drawn, optimize=True) / nx / ny
         sums.append(np.add.reduceat(total.astype(float), at))
         weights.append(np.add.reduceat(w.sum(axis=0, dtype=float), at))
     weight = np.concatenate(weights)

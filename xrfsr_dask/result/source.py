@@ -63,14 +63,21 @@ class Source(Protocol):
         """
 
 
-def index_of(centres: np.ndarray, values: np.ndarray, name: str) -> np.ndarray:
-    """Index of the pixel along one axis that holds each place, mm; `InputError` for one outside."""
-    half = 0.5 * abs(centres[1] - centres[0]) if len(centres) > 1 else np.inf
+def index_of(centres: np.ndarray, values: np.ndarray, name: str, pitch: float = 0.0) -> np.ndarray:
+    """Index of the pixel along one axis that holds each place, mm; `InputError` for one outside.
+
+    A pixel is `pitch` wide, or as wide as the two nearest are apart where that is more, or all that is known.
+    """
+    apart = float(np.diff(np.sort(centres)).min()) if len(centres) > 1 else 0.0
+    half = 0.5 * max(apart, pitch) or np.inf
     low, high = centres.min() - half, centres.max() + half
     slack = _SLACK * half if np.isfinite(half) else 0.0
     for value in values[~((values >= low - slack) & (values <= high + slack))][:1]:
         raise InputError(
-            f"{name} = {value:g} mm lies outside the painting, which spans {name} {round(low, 2) + 0.0:.2f} to "
-            f"{high:.2f} mm."
+            f"{name} = {value:.8g} mm lies outside the painting, which spans {name} "
+            f"{round(low, 2) + 0.0:.2f} to {high:.2f} mm."
         )
-    return np.asarray([np.abs(centres - value).argmin() for value in values], int)
+    found = np.asarray([np.abs(centres - value).argmin() for value in values], int)
+    for value in values[np.abs(centres[found] - values) > half + slack][:1]:
+        raise InputError(f"{name} = {value:.8g} mm lies between the pixels that were selected.")
+    return found

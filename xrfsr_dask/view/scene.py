@@ -62,7 +62,7 @@ class Scene:
         self._levels = Levels(ds)
         self._maps = Tiles(ds, self._levels)
         self._tops: dict[tuple[str, str], float] = {}
-        self.spots = Spots(painting)
+        self.spots = Spots(painting, ds.energy.values)
         self.axis: Axis | None = None
         """What lines look like in its spectra; None where `no_lines` says why there are none."""
         self.no_lines = ""

@@ -15,6 +15,7 @@ from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.peaks import ELEMENTS
 from xrfsr_dask.lines.tables import usual_line
 from xrfsr_dask.result import open_patch
+from xrfsr_dask.result.beside import channels_of
 from xrfsr_dask.result.measured import Measured
 from xrfsr_dask.result.spotwise import net_counts, shown
 from xrfsr_dask.store import Painting, Patch
@@ -40,9 +41,9 @@ class Counted:
 class Spots:
     """All patches of a painting; safe for several threads."""
 
-    def __init__(self, painting: Painting) -> None:
-        self._painting = painting
-        self._patches = [_PatchMaps(patch) for patch in painting.patches]
+    def __init__(self, painting: Painting, energy_kev: np.ndarray | None = None) -> None:
+        """`energy_kev` (n_channel,): channels of the spectra, all where not given; maps are made of all."""
+        self._patches = [_PatchMaps(patch, energy_kev) for patch in painting.patches]
         self._lock = threading.Lock()
 
     def drawn(self, elements: Sequence[str], y: np.ndarray, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -72,16 +73,15 @@ class Spots:
             row, column, inside = (values[0] for values in patch.nearest(np.array([y]), np.array([x])))
             if inside:
                 centre = apply_transform(patch.of.transform, np.array([[row, column]], float))[0]
-                there.append((float(np.hypot(*(centre - [y, x]))), int(row), int(column), patch.of))
+                there.append((float(np.hypot(*(centre - [y, x]))), int(row), int(column), patch))
         if not there:
             raise InputError(f"Nothing was measured at x {x:.1f} mm, y {y:.1f} mm.")
         _, row, column, nearest = min(there, key=lambda found: found[0])
-        counts = read(nearest.counts(), (slice(row, row + 1), slice(column, column + 1)))
-        others = [patch.name for *_, patch in there if patch is not nearest]
-        words = f"patch {nearest.name}, spot in row {row}, column {column}"
+        others = [patch.of.name for *_, patch in there if patch is not nearest]
+        words = f"patch {nearest.of.name}, spot in row {row}, column {column}"
         if others:
             words += f" (the nearest; also measured by {', '.join(others)})"
-        return Counted(counts.reshape(-1).astype(float), 1, words)
+        return Counted(nearest.counted(row, column), 1, words)
 
     def within(self, corners: Sequence[tuple[float, float]]) -> Counted:
         """Mean of the spots whose centres lie in a polygon, (y, x) in mm; `InputError` where none does."""
@@ -102,8 +102,10 @@ class Spots:
 class _PatchMaps:
     """One patch, its maps kept once they were made."""
 
-    def __init__(self, patch: Patch) -> None:
+    def __init__(self, patch: Patch, energy_kev: np.ndarray | None) -> None:
         self.of = patch
+        channels = None if energy_kev is None else channels_of(energy_kev, patch.energy_kev())
+        self._channels: Any = slice(None) if channels is None else channels
         self._maps: dict[str, np.ndarray] = {}
 
     @cached_property
@@ -131,13 +133,18 @@ class _PatchMaps:
         region = Region(apply_transform(self._back, np.asarray(corners, float)) + 0.5, self.of.shape[:2])
         return region.contains(*np.mgrid[: self.of.shape[0], : self.of.shape[1]])
 
+    def counted(self, row: int, column: int) -> np.ndarray:
+        """Counts of one spot, float64 (n_channel,)."""
+        counts = read(self.of.counts(), (slice(row, row + 1), slice(column, column + 1)))
+        return counts.reshape(-1).astype(float)[self._channels]
+
     def summed(self, inside: np.ndarray) -> np.ndarray:
         """Sum of the counts of some spots, float64 (n_channel,)."""
         counts, total = self.of.counts(), np.zeros(self.of.shape[2])
         for part in _chunks(self.of.shape):
             if inside[part].any():
                 total += read(counts, part)[inside[part]].sum(axis=0, dtype=np.float64)
-        return total
+        return total[self._channels]
 
     def maps(self, elements: Iterable[str]) -> dict[str, np.ndarray]:
         """Net counts of the usual lines at gain 1, float32 (ny, nx) each."""
