@@ -109,7 +109,7 @@ def _holds_what_is_needed(
 ) -> bool:
     """Whether the last region, which is read, holds all that the first step looks at."""
     y0, y1, x0, x1 = regions[-1]
-    windows, margin = [patch.windows for patch in spots], int(m.lam > 0)
+    windows, margin = [patch.windows for patch in spots], int(m.lam * m.inv_dnv > 0)
     top, bottom, left, right = needed_bounds(regions[-2], windows, steps=1, margin=margin, shape=shape)[1]
     return y0 <= top and bottom <= y1 and x0 <= left and right <= x1
 
