@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrfsr_dask.kernels.abundance_pixels import see_all, take_step
-from xrfsr_dask.kernels.abundance_spots import TileSpots, listed, residual_steps
+from xrfsr_dask.kernels.abundance_spots import SeenSpots, TileSpots, residual_steps
 from xrfsr_dask.kernels.sampling import Bounds, needed_bounds, touching
 
 
@@ -89,7 +89,7 @@ def abundance_steps(
     assert A.shape[2] == len(m.Drgb) + len(m.Kn), "abundances and dictionaries do not fit"
     assert _holds_what_is_needed(regions, spots, m, shape), "a step looks at pixels that the tile does not hold"
     corner = regions[-1][0], regions[-1][2]
-    seen = listed(spots, corner, len(m.Kn))
+    seen = SeenSpots.of(spots, corner, len(m.Kn))
     K, smooth = np.concatenate([m.Kvn, m.Kn]), np.float32(m.lam * m.inv_dnv)
     small = np.ascontiguousarray(m.Drgb.T), m.Kn, np.float32(m.inv_dv), smooth, m.exact
     SA, R = np.empty((len(seen.C), A.shape[2]), np.float32), np.empty_like(seen.C)
@@ -97,10 +97,10 @@ def abundance_steps(
     edge = _within((0, shape[0], 0, shape[1]), corner)
     asked = [touching(seen.windows, bounds) for bounds in updated]
     asked.append(np.zeros(0, np.intp))  # nothing comes after the last step
-    see_all(A, seen, asked[0], read, corner, SA)
+    see_all(A, seen.footprints, asked[0], read, corner, SA)
     for bounds, now, then in zip(updated, asked, asked[1:], strict=False):
-        residual_steps(SA, seen, now, K, np.float32(m.inv_dnv), R)
-        take_step(A, photo, small, seen, now, R, then, SA, bounds, edge, corner)
+        residual_steps(SA, seen.C, seen.gain, now, K, np.float32(m.inv_dnv), R)
+        take_step(A, photo, small, seen.footprints, now, R, then, SA, bounds, edge, corner)
     return A
 
 

@@ -27,10 +27,10 @@ def see_all(A, spots, some, bounds, corner, SA):  # type: ignore[no-untyped-def]
     top, left = _first(bounds, corner)
     for y0 in range(top, bounds[1], ROWS):
         low, high = max(y0, bounds[0]), min(y0 + ROWS, bounds[1])
-        beside = meeting(spots, some, 0, low, high, spare[0])
+        beside = meeting(spots[0], some, 0, low, high, spare[0])
         for x0 in range(left, bounds[3], STRIP):
             part = low, high, max(x0, bounds[2]), min(x0 + STRIP, bounds[3])
-            add_seen(A, spots, meeting(spots, beside, 2, part[2], part[3], spare[1]), part, SA)
+            add_seen(A, spots, meeting(spots[0], beside, 2, part[2], part[3], spare[1]), part, SA)
 
 
 @njit(cache=True, nogil=True)
@@ -42,7 +42,7 @@ def take_step(A, photo, matrices, spots, now, R, then, SA, bounds, edge, corner)
     A : float32 array (ny, nx, n_v + n_nv), of the tile
     photo : float32 array (ny, nx, n_band)
     matrices : colours (n_band, n_v), Kn (n_nv, n_nv), 1 / dv, lambda / dnv, and whether to project exactly
-    spots : SeenSpots
+    spots : `SeenSpots.footprints`
     now, R : spots that pull, and what they pull at, (n_spot, n_nv)
     then, SA : spots that the next step asks for, and their sums (n_spot, n_v + n_nv), to be overwritten
     bounds, edge : (y0, y1, x0, x1) of the pixels to be updated, and of the painting, px of the tile
@@ -60,8 +60,8 @@ def take_step(A, photo, matrices, spots, now, R, then, SA, bounds, edge, corner)
         above[:] = A[bounds[0] - 1, :, n_v:]
     for y0 in range(top, bounds[1], ROWS):
         low, high = max(y0, bounds[0]), min(y0 + ROWS, bounds[1])
-        pulling = meeting(spots, now, 0, low, high, of_now[0])
-        seeing = meeting(spots, then, 0, low, high, of_then[0])
+        pulling = meeting(spots[0], now, 0, low, high, of_now[0])
+        seeing = meeting(spots[0], then, 0, low, high, of_then[0])
         if bounds[2] > 0:
             before[: high - low] = A[low:high, bounds[2] - 1, n_v:]
         for x0 in range(left, bounds[3], STRIP):
@@ -73,7 +73,7 @@ def take_step(A, photo, matrices, spots, now, R, then, SA, bounds, edge, corner)
                     np.dot(rough, Kn, pull)
                 above[part[2] : part[3]] = A[high - 1, part[2] : part[3], n_v:]
                 before[: high - low] = A[low:high, part[3] - 1, n_v:]
-            near = meeting(spots, pulling, 2, part[2], part[3], of_now[1])
+            near = meeting(spots[0], pulling, 2, part[2], part[3], of_now[1])
             for y in range(low, high):
                 row, line = A[y, part[2] : part[3]], (y - y0) * STRIP - x0
                 _colour_steps(row, photo[y, part[2] : part[3]], colours, inv_dv)
@@ -84,7 +84,7 @@ def take_step(A, photo, matrices, spots, now, R, then, SA, bounds, edge, corner)
                     _onto_simplex(row, spare)
                 else:
                     _rescale(row)
-            add_seen(A, spots, meeting(spots, seeing, 2, part[2], part[3], of_then[1]), part, SA)
+            add_seen(A, spots, meeting(spots[0], seeing, 2, part[2], part[3], of_then[1]), part, SA)
 
 
 @njit(cache=True, nogil=True, inline="always")
