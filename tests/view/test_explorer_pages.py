@@ -13,7 +13,7 @@ import pytest
 from helpers_pages import MODEL, Visit, served
 
 from xrfsr_dask.commands.browse import _SERVING, InCell
-from xrfsr_dask.errors import OptionError
+from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.result import open_result
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, placement
 from xrfsr_dask.store.results import new_result
@@ -109,6 +109,19 @@ def notebook(monkeypatch):
             lambda server=server, done=done: (server.stop(), server.io_loop.stop(), done.set())
         )
         assert done.wait(10)
+
+
+def test_a_cell_shows_what_it_was_asked_of_and_no_page_of_before(store, notebook):
+    ds = open_result(store, "truth")
+    others = (
+        ds.isel(energy=slice(5, 60)),
+        ds.assign(endmember=2 * ds.endmember),
+        ds.isel(y=slice(None, None, -1)),
+    )
+    addresses = {one.xrf.explore().address for one in (ds, open_result(store, "truth"), *others)}
+    assert len(addresses) == 4
+    with pytest.raises(InputError, match="the y of this result are not those of its painting"):
+        ds.assign_coords(y=ds.y + 40).xrf.explore()
 
 
 def test_in_a_cell_offline_the_page_is_whole_and_the_notebook_left_alone(browser, store, tmp_path, notebook):

@@ -101,3 +101,15 @@ def test_memory_is_that_of_a_block():
 def test_a_region_without_a_pixel_is_refused(path):
     with pytest.raises(InputError, match="the region holds no pixel of the painting; draw a larger one"):
         mean_abundance(open_result(path), Region([(500, 1), (500, 2), (501, 2)], SHAPE, PITCH))
+
+
+def test_pixels_without_numbers_are_in_no_mean(path):
+    ds = open_result(path, "r")
+    gaps = ds.assign(abundance=ds.abundance.where((ds.y > 90) | (ds.atom > 1)))
+    region, mask = Region(np.array(SHAPES["star"]) / PITCH, SHAPE), mask_of("star")
+    found, n = mean_abundance(gaps, region)
+    within = mask & (ds.y.values > 90)[:, None]
+    np.testing.assert_allclose(found, ds.abundance.values[within].mean(axis=0), rtol=1e-5)
+    assert n == mask.sum()
+    with pytest.raises(InputError, match="no pixel of the region has abundances that are all numbers"):
+        mean_abundance(ds.assign(abundance=ds.abundance.where(ds.y > 1e9)), region)

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 import xarray as xr
+from dask.base import tokenize
 
 from xrfsr_dask.errors import InputError, MissingPackageError, OptionError
 from xrfsr_dask.result import open_result
@@ -138,7 +139,7 @@ def explore(ds: xr.Dataset, *, port: int = 0, url: str | None = None) -> InCell:
             "ds.xrf.explore() draws below a cell of a notebook, and there is no Jupyter here; run "
             f"`xrfsr browse {ds.encoding.get('source', 'P.zarr')}` in a terminal."
         )
-    key = ds.encoding.get("source"), ds.attrs.get("result"), ds.abundance.data.name, port, url
+    key = ds.encoding.get("source"), tokenize(ds), port, url
     if key not in _SERVING:
         _SERVING[key] = _in_background(page_of(ds), port, url)
     server = _SERVING[key]

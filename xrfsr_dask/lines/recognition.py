@@ -148,34 +148,38 @@ def _calibrated(mean: np.ndarray, axis: Axis, weights: np.ndarray) -> np.ndarray
 def _of_its_tube(mean: np.ndarray, axis: Axis, weights: np.ndarray) -> Axis:
     """An axis with the scattered lines of the anode that explains a spectrum best.
 
-    An anode explains its K lines as thrown back by a painting without that element. Another than the usual one
-    must explain more; but where the usual one's lines do not show, light of some tube still is thrown back,
-    and lines of an anode that hardly any painting holds are that tube's.
+    Another than the usual one must explain more. But where the usual one's lines would lie on the axis and do
+    not show, light of some tube still is thrown back, and lines of an anode that hardly any painting holds are
+    that tube's.
     """
     others = [s for anode in ANODES[1:] for s in shells_on(axis.energy_kev, (), anode, TUBE_KV)]
     drawn = axis_of(axis.energy_kev, mean, [*axis.shells, *others], axis.noise_kev2)
     every = replace(drawn, has_escape=axis.has_escape)
     G, c = every.gram(weights), every.drawn @ (weights * mean)
 
-    def left(anode: str, thrown_back: bool) -> float:
-        """Squares that are left, less those of the spectrum, without the anode's element in the painting."""
+    def left(anode: str, *, without: str = "", thrown_back: bool = True) -> float:
+        """Squares left, less the spectrum's own, with the light of an anode and no element `without`."""
         kept = [
-            thrown_back or shell.shell == "L"
-            if shell.anode == anode
-            else not shell.anode and shell.element != anode
-            for shell in every.shells
+            thrown_back or s.shell == "L" if s.anode == anode else not s.anode and s.element != without
+            for s in every.shells
         ]
         at = np.flatnonzero(np.append(kept, np.ones(len(every.backgrounds), bool)))
         found = nonnegative(G[np.ix_(at, at)], c[at])
         return float(found @ (G[np.ix_(at, at)] @ found - 2.0 * c[at]))
 
+    def shows(anode: str, without: str = "") -> bool:
+        return left(anode, without=without, thrown_back=False) > left(anode, without=without) + more
+
     usual, more = ANODES[0], _ANODE_SHOWS**2
-    loss = {anode: left(anode, thrown_back=True) for anode in ANODES}
-    shown = [anode for anode in ANODES if left(anode, thrown_back=False) > loss[anode] + more]
-    loss[usual] -= more
+    loss = {anode: left(anode) - (more if anode == usual else 0.0) for anode in ANODES}
     best = min(ANODES, key=lambda anode: loss[anode])
-    if best == usual and usual not in shown:
-        best = min((a for a in shown if a not in _PAINTED_WITH), key=lambda anode: loss[anode], default=usual)
+    if (
+        best == usual
+        and any(s.anode == usual and s.shell == "Rayleigh" for s in axis.shells)
+        and not shows(usual)
+    ):
+        tubes = [a for a in ANODES[1:] if a not in _PAINTED_WITH and shows(a, without=a)]
+        best = min(tubes, key=lambda anode: left(anode, without=anode), default=usual)
     if best == usual:
         return axis
     shells = shells_on(

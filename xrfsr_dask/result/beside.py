@@ -79,7 +79,7 @@ def as_painted(ds: xr.Dataset, painting: Painting, asked: str) -> xr.Dataset:
     for axis, n in zip(("y", "x"), painting.shape, strict=True):
         centres = (np.arange(n) + 0.5) * painting.pitch_mm
         order = np.argsort(ds[axis].values)
-        if np.abs(ds[axis].values[order] - centres).max() > _OFF * painting.pitch_mm:
+        if not np.abs(ds[axis].values[order] - centres).max() <= _OFF * painting.pitch_mm:  # NaN is none
             raise InputError(
                 f"the {axis} of this result are not those of its painting, {centres[0]:g} to "
                 f"{centres[-1]:g} mm; open it with open_result to {asked}."

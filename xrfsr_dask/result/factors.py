@@ -48,17 +48,21 @@ def _in_order(ds: xr.Dataset) -> xr.Dataset:
     return ds.transpose("y", "x", "atom", "energy", ...)
 
 
-def _mean_of(abundance: xr.DataArray, under: xr.DataArray) -> np.ndarray:
-    """Mean abundances (n_atom,), float64, of the pixels under a mask (y, x) that hold numbers.
+def _mean_of(abundance: xr.DataArray, under: xr.DataArray | None = None) -> np.ndarray:
+    """Mean abundances (n_atom,), float64, of the pixels, those under a mask (y, x), that hold numbers.
 
     Raises
     ------
     InputError
         None does.
     """
-    mean = xr.dot(abundance, under / under.sum(), dim=("y", "x")).compute()
+    if under is None:
+        mean = abundance.mean(("y", "x"), dtype=np.float64, skipna=False).compute()
+    else:
+        mean = xr.dot(abundance, under / under.sum(), dim=("y", "x")).compute()
     if not np.isfinite(mean).all():  # seldom, and twice the work
-        under = under & abundance.notnull().all("atom")
+        whole = (abs(abundance) < np.inf).all("atom")
+        under = whole if under is None else under & whole
         sums = xr.Dataset(
             {"of": abundance.where(under).sum(("y", "x"), dtype=np.float64), "n": under.sum()}
         ).compute()
@@ -99,7 +103,9 @@ class Factors:
 
     def nearest(self, y_mm: np.ndarray, x_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the pixels that hold places in mm."""
-        pitch = float(self._ds.attrs.get("pitch_mm", 0.0))  # text, where it went through NetCDF
+        pitch = 0.0
+        with contextlib.suppress(TypeError, ValueError):  # text, where it went through NetCDF, or whatever
+            pitch = float(self._ds.attrs["pitch_mm"]) if "pitch_mm" in self._ds.attrs else 0.0
         for axis in ("y", "x"):
             if axis not in self._ds.coords:
                 raise InputError(
@@ -173,7 +179,7 @@ class Factors:
         if self._means is None:
             self._means = self._stored_means()
         if self._means is None:
-            self._means = _mean_of(self._ds.abundance, xr.DataArray(np.ones(self.shape, bool), dims=("y", "x")))
+            self._means = _mean_of(self._ds.abundance)
         return self._means
 
     def _stored_means(self) -> np.ndarray | None:

@@ -91,18 +91,23 @@ def mean_abundance(ds: xr.Dataset, region: Region) -> tuple[np.ndarray, int]:
     Raises
     ------
     InputError
-        No pixel lies within.
+        No pixel lies within, or none that holds numbers.
     """
-    total, n = np.zeros(ds.sizes["atom"]), 0
+    total, n, n_known = np.zeros(ds.sizes["atom"]), 0, 0
     level = _level(ds)
     for box, mask in region.blocks():
-        n += int(mask.sum())
+        within = int(mask.sum())
+        n += within
         if level is not None:
             total += _from_level(*level, box, mask)
-        total += _from_pixels(ds.abundance.data, box, mask)
+            n_known += within - int(mask.sum())
+        some, known = _from_pixels(ds.abundance.data, box, mask)
+        total, n_known = total + some, n_known + known
     if not n:
         raise InputError("the region holds no pixel of the painting; draw a larger one.")
-    return total / n, n
+    if not n_known:
+        raise InputError("no pixel of the region has abundances that are all numbers.")
+    return total / n_known, n
 
 
 def _level(ds: xr.Dataset) -> tuple[int, Stored, Stored] | None:
@@ -133,9 +138,12 @@ def _from_level(factor: int, abundance: Stored, measured: Stored, box: Box, mask
     return factor**2 * total
 
 
-def _from_pixels(abundance: Any, box: Box, mask: np.ndarray) -> np.ndarray:
-    """Sum of abundances over the pixels of a mask; only pieces that hold some are read."""
-    total = np.zeros(abundance.shape[2])
+def _from_pixels(abundance: Any, box: Box, mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Sum of abundances over the pixels of a mask that hold numbers, and how many do.
+
+    Only pieces with pixels of the mask are read.
+    """
+    total, n = np.zeros(abundance.shape[2]), 0
     for y in range(0, mask.shape[0], _PIECE_PX):
         for x in range(0, mask.shape[1], _PIECE_PX):
             part = mask[y : y + _PIECE_PX, x : x + _PIECE_PX]
@@ -148,5 +156,7 @@ def _from_pixels(abundance: Any, box: Box, mask: np.ndarray) -> np.ndarray:
                         box[1].start + x + tight[1].start : box[1].start + x + tight[1].stop,
                     ]
                 )
-                total += A[part[tight]].sum(axis=0, dtype=np.float64)
-    return total
+                here = A[part[tight]].astype(float)
+                whole = np.isfinite(here).all(axis=1)
+                total, n = total + here[whole].sum(axis=0), n + int(whole.sum())
+    return total, n

@@ -104,9 +104,14 @@ class _PatchMaps:
 
     def __init__(self, patch: Patch, energy_kev: np.ndarray | None) -> None:
         self.of = patch
-        channels = None if energy_kev is None else channels_of(energy_kev, patch.energy_kev())
-        self._channels: Any = slice(None) if channels is None else channels
+        self._asked_kev = energy_kev
         self._maps: dict[str, np.ndarray] = {}
+
+    @cached_property
+    def _channels(self) -> Any:
+        asked = self._asked_kev
+        found = None if asked is None else channels_of(asked, self.of.energy_kev())
+        return slice(None) if found is None else found
 
     @cached_property
     def _back(self) -> np.ndarray:
