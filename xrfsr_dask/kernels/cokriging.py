@@ -262,6 +262,7 @@ class Kriged:
     """What the spots of a neighbourhood say, wherever they are asked."""
 
     spots: Neighbours
+    """Without their scores."""
     prior: Prior
     drifting: np.ndarray
     """float32 (n, r): weights of the spots in v."""
@@ -282,7 +283,8 @@ def solved(spots: Neighbours, prior: Prior) -> Kriged:
     """The systems of a neighbourhood solved, one for all scores that share a prior."""
     weights = prior.scale * _weights(spots, prior)
     drifting, hidden = prior.share * weights, (1 - prior.share) * weights
-    return Kriged(spots, prior, drifting.astype(np.float32), hidden.astype(np.float32))
+    heard = replace(spots, scores=spots.scores[:0].copy())  # they are in the weights, and many are kept
+    return Kriged(heard, prior, drifting.astype(np.float32), hidden.astype(np.float32))
 
 
 def krige_blind(spots: Neighbours, prior: Prior, places: np.ndarray) -> np.ndarray:

@@ -105,8 +105,10 @@ def _block_bytes(plan: Plan) -> int:
     near = max(near, int(_most_of(plan, min(plan.cell, BLOCK_STEPS * step) + 2 * step, ones)))  # and no fewer
     pixels = (plan.cell + 2 * edge_margin_px(step)) ** 2
     joined = min(pixels, PIXELS_AT_ONCE) * 12 * near
-    said = KEPT * near * (4 * CENTRES + 24 * min(MOST_DIRECTIONS, plan.painting.patches[0].shape[2]))
-    whole = 40 * near**2 + joined + near * widest + pixels * (8 * CENTRES + 2000) + said
+    each = 8 * min(MOST_DIRECTIONS, plan.painting.patches[0].shape[2])  # scores, once; their noise and weights
+    said = near * (each + KEPT * (4 * CENTRES + 2 * each))
+    drawn = 8 * CENTRES + 2000  # for each pixel, beyond the block where edges are sought
+    whole = 40 * near**2 + joined + near * widest + max(pixels * drawn, plan.cell**2 * drawn + said)
     return int(whole + KEPT_BYTES + _geometry_bytes(plan))
 
 

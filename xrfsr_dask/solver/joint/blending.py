@@ -35,7 +35,7 @@ class Local(NamedTuple):
 
     near: list[Near]
     spots: Neighbours | None
-    """Their scores are less the global map."""
+    """Their scores are less the global map; none are left of those that are kriged."""
     field: Field
     """The model as it is there."""
     kriged: Kriged | None
@@ -58,10 +58,10 @@ class Blended:
             near = self.desk.scan.gathered(block, MARGINS, NEAR_SPOTS)
             spots = neighbours(self.desk, near, self.field)
             there = self.field.at(spots)
-            smooth = spots is not None and not there.sharp
-            found = Local(near, spots, there, solved(spots, there.prior) if smooth and spots else None)
+            kriged = None if spots is None or there.sharp else solved(spots, there.prior)
+            found = Local(near, spots if kriged is None else kriged.spots, there, kriged)
         self._kept[block] = found
-        while len(self._kept) > KEPT:
+        while len(self._kept) > (1 if found.field.sharp else KEPT):  # where edges are sought none asks another
             del self._kept[next(iter(self._kept))]
         return found
 
