@@ -75,6 +75,13 @@ def _mean_of(abundance: xr.DataArray, under: xr.DataArray | None = None) -> np.n
     return np.asarray(mean.values)
 
 
+def _pitch_mm(ds: xr.Dataset) -> float:
+    """0 where it is not known. It is text where a result went through NetCDF."""
+    with contextlib.suppress(TypeError, ValueError):
+        return float(ds.attrs.get("pitch_mm", 0.0))
+    return 0.0
+
+
 class Factors:
     """Answers of a Dataset with ``abundance``, ``endmember`` and ``layer``."""
 
@@ -103,19 +110,10 @@ class Factors:
 
     def nearest(self, y_mm: np.ndarray, x_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns of the pixels that hold places in mm."""
-        pitch = 0.0
-        with contextlib.suppress(TypeError, ValueError):  # text, where it went through NetCDF, or whatever
-            pitch = float(self._ds.attrs["pitch_mm"]) if "pitch_mm" in self._ds.attrs else 0.0
-        for axis in ("y", "x"):
-            if axis not in self._ds.coords:
-                raise InputError(
-                    f"this result has lost its coordinate {axis}, in mm; select by ds.isel instead."
-                )
-        rows, columns = (
-            index_of(self._ds.y.values, y_mm, "y", pitch),
-            index_of(self._ds.x.values, x_mm, "x", pitch),
-        )
-        return rows, columns
+        for axis in {"y", "x"} - {*self._ds.coords}:
+            raise InputError(f"this result has lost its coordinate {axis}, in mm; select by ds.isel instead.")
+        y, x, pitch = self._ds.y.values, self._ds.x.values, _pitch_mm(self._ds)
+        return index_of(y, y_mm, "y", pitch), index_of(x, x_mm, "x", pitch)
 
     def spectra(self, rows: np.ndarray, columns: np.ndarray, layer: Layer) -> np.ndarray:
         """Spectra of pixels (n, n_channel); each square of the painting that holds some is read once."""
