@@ -220,6 +220,27 @@ def test_what_takes_long_is_said_while_the_page_goes_on(store, monkeypatch):
     assert page._map._picture.data["image"][0].size > 1000
 
 
+def test_a_place_without_a_spectrum_leaves_none_of_another_to_be_saved(store):
+    ds, turns = open_result(store, "truth"), queue.Queue()
+    gaps = ds.assign(abundance=ds.abundance.where(ds.y > 50))
+    page = Explorer(Scene(gaps, open_painting(store)), "room", ds.xrf.elements(), lambda *_: b"", {}, turns.put)
+
+    def asked(at, region=()):
+        page._at, page._region = at, region
+        page._ask_spectrum()
+        while page._working.visible:
+            turns.get(timeout=30)()
+        return page._note.text
+
+    assert asked((60.0, 70.0)) == ""
+    assert {*page._spectra} == {"all", "visible", "hidden"}
+    told = asked((20.0, 70.0))
+    assert (told, page._spectra, page._where.text) == ("The abundances of this pixel are no numbers.", {}, "")
+    assert asked((60.0, 70.0)) == ""
+    told = asked(None, ((10.0, 10.0), (10.0, 40.0), (40.0, 40.0)))
+    assert (told, page._spectra) == ("No pixel of the region has abundances that are all numbers.", {})
+
+
 def test_a_double_click_leaves_nothing_of_a_place(browser, address):
     visit = Visit(browser, f"{address}?at=60,70")
     assert visit.page.title() == "room: result truth"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import socket
 import sys
 import threading
 import types
@@ -122,6 +123,19 @@ def test_a_cell_shows_what_it_was_asked_of_and_no_page_of_before(store, notebook
     assert len(addresses) == 4
     with pytest.raises(InputError, match="the y of this result are not those of its painting"):
         ds.assign_coords(y=ds.y + 40).xrf.explore()
+
+
+def test_a_port_of_ones_own_shows_what_was_asked_last(store, notebook):
+    ds = open_result(store, "truth")
+    port = int(ds.xrf.explore().address.rsplit(":", 1)[1].strip("/"))
+    with pytest.raises(InputError, match=f"port {port} of 127.0.0.1 cannot be used .*; choose another port"):
+        ds.xrf.explore(port=port)  # it is another page's, which was given any free one
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for view in (ds, ds.isel(energy=slice(5, 60)), ds):
+        assert view.xrf.explore(port=port).address == f"http://127.0.0.1:{port}/"
+    assert len(_SERVING) == 2
 
 
 def test_in_a_cell_offline_the_page_is_whole_and_the_notebook_left_alone(browser, store, tmp_path, notebook):

@@ -111,5 +111,5 @@ def test_pixels_without_numbers_are_in_no_mean(path):
     within = mask & (ds.y.values > 90)[:, None]
     np.testing.assert_allclose(found, ds.abundance.values[within].mean(axis=0), rtol=1e-5)
     assert n == mask.sum()
-    with pytest.raises(InputError, match="no pixel of the region has abundances that are all numbers"):
+    with pytest.raises(InputError, match="No pixel of the region has abundances that are all numbers"):
         mean_abundance(ds.assign(abundance=ds.abundance.where(ds.y > 1e9)), region)

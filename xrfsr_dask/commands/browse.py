@@ -41,6 +41,7 @@ _NO_ELEMENTS = pd.DataFrame(
 )
 _SERVING: dict[tuple[Any, ...], Any] = {}  # of this kernel's notebooks
 _HIGHEST_PORT = 65535
+_ENDS_S = 10.0  # that a page may take to end, at most
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -129,7 +130,7 @@ def explore(ds: xr.Dataset, *, port: int = 0, url: str | None = None) -> InCell:
     ----------
     ds : xarray.Dataset
     port : int
-        Of 127.0.0.1 on the kernel's machine; any free one for 0.
+        Of 127.0.0.1 on the kernel's machine; any free one for 0. A page that this kernel serves there ends.
     url : str, optional
         Where the browser reaches that port, with ``{port}`` in its place, if not at 127.0.0.1.
     """
@@ -141,7 +142,10 @@ def explore(ds: xr.Dataset, *, port: int = 0, url: str | None = None) -> InCell:
         )
     key = ds.encoding.get("source"), tokenize(ds), port, url
     if key not in _SERVING:
-        _SERVING[key] = _in_background(page_of(ds), port, url)
+        page = page_of(ds)
+        for other in [known for known in _SERVING if port and known[2] == port]:
+            _end(_SERVING.pop(other))  # the one port that is forwarded, say
+        _SERVING[key] = _in_background(page, port, url)
     server = _SERVING[key]
     return InCell(url.replace("{port}", str(server.port)) if url else address_of(server))
 
@@ -185,6 +189,19 @@ def _in_background(page: Any, port: int, url: str | None) -> Any:
     return started.result()
 
 
+def _end(server: Any) -> None:
+    """Stop a server in its own thread, and wait until its port is free."""
+    ended = threading.Event()
+
+    def end() -> None:
+        server.stop()
+        server.io_loop.stop()
+        ended.set()
+
+    server.io_loop.add_callback(end)
+    ended.wait(_ENDS_S)
+
+
 def _server(page: Any, host: str, port: int, origins: list[str] | None) -> Any:
     try:
         from bokeh.server.server import Server
@@ -194,7 +211,7 @@ def _server(page: Any, host: str, port: int, origins: list[str] | None) -> Any:
         return Server({"/": page}, address=host, port=port, allow_websocket_origin=origins)
     except OSError as error:
         raise InputError(
-            f"port {port} of {host} cannot be used ({error.strerror}); choose another with --port."
+            f"port {port} of {host} cannot be used ({error.strerror}); choose another port."
         ) from error
 
 

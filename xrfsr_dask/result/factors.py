@@ -77,7 +77,7 @@ def _mean_of(abundance: xr.DataArray, under: xr.DataArray | None = None) -> np.n
 
 def _pitch_mm(ds: xr.Dataset) -> float:
     """0 where it is not known. It is text where a result went through NetCDF."""
-    with contextlib.suppress(TypeError, ValueError):
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
         return float(ds.attrs.get("pitch_mm", 0.0))
     return 0.0
 

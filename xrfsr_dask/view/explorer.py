@@ -102,7 +102,11 @@ class Explorer:
         self._spectra: dict[str, np.ndarray] = {}
         self._tap = (np.inf, np.inf)
         self._busy = {"pictures": "", "spectra": "", "files": ""}
-        self._lanes = {name: Lane(later, partial(self._say_busy, name), self._failed) for name in self._busy}
+        failed = {"spectra": self._unanswered}
+        self._lanes = {
+            name: Lane(later, partial(self._say_busy, name), failed.get(name, self._failed))
+            for name in self._busy
+        }
         self._controls = Controls(view, found, others, self._changed)
         self._layer = view.layer
         y0, y1, x0, x1 = scene.whole
@@ -323,6 +327,11 @@ class Explorer:
         self._busy[lane] = what
         self._working.text = " ".join(filter(None, self._busy.values()))
         self._working.visible = bool(self._working.text)
+
+    def _unanswered(self, error: Exception) -> None:
+        """Where a place or region has no spectrum, that of another is not left standing for it, nor saved."""
+        self._show(({}, [], ""))
+        self._failed(error)
 
     def _failed(self, error: Exception) -> None:
         """What goes wrong for a user's reason is said on the page, and that something did for any other."""

@@ -106,7 +106,7 @@ def mean_abundance(ds: xr.Dataset, region: Region) -> tuple[np.ndarray, int]:
     if not n:
         raise InputError("the region holds no pixel of the painting; draw a larger one.")
     if not n_known:
-        raise InputError("no pixel of the region has abundances that are all numbers.")
+        raise InputError("No pixel of the region has abundances that are all numbers.")
     return total / n_known, n
 
 

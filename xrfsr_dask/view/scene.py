@@ -149,8 +149,11 @@ class Scene:
         return max(area_mm2 / float(np.mean(np.square(steps))), 1.0) if steps else 1.0
 
     def spectra_at(self, y: float, x: float) -> dict[str, np.ndarray]:
-        """Spectra of the pixel at a place, mm, of both layers and of each."""
-        return {name: self.ds.xrf.spectrum(y=y, x=x, layer=name).values for name in SPECTRA}
+        """Spectra of the pixel at a place, mm, of both layers and of each; `InputError` where it has none."""
+        spectra = {name: self.ds.xrf.spectrum(y=y, x=x, layer=name).values for name in SPECTRA}
+        if not np.isfinite(spectra["all"]).all():
+            raise InputError("The abundances of this pixel are no numbers.")
+        return spectra
 
     def spectra_within(self, corners: Sequence[tuple[float, float]]) -> tuple[dict[str, np.ndarray], float]:
         """Mean spectra of the pixels in a polygon of corners (y, x), mm, and its area, mm²."""
