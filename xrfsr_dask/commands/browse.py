@@ -19,12 +19,11 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 import xarray as xr
-from dask.base import tokenize
 
 from xrfsr_dask.errors import InputError, MissingPackageError, OptionError
 from xrfsr_dask.result import open_result
 from xrfsr_dask.result.beside import as_painted
-from xrfsr_dask.result.levels import store_of
+from xrfsr_dask.result.levels import store_of, token_of
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.view.scene import Scene
 from xrfsr_dask.writers.images import write_tiff
@@ -140,7 +139,7 @@ def explore(ds: xr.Dataset, *, port: int = 0, url: str | None = None) -> InCell:
             "ds.xrf.explore() draws below a cell of a notebook, and there is no Jupyter here; run "
             f"`xrfsr browse {ds.encoding.get('source', 'P.zarr')}` in a terminal."
         )
-    key = ds.encoding.get("source"), tokenize(ds), port, url
+    key = ds.encoding.get("source"), token_of(ds), port, url
     if key not in _SERVING:
         page = page_of(ds)
         for other in [known for known in _SERVING if port and known[2] == port]:

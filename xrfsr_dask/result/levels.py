@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from dask.base import tokenize
 
 from xrfsr_dask.result.lowrank import Stored, lazy_stored, loaded, product
 from xrfsr_dask.store.arrays import open_array, open_group, read_finite
@@ -75,6 +76,11 @@ def store_of(ds: xr.Dataset) -> str | None:
     if not isinstance(source, str) or not isinstance(name, str):
         return None
     return source if (as_place(source) / folder / name / "zarr.json").is_file() else None
+
+
+def token_of(ds: xr.Dataset) -> str:
+    """Of all that a result holds, its names and numbers: the same where these are."""
+    return str(tokenize(ds))
 
 
 def _home_of(ds: xr.Dataset) -> zarr.Group | None:
