@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from helpers_pages import MODEL, Visit, served
 
-from xrfsr_dask.commands.browse import _SERVING, InCell
+from xrfsr_dask.commands.browse import _SERVING, InCell, _end
 from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.result import open_result
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, placement
@@ -104,12 +104,7 @@ def notebook(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: object()))
     yield
     while _SERVING:
-        _, server = _SERVING.popitem()
-        done = threading.Event()
-        server.io_loop.add_callback(
-            lambda server=server, done=done: (server.stop(), server.io_loop.stop(), done.set())
-        )
-        assert done.wait(10)
+        assert _end(_SERVING.popitem()[1])
 
 
 def test_a_cell_shows_what_it_was_asked_of_and_no_page_of_before(store, notebook):

@@ -188,8 +188,8 @@ def _in_background(page: Any, port: int, url: str | None) -> Any:
     return started.result()
 
 
-def _end(server: Any) -> None:
-    """Stop a server in its own thread, and wait until its port is free."""
+def _end(server: Any) -> bool:
+    """Stop a server in its own thread, and wait until its port is free; whether it is."""
     ended = threading.Event()
 
     def end() -> None:
@@ -198,7 +198,7 @@ def _end(server: Any) -> None:
         ended.set()
 
     server.io_loop.add_callback(end)
-    ended.wait(_ENDS_S)
+    return ended.wait(_ENDS_S)
 
 
 def _server(page: Any, host: str, port: int, origins: list[str] | None) -> Any:

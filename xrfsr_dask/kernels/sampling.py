@@ -201,12 +201,8 @@ def downsample_adjoint(
     """
     out = np.zeros((*shape, R.shape[1]), np.float32)
     origin = footprints.origin - np.asarray(corner, np.int32)
-    add_adjoint(np.ascontiguousarray(R, np.float32), origin, footprints.weight, 0, (0, *_size(out)), out)
+    _add_adjoint(np.ascontiguousarray(R, np.float32), origin, footprints.weight, out)
     return out
-
-
-def _size(out: np.ndarray) -> tuple[int, int, int]:
-    return out.shape[0], 0, out.shape[1]
 
 
 @njit(cache=True, nogil=True)
@@ -224,21 +220,20 @@ def _downsample(A, origin, weight, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def add_adjoint(R, origin, weight, first, bounds, out):  # type: ignore[no-untyped-def]
-    """Add S^T R to ``out[..., first:]`` inside `bounds` (y0, y1, x0, x1, px of `out`), spot by spot."""
+def _add_adjoint(R, origin, weight, out):  # type: ignore[no-untyped-def]
+    """Add S^T R to what `out` holds of it, spot by spot."""
     n_spot, wy, wx = weight.shape
-    y0, y1, x0, x1 = bounds
     for s in range(n_spot):
         for dy in range(wy):
             y = origin[s, 0] + dy
-            if y < y0 or y >= y1:
+            if y < 0 or y >= out.shape[0]:
                 continue
             for dx in range(wx):
                 x = origin[s, 1] + dx
                 w = weight[s, dy, dx]
-                if w != 0.0 and x >= x0 and x < x1:
+                if w != 0.0 and x >= 0 and x < out.shape[1]:
                     for k in range(R.shape[1]):
-                        out[y, x, first + k] += w * R[s, k]
+                        out[y, x, k] += w * R[s, k]
 
 
 @njit(cache=True, nogil=True)

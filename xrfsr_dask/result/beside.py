@@ -42,8 +42,7 @@ def compared(ds: xr.Dataset, patch: str) -> xr.Dataset:
     found = painting.patch(patch)
     ds = as_painted(ds, painting, "compare")
     counts = lazy_stored(found.counts())
-    channels = channels_of(ds.energy.values, found.energy_kev())
-    counts = counts if channels is None else counts[..., channels]
+    counts = counts[..., channels_of(ds.energy.values, found.energy_kev())]
     seen = found.gain * _seen_by(ds, painting, found)
     model = lazy_cube(seen, ds.endmember.values, tuple(int(n) for n in counts.chunksize))
     dims = ("spot_y", "spot_x", "energy")
@@ -88,8 +87,8 @@ def as_painted(ds: xr.Dataset, painting: Painting, asked: str) -> xr.Dataset:
     return ds
 
 
-def channels_of(asked_kev: np.ndarray, energy_kev: np.ndarray) -> np.ndarray | None:
-    """Which channels of a patch those of a result are; None for all, in their order.
+def channels_of(asked_kev: np.ndarray, energy_kev: np.ndarray) -> slice | np.ndarray:
+    """Which channels of a patch those of a result are; a slice for all, in their order.
 
     Raises
     ------
@@ -97,7 +96,7 @@ def channels_of(asked_kev: np.ndarray, energy_kev: np.ndarray) -> np.ndarray | N
         Some are no channels of the patch.
     """
     if np.array_equal(asked_kev, energy_kev):
-        return None
+        return slice(None)
     at = np.abs(np.subtract.outer(asked_kev, energy_kev)).argmin(axis=1)
     width = float(np.abs(np.diff(energy_kev)).min()) if len(energy_kev) > 1 else np.inf
     if not np.abs(energy_kev[at] - asked_kev).max(initial=0.0) <= _OFF * width:

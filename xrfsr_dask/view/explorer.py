@@ -102,11 +102,8 @@ class Explorer:
         self._spectra: dict[str, np.ndarray] = {}
         self._tap = (np.inf, np.inf)
         self._busy = {"pictures": "", "spectra": "", "files": ""}
-        failed = {"spectra": self._unanswered}
-        self._lanes = {
-            name: Lane(later, partial(self._say_busy, name), failed.get(name, self._failed))
-            for name in self._busy
-        }
+        failed = dict.fromkeys(self._busy, self._failed) | {"spectra": self._unanswered}
+        self._lanes = {name: Lane(later, partial(self._say_busy, name), failed[name]) for name in self._busy}
         self._controls = Controls(view, found, others, self._changed)
         self._layer = view.layer
         y0, y1, x0, x1 = scene.whole

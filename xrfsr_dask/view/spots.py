@@ -108,10 +108,8 @@ class _PatchMaps:
         self._maps: dict[str, np.ndarray] = {}
 
     @cached_property
-    def _channels(self) -> Any:
-        asked = self._asked_kev
-        found = None if asked is None else channels_of(asked, self.of.energy_kev())
-        return slice(None) if found is None else found
+    def _channels(self) -> slice | np.ndarray:
+        return slice(None) if self._asked_kev is None else channels_of(self._asked_kev, self.of.energy_kev())
 
     @cached_property
     def _back(self) -> np.ndarray:
