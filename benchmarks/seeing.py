@@ -14,6 +14,12 @@ import numpy as np
 SHAPE, ATOMS, CHANNELS = (1320, 1686), 100, 4096
 WIDTH_MM = 923.0
 
+_LIBRARIES = """
+import time; began = time.perf_counter()
+import dask.array, numpy, pandas, xarray, zarr; took = time.perf_counter() - began
+from benchmarks.seeing import _say; _say("of which imports of Dask, NumPy, pandas, xarray and Zarr, s", took)
+"""
+
 
 def write_result(path: Path) -> None:
     """A painting with one result of dense, random abundances; every endmember shows some twenty elements."""
@@ -73,8 +79,8 @@ def seeing(folder: str) -> None:
     """Write the result, then look at it from a new process."""
     path = Path(folder) / "seen.zarr"
     write_result(path)
-    code = f"from benchmarks.seeing import look; look({str(path)!r})"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    for code in (_LIBRARIES, f"from benchmarks.seeing import look; look({str(path)!r})"):
+        subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def _say(name: str, value: float, **context: object) -> None:

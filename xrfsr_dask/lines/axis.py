@@ -49,7 +49,7 @@ class Axis:
     @cached_property
     def escaping(self) -> np.ndarray:
         """Counts in the escape peak of each channel's photons by their own, float64 (n_channel,)."""
-        return np.array([escaping(float(kev)) for kev in self.energy_kev])
+        return escaping(self.energy_kev)
 
     @cached_property
     def drawn(self) -> np.ndarray:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.tables import FANO_KEV, USUAL_KEV, check_line, fwhm_kev, siegbahn, usual_line
@@ -149,14 +150,22 @@ def shapes(shells: list[Shell], energy_kev: np.ndarray, noise_kev2: float) -> np
 
     width = float(energy_kev[1] - energy_kev[0])
     edges = np.append(energy_kev - 0.5 * width, energy_kev[-1] + 0.5 * width)
+    lines = [
+        (i, kev, share, shell.extra_kev) for i, shell in enumerate(shells) for _, kev, share in shell.lines
+    ]
     out = np.zeros((len(shells), len(energy_kev)))
-    for row, shell in zip(out, shells, strict=True):
-        for _, kev, share in shell.lines:
-            sigma = math.hypot(math.sqrt(noise_kev2 + FANO_KEV * kev), shell.extra_kev)
-            first, last = np.searchsorted(edges, [kev - _REACH * sigma, kev + _REACH * sigma])
-            part = slice(max(first - 1, 0), last + 1)
-            drawn = share * np.diff(ndtr((edges[part] - kev) / sigma))
-            row[part.start : part.start + len(drawn)] += drawn
+    if not lines:
+        return out
+    row, kev, share, extra = np.array(lines).T
+    sigma = np.hypot(np.sqrt(noise_kev2 + FANO_KEV * kev), extra)
+    first = np.maximum(np.searchsorted(edges, kev - _REACH * sigma) - 1, 0)
+    last = np.minimum(np.searchsorted(edges, kev + _REACH * sigma), len(energy_kev))
+    reach = np.maximum(last - first, 0)
+    # the channels that each line reaches, one line after the other
+    line = np.repeat(np.arange(len(lines)), reach)
+    channel = first[line] + np.arange(reach.sum()) - np.repeat(np.cumsum(reach) - reach, reach)
+    below, above = (ndtr((edges[channel + i] - kev[line]) / sigma[line]) for i in (0, 1))
+    np.add.at(out, (row[line].astype(int), channel), share[line] * (above - below))
     return out
 
 
@@ -166,7 +175,13 @@ def escapes(shells: list[Shell], energy_kev: np.ndarray, noise_kev2: float) -> n
     A photon that loses a Si K photon out of the detector is counted that much lower.
     """
     lost = [
-        [(name, kev - SILICON_KEV, share * escaping(kev)) for name, kev, share in s.lines if escaping(kev)]
+        [
+            (name, kev - SILICON_KEV, share * escaped)
+            for (name, kev, share), escaped in zip(
+                s.lines, escaping([kev for _, kev, _ in s.lines]), strict=True
+            )
+            if escaped
+        ]
         for s in shells
     ]
     seen = [dataclasses.replace(s, lines=tuple(lines)) for s, lines in zip(shells, lost, strict=True)]
@@ -206,18 +221,17 @@ def _shells(element: str, tube_kv: float) -> tuple[Shell, ...]:
 def _lines(number: int, letter: str, tube_kv: float) -> Iterator[tuple[str, float, float]]:
     """Lines of one shell: transition, keV, relative photons detected."""
     import xraylib
+    import xraylib_np
 
     excitation, photons = _continuum(number, letter, tube_kv)
-    for name in (name for name in _TRANSITIONS if name.startswith(letter)):
-        code = getattr(xraylib, f"{name}_LINE")
-        try:
-            kev = xraylib.LineEnergy(number, code)
-        except ValueError:  # this element has no such line
-            continue
-        if _LOWEST_KEV < kev < _HIGHEST_KEV:
-            made = sum(n * _production(number, code, e) for e, n in zip(excitation, photons, strict=True))
-            if made > 0:
-                yield name, float(kev), made * _detected(kev)
+    names = [name for name in _TRANSITIONS if name.startswith(letter)]
+    codes = np.array([getattr(xraylib, f"{name}_LINE") for name in names])
+    of = np.array([number])
+    made = xraylib_np.CS_FluorLine_Kissel_Cascade(of, codes, excitation)[0] @ photons
+    energies = xraylib_np.LineEnergy(of, codes)[0]  # 0 where the element has no such line
+    for name, kev, n in zip(names, energies.tolist(), made.tolist(), strict=True):
+        if _LOWEST_KEV < kev < _HIGHEST_KEV and n > 0:
+            yield name, kev, n * _detected(kev)
 
 
 def _continuum(number: int, letter: str, tube_kv: float) -> tuple[np.ndarray, np.ndarray]:
@@ -234,20 +248,16 @@ def _continuum(number: int, letter: str, tube_kv: float) -> tuple[np.ndarray, np
         except ValueError:  # this element has no such shell
             continue
     ends = sorted({e for e in edges if _SOFTEST_KEV < e < tube_kv} | {_SOFTEST_KEV, tube_kv})
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = _quadrature()
     low, high = np.array(ends[:-1])[:, None], np.array(ends[1:])[:, None]
     energy = (0.5 * (low + high) + 0.5 * (high - low) * nodes).ravel()
     width = (0.5 * (high - low) * weights).ravel()
     return energy, width * (tube_kv / energy - 1.0) * np.exp(-((6.0 / energy) ** 2))
 
 
-def _production(number: int, code: int, excitation_kev: float) -> float:
-    import xraylib
-
-    try:
-        return float(xraylib.CS_FluorLine_Kissel_Cascade(number, code, excitation_kev))
-    except ValueError:  # below the edge of the shell
-        return 0.0
+@functools.cache
+def _quadrature() -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(_NODES)
 
 
 def _detected(kev: float) -> float:
@@ -258,17 +268,19 @@ def _detected(kev: float) -> float:
     return window * -math.expm1(-xraylib.CS_Total(14, kev) * 2.33 * 0.045)
 
 
-@functools.lru_cache(maxsize=4096)
-def escaping(kev: float) -> float:
-    """Counts in the escape peak of a line by those in its own peak (Reed and Ware, J. Phys. E 5 (1972) 582)."""
-    import xraylib
+def escaping(kev: ArrayLike) -> np.ndarray:
+    """Counts in the escape peaks of lines by those in their own peaks, float64 (n,).
 
-    if kev <= _SILICON_EDGE_KEV:
-        return 0.0
-    ratio = xraylib.CS_Total(14, SILICON_KEV) / xraylib.CS_Total(14, kev)
+    Reed and Ware, J. Phys. E 5 (1972) 582.
+    """
+    import xraylib
+    import xraylib_np
+
+    energy = np.maximum(np.asarray(kev, float), _SILICON_EDGE_KEV)
+    ratio = xraylib.CS_Total(14, SILICON_KEV) / xraylib_np.CS_Total(np.array([14]), energy)[0]
     share = 0.5 * xraylib.FluorYield(14, xraylib.K_SHELL) * (1 - 1 / xraylib.JumpFactor(14, xraylib.K_SHELL))
-    lost = share * (1.0 - ratio * math.log1p(1.0 / ratio))
-    return float(lost / (1.0 - lost))
+    lost = share * (1.0 - ratio * np.log1p(1.0 / ratio))
+    return np.where(energy > _SILICON_EDGE_KEV, lost / (1.0 - lost), 0.0)
 
 
 def _scattered(tube: str, tube_kv: float) -> Iterator[Shell]:

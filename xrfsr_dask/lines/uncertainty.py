@@ -20,6 +20,7 @@ SHELF = 1e-4
 """Share of all photons that the shelf below them and pile-up may put within a line's width."""
 
 _TAIL_KEV = 0.15  # within which a tail falls by e
+_NO_TAIL = 1e-9  # of its beginning, where a tail ends
 _LEAST = 1e-6  # of the highest channel's counts, that any channel may be off by
 
 
@@ -56,8 +57,9 @@ def _moved_down(values: np.ndarray, n: int) -> np.ndarray:
 def _trailing(peaks: np.ndarray, step_kev: float) -> np.ndarray:
     """Tails (n, n_channel), of one photon each, below all peaks."""
     kept, out = np.exp(-step_kev / _TAIL_KEV), np.zeros_like(peaks)
-    above = np.zeros(len(peaks))
-    for channel in range(peaks.shape[1] - 2, -1, -1):
-        above = kept * (above + peaks[:, channel + 1])
-        out[:, channel] = above
+    out[:, :-1] = kept * peaks[:, 1:]
+    n = 1  # channels that are added up so far
+    while n < peaks.shape[1] and kept**n > _NO_TAIL:
+        out[:, :-n] += kept**n * out[:, n:]
+        n *= 2
     return out * (step_kev / _TAIL_KEV)

@@ -116,26 +116,14 @@ def fluorescence(elements: dict[int, float], load: float, lid: list[Film]) -> It
 
 def _lines(z: int, energies: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
     """Lines between 0.9 and 40 keV: energy, and production (cm2/g) at each excitation energy."""
-    import xraylib
+    import xraylib_np
 
-    for line in _line_codes():
-        try:
-            line_kev = xraylib.LineEnergy(z, line)
-        except ValueError:  # this element has no such line
-            continue
-        if 0.9 < line_kev < 40:
-            cross = np.array([_production(z, line, e) for e in energies])
-            if cross.max() > 0:
-                yield line_kev, cross
-
-
-def _production(z: int, line: int, excitation_kev: float) -> float:
-    import xraylib
-
-    try:
-        return xraylib.CS_FluorLine_Kissel_Cascade(z, line, excitation_kev)
-    except ValueError:  # below the edge of the shell
-        return 0.0
+    of, codes = np.array([z]), np.array(_line_codes())
+    cross = xraylib_np.CS_FluorLine_Kissel_Cascade(of, codes, energies)[0]  # 0 below the edge of the shell
+    kev = xraylib_np.LineEnergy(of, codes)[0]  # 0 where the element has no such line
+    for line_kev, made in zip(kev.tolist(), cross, strict=True):
+        if 0.9 < line_kev < 40 and made.max() > 0:
+            yield line_kev, made
 
 
 def _line_codes() -> list[int]:
