@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import heapq
+import itertools
+import math
 from collections.abc import Callable
 
 from xrfsr_dask.errors import MemoryBudgetError
@@ -29,6 +32,8 @@ much time again.
 """
 
 _LARGEST_TILE_CELLS = 20
+_NEARLY = 0.95  # of the best use of slots
+_MANY = 50  # tiles a slot: with so many none waits long
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # names of glibc's malloc.h
 
 
@@ -58,14 +63,15 @@ def choose_tile(
     fixed: int = 0,
     each: int | None = None,
 ) -> int:
-    """Side of a tile, px, such that `slots` tasks at once stay within `memory`, and none has nothing to do.
+    """Side of a tile, px, such that `slots` tasks at once stay within `memory`, and none waits long for others.
 
     Parameters
     ----------
     bytes_of : callable
         Bytes one task needs for a tile of that side, px.
     asked : int or None
-        The tile the user wants; None chooses the largest that fits and is no more than a share.
+        The tile the user wants; None chooses the largest that fits, is no more than a share, and keeps all
+        slots at work to the end nearly as well as the best of those.
     cell : int
         A tile is a whole number of cells of this many px.
     slots : int
@@ -89,12 +95,16 @@ def choose_tile(
     """
     most = min(_LARGEST_TILE_CELLS, -(-max(shape) // cell))
     sizes = [asked] if asked else [n * cell for n in range(most, 0, -1)]
-    for size in sizes:
-        own = min(size, shape[0]) * min(size, shape[1])
-        if shares * own > shape[0] * shape[1] and size != sizes[-1]:
-            continue  # some would wait for others
-        if fixed + slots * bytes_of(size) <= memory and (each is None or bytes_of(size) <= each):
-            return size
+    fine = [s for s in sizes if shares * min(s, shape[0]) * min(s, shape[1]) <= shape[0] * shape[1]] or sizes[
+        -1:
+    ]
+    fitting = (
+        size
+        for size in fine
+        if fixed + slots * bytes_of(size) <= memory and (each is None or bytes_of(size) <= each)
+    )
+    if (first := next(fitting, None)) is not None:
+        return _balanced([first, *fitting], shape, slots)
     need = bytes_of(sizes[-1])
     if each is not None and need > each:
         raise MemoryBudgetError(
@@ -108,6 +118,24 @@ def choose_tile(
         f"{megabytes(need)}, the limit is {megabytes(memory)}; raise --memory, "
         + ("or ask for a smaller --tile." if asked else "or use fewer --workers or --atoms.")
     )
+
+
+def _balanced(sizes: list[int], shape: tuple[int, int], slots: int) -> int:
+    """The first of some sizes, from the largest, with which all slots are nearly as busy as with any."""
+    busy = [_busy(size, shape, slots) for size in sizes]
+    return next(size for size, share in zip(sizes, busy, strict=True) if share >= _NEARLY * max(busy))
+
+
+def _busy(size: int, shape: tuple[int, int], slots: int) -> float:
+    """Share of their time that slots are at work, each taking the next tile, row by row, once it is free."""
+    n_tile = math.prod(-(-n // size) for n in shape)
+    if n_tile > _MANY * slots:
+        return 1.0
+    rows, columns = ([min(size, n - at) for at in range(0, n, size)] for n in shape)
+    ends = [0] * slots
+    for height, width in itertools.product(rows, columns):
+        heapq.heapreplace(ends, ends[0] + height * width)
+    return math.prod(shape) / (slots * max(ends))
 
 
 def megabytes(n_bytes: float) -> str:
