@@ -48,12 +48,10 @@ def test_normal_equations_are_those_of_the_dense_matrices():
     certainty, down, across = rng.random(6), rng.random((5, 9)), rng.random((6, 8))
     dense = np.empty((54, 54))
     for i in range(54):
-        unit = np.zeros((6, 9, 1))
+        unit = np.zeros((6, 9))
         unit.flat[i] = 1.0
         out = np.empty_like(unit)
-        edges._normal(
-            unit, certainty, footprints.origin.astype("i8"), footprints.weight.astype("f8"), down, across, out
-        )
+        edges._normal(unit, certainty, *edges._runs(footprints, 9), down, across, out)
         dense[:, i] = out.ravel()
     S = np.stack([downsample(u.reshape(6, 9, 1).astype("f4"), footprints).ravel() for u in np.eye(54)], axis=1)
     Gy = np.diff(np.eye(54).reshape(6, 9, 54), axis=0).reshape(-1, 54)
@@ -66,11 +64,14 @@ def test_normal_equations_are_those_of_the_dense_matrices():
 
 def test_spread_is_the_adjoint_of_downsample():
     rng = np.random.default_rng(3)
-    footprints = Footprints(rng.integers(0, 8, (10, 2)).astype("i4"), rng.random((10, 4, 3)).astype("f4"))
-    d, e = rng.normal(size=(12, 12, 2)), rng.normal(size=(10, 2))
+    weight = rng.random((10, 4, 3)).astype("f4")
+    weight[rng.random(weight.shape) < 0.4] = 0.0  # rows that see nothing, and gaps
+    footprints = Footprints(rng.integers(0, 8, (10, 2)).astype("i4"), weight)
+    d, e = rng.normal(size=(12, 12)), rng.normal(size=10)
     out = np.zeros_like(d)
-    edges._spread(e, footprints.origin.astype("i8"), footprints.weight.astype("f8"), out)
-    assert (out * d).sum() == pytest.approx((e * downsample(d.astype("f4"), footprints)).sum(), rel=1e-5)
+    edges._spread(e, *edges._runs(footprints, 12), out.reshape(-1))
+    seen = downsample(d[..., None].astype("f4"), footprints)[:, 0]
+    assert (out * d).sum() == pytest.approx((e * seen).sum(), rel=1e-5)
 
 
 def test_a_dearer_edge_leaves_fewer():
@@ -85,16 +86,18 @@ def test_a_dearer_edge_leaves_fewer():
     assert rough[1] < 0.8 * rough[0]
 
 
-def test_conjugate_gradients_end_at_the_solution_of_the_dense_system():
+@pytest.mark.parametrize(("enough", "tolerance"), [(1e-12, 1e-8), (edges._ENOUGH, 0.02)])
+def test_conjugate_gradients_end_at_the_solution_of_the_dense_system(enough, tolerance):
     rng = np.random.default_rng(3)
     footprints = tiled(6, 9, 3)
-    parts = rng.random(6) + 0.5, footprints.origin.astype("i8"), footprints.weight.astype("f8")
-    down, across, right = rng.random((5, 9)), rng.random((6, 8)), rng.normal(size=(6, 9, 2))
+    certainty, seen = rng.random(6) + 0.5, edges._runs(footprints, 9)
+    down, across, right = rng.random((5, 9)), rng.random((6, 8)), rng.normal(size=(2, 6, 9))
     dense = np.empty((54, 54))
     for i, unit in enumerate(np.eye(54)):
-        out = np.empty((6, 9, 1))
-        edges._normal(unit.reshape(6, 9, 1), *parts, down, across, out)
+        out = np.empty((6, 9))
+        edges._normal(unit.reshape(6, 9), certainty, *seen, down, across, out)
         dense[:, i] = out.ravel()
     start = rng.normal(size=right.shape)
-    found = edges._conjugate_gradients(start, right, *parts, down, across, np.ones((6, 9)))
-    np.testing.assert_allclose(found.reshape(54, 2), np.linalg.solve(dense, right.reshape(54, 2)), atol=1e-8)
+    found = edges._conjugate_gradients(start, right, certainty, seen, down, across, np.ones((6, 9)), enough)
+    solution = np.linalg.solve(dense, right.reshape(2, 54).T).T
+    np.testing.assert_allclose(found.reshape(2, 54), solution, atol=tolerance)

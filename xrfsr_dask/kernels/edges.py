@@ -18,10 +18,13 @@ from xrfsr_dask.kernels.projection import FAST
 from xrfsr_dask.kernels.sampling import Footprints
 
 _ROUNDS = 8
-_STEPS = 120  # of conjugate gradients in each round
+_STEPS = 120  # of conjugate gradients in each round, at most
+_ENOUGH = 3e-3  # of the right-hand side, that a round may leave: 0.004 of the noise in the field that is found
 _NARROW = 1.0  # the last eps^2, in variances of the noise
 _WIDE = 0.9  # quantile of the start's squared differences that is the first eps^2
 _LAM = 1.0
+
+Runs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def sharpened(
@@ -46,128 +49,146 @@ def sharpened(
     -------
     float32 array of shape (ny, nx, k)
     """
-    d = np.array(start, np.float64)
-    origin, weight = footprints.origin.astype(np.int64), footprints.weight.astype(np.float64)
+    d = np.ascontiguousarray(np.moveaxis(np.asarray(start, np.float64), 2, 0))
     certainty = 1.0 / np.asarray(variance, np.float64)
-    right = np.zeros_like(d)
-    _spread(np.ascontiguousarray(e, np.float64) * certainty[:, None], origin, weight, right)
-    diagonal = np.zeros((*d.shape[:2], 1))
-    _spread(certainty[:, None], origin, np.square(weight), diagonal)
+    seen = _runs(footprints, d.shape[2])
+    right, diagonal = np.zeros_like(d), np.zeros((1, *d.shape[1:]))
+    for score, values in zip(right, np.asarray(e, np.float64).T, strict=True):
+        _spread(values * certainty, *seen, score.reshape(-1))
+    _spread(certainty, *seen[:3], np.square(seen[3]), diagonal.reshape(-1))
     for eps2 in _schedule(d):
-        down = lam / (np.square(np.diff(d, axis=0)).sum(axis=2) + eps2)
-        across = lam / (np.square(np.diff(d, axis=1)).sum(axis=2) + eps2)
-        d = _conjugate_gradients(d, right, certainty, origin, weight, down, across, diagonal[..., 0])
-    return d.astype(np.float32)
+        down, across = (lam / (jumps + eps2) for jumps in _jumps(d))
+        d = _conjugate_gradients(d, right, certainty, seen, down, across, diagonal[0])
+    return np.moveaxis(d, 0, 2).astype(np.float32)
+
+
+def _jumps(d: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Squared differences of pixels (k, ny, nx) to those below (ny - 1, nx) and to the right (ny, nx - 1)."""
+    return np.square(np.diff(d, axis=1)).sum(axis=0), np.square(np.diff(d, axis=2)).sum(axis=0)
 
 
 def _schedule(d: np.ndarray) -> np.ndarray:
-    jumps = np.concatenate([np.square(np.diff(d, axis=axis)).sum(axis=2).ravel() for axis in (0, 1)])
+    jumps = np.concatenate([jumps.ravel() for jumps in _jumps(d)])
     wide = float(np.quantile(jumps, _WIDE)) if len(jumps) else _NARROW
     return np.geomspace(max(wide, 4.0 * _NARROW), _NARROW, _ROUNDS)
+
+
+def _runs(footprints: Footprints, nx: int) -> Runs:
+    """What spots see, without the zeros around it, as runs along rows of a rectangle `nx` px wide.
+
+    Returns
+    -------
+    of_spot : int64 (n_spot + 1,)
+        The first run of each spot, and where the last one's end.
+    pixel : int64 (n_run,)
+        The first pixel of each run, counted row by row.
+    start : int64 (n_run + 1,)
+        Where each run's weights begin, and the last one's end.
+    weight : float64 (n_weight,)
+    """
+    there = footprints.weight != 0
+    first = there.argmax(axis=2)
+    last = np.where(there.any(axis=2), there.shape[2] - there[..., ::-1].argmax(axis=2), 0)
+    length = np.maximum(last - first, 0)
+    within = np.arange(there.shape[2])
+    inside = (within >= first[..., None]) & (within < last[..., None])
+    origin = footprints.origin.astype(np.int64)
+    rows = origin[:, :1] + np.arange(there.shape[1])
+    pixel = rows * nx + origin[:, 1:] + first
+    of_spot = np.arange(len(there) + 1) * there.shape[1]
+    return of_spot, pixel.ravel(), np.append(0, np.cumsum(length)), footprints.weight[inside].astype(np.float64)
 
 
 def _conjugate_gradients(
     d: np.ndarray,
     right: np.ndarray,
     certainty: np.ndarray,
-    origin: np.ndarray,
-    weight: np.ndarray,
+    seen: Runs,
     down: np.ndarray,
     across: np.ndarray,
     diagonal: np.ndarray,
+    enough: float = _ENOUGH,
 ) -> np.ndarray:
-    """A few steps towards the minimum of one quadratic, all scores at once, scaled by the diagonal."""
+    """Towards the minimum of one quadratic, scaled by the diagonal; scores (k, ny, nx) one by one, which are
+    independent and stay in the cache."""
     own = diagonal.copy()
     own[:-1] += down
     own[1:] += down
     own[:, :-1] += across
     own[:, 1:] += across
-    d, r = d.copy(), np.empty_like(d)
-    _descend(d, r, right, 1.0 / np.maximum(own, 1e-12), certainty, origin, weight, down, across, _STEPS)
-    return d
+    out, inverse = d.copy(), 1.0 / np.maximum(own, 1e-12)
+    for score, wanted in zip(out, right, strict=True):
+        _descend(score, wanted, inverse, certainty, *seen, down, across, _STEPS, enough)
+    return out
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _descend(d, r, right, inverse, certainty, origin, weight, down, across, steps):  # type: ignore[no-untyped-def]
-    """Conjugate gradients from d, in place; r is left as what d does not explain of the right-hand side."""
-    ny, nx, n_score = d.shape
-    p, image = np.empty_like(d), np.empty_like(d)
-    rz, new, curved = np.zeros(n_score), np.zeros(n_score), np.zeros(n_score)
-    _normal(d, certainty, origin, weight, down, across, image)
+def _descend(d, right, inverse, certainty, of_spot, pixel, start, weight, down, across, steps, enough):  # type: ignore[no-untyped-def]
+    """Conjugate gradients from d (ny, nx), in place."""
+    ny, nx = d.shape
+    r, p, image = np.empty_like(d), np.empty_like(d), np.empty_like(d)
+    rz, size = 0.0, 0.0
+    _normal(d, certainty, of_spot, pixel, start, weight, down, across, image)
     for y in range(ny):
         for x in range(nx):
-            for k in range(n_score):
-                r[y, x, k] = right[y, x, k] - image[y, x, k]
-                p[y, x, k] = inverse[y, x] * r[y, x, k]
-                rz[k] += r[y, x, k] * p[y, x, k]
+            r[y, x] = right[y, x] - image[y, x]
+            p[y, x] = inverse[y, x] * r[y, x]
+            rz += r[y, x] * p[y, x]
+            size += inverse[y, x] * right[y, x] ** 2
     for _ in range(steps):
-        _normal(p, certainty, origin, weight, down, across, image)
-        curved[:] = 0.0
+        if rz <= enough**2 * size:
+            break
+        _normal(p, certainty, of_spot, pixel, start, weight, down, across, image)
+        curved, new = 0.0, 0.0
         for y in range(ny):
             for x in range(nx):
-                for k in range(n_score):
-                    curved[k] += p[y, x, k] * image[y, x, k]
-        step = rz / np.maximum(curved, 1e-300)
-        new[:] = 0.0
+                curved += p[y, x] * image[y, x]
+        step = rz / max(curved, 1e-300)
         for y in range(ny):
             for x in range(nx):
-                for k in range(n_score):
-                    d[y, x, k] += step[k] * p[y, x, k]
-                    r[y, x, k] -= step[k] * image[y, x, k]
-                    new[k] += inverse[y, x] * r[y, x, k] * r[y, x, k]
-        turn = new / np.maximum(rz, 1e-300)
+                d[y, x] += step * p[y, x]
+                r[y, x] -= step * image[y, x]
+                new += inverse[y, x] * r[y, x] * r[y, x]
+        turn = new / max(rz, 1e-300)
         for y in range(ny):
             for x in range(nx):
-                for k in range(n_score):
-                    p[y, x, k] = inverse[y, x] * r[y, x, k] + turn[k] * p[y, x, k]
-        rz[:] = new
+                p[y, x] = inverse[y, x] * r[y, x] + turn * p[y, x]
+        rz = new
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _spread(values, origin, weight, out):  # type: ignore[no-untyped-def]
-    """Add S^T values to out."""
-    n, wy, wx = weight.shape
-    for s in range(n):
-        for dy in range(wy):
-            for dx in range(wx):
-                w = weight[s, dy, dx]
-                if w != 0.0:
-                    for k in range(out.shape[2]):
-                        out[origin[s, 0] + dy, origin[s, 1] + dx, k] += w * values[s, k]
+def _spread(values, of_spot, pixel, start, weight, out):  # type: ignore[no-untyped-def]
+    """Add S^T values to out (n_px,)."""
+    for s in range(len(values)):
+        for run in range(of_spot[s], of_spot[s + 1]):
+            for i in range(start[run + 1] - start[run]):
+                out[pixel[run] + i] += weight[start[run] + i] * values[s]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _normal(d, certainty, origin, weight, down, across, out):  # type: ignore[no-untyped-def]
+def _normal(d, certainty, of_spot, pixel, start, weight, down, across, out):  # type: ignore[no-untyped-def]
     """(S^T W S + G^T diag G) d."""
-    ny, nx, n_score = d.shape
-    out[:] = 0.0
-    n, wy, wx = weight.shape
-    seen = np.empty(n_score)
-    for s in range(n):
-        seen[:] = 0.0
-        y0, x0 = origin[s, 0], origin[s, 1]
-        for dy in range(wy):
-            for dx in range(wx):
-                w = weight[s, dy, dx]
-                if w != 0.0:
-                    for k in range(n_score):
-                        seen[k] += w * d[y0 + dy, x0 + dx, k]
-        seen *= certainty[s]
-        for dy in range(wy):
-            for dx in range(wx):
-                w = weight[s, dy, dx]
-                if w != 0.0:
-                    for k in range(n_score):
-                        out[y0 + dy, x0 + dx, k] += w * seen[k]
+    ny, nx = d.shape
     for y in range(ny):
-        for x in range(nx):
-            for k in range(n_score):
-                here = d[y, x, k]
-                if y + 1 < ny:
-                    flow = down[y, x] * (here - d[y + 1, x, k])
-                    out[y, x, k] += flow
-                    out[y + 1, x, k] -= flow
-                if x + 1 < nx:
-                    flow = across[y, x] * (here - d[y, x + 1, k])
-                    out[y, x, k] += flow
-                    out[y, x + 1, k] -= flow
+        here, into = d[y], out[y]
+        into[:] = 0.0
+        if y > 0:
+            for x in range(nx):
+                into[x] += down[y - 1, x] * (here[x] - d[y - 1, x])
+        if y + 1 < ny:
+            for x in range(nx):
+                into[x] += down[y, x] * (here[x] - d[y + 1, x])
+        for x in range(nx - 1):
+            into[x] += across[y, x] * (here[x] - here[x + 1])
+        for x in range(1, nx):
+            into[x] += across[y, x - 1] * (here[x] - here[x - 1])
+    flat, into = d.reshape(-1), out.reshape(-1)
+    for s in range(len(certainty)):
+        seen = 0.0
+        for run in range(of_spot[s], of_spot[s + 1]):
+            for i in range(start[run + 1] - start[run]):
+                seen += weight[start[run] + i] * flat[pixel[run] + i]
+        seen *= certainty[s]
+        for run in range(of_spot[s], of_spot[s + 1]):
+            for i in range(start[run + 1] - start[run]):
+                into[pixel[run] + i] += weight[start[run] + i] * seen
