@@ -18,8 +18,8 @@ from xrfsr_dask.kernels.projection import FAST
 from xrfsr_dask.kernels.sampling import Footprints
 
 _ROUNDS = 8
-_STEPS = 120  # of conjugate gradients in each round, at most
-_ENOUGH = 3e-3  # of the right-hand side, that a round may leave: 0.004 of the noise in the field that is found
+_STEPS = 400  # of conjugate gradients in each round, at most
+_ENOUGH = 0.01  # of the noise variance: square of what a round leaves, scaled by the diagonal
 _NARROW = 1.0  # the last eps^2, in variances of the noise
 _WIDE = 0.9  # quantile of the start's squared differences that is the first eps^2
 _LAM = 1.0
@@ -127,16 +127,15 @@ def _descend(d, right, inverse, certainty, of_spot, pixel, start, weight, down, 
     """Conjugate gradients from d (ny, nx), in place."""
     ny, nx = d.shape
     r, p, image = np.empty_like(d), np.empty_like(d), np.empty_like(d)
-    rz, size = 0.0, 0.0
+    rz = 0.0
     _normal(d, certainty, of_spot, pixel, start, weight, down, across, image)
     for y in range(ny):
         for x in range(nx):
             r[y, x] = right[y, x] - image[y, x]
             p[y, x] = inverse[y, x] * r[y, x]
             rz += r[y, x] * p[y, x]
-            size += inverse[y, x] * right[y, x] ** 2
     for _ in range(steps):
-        if rz <= enough**2 * size:
+        if rz <= enough:
             break
         _normal(p, certainty, of_spot, pixel, start, weight, down, across, image)
         curved, new = 0.0, 0.0
