@@ -62,6 +62,11 @@ def test_too_large_a_tile_is_refused_at_once_with_both_numbers(tmp_path, method)
         lambda: plan_run(painting, name="r", options=options, resources=too_large, slots=2),
         r"2 tasks at once with tiles of 1000 px need \S+ .B, the limit is 537 MB",
     )
+    processes = RunOptions(tile=1000, memory=memory, workers=2, processes=True)
+    refused_at_once(  # before worker processes are started
+        lambda: solve_painting(painting.path, name="r", options=options, resources=processes),
+        r"2 tasks at once with tiles of 1000 px need \S+ .B, the limit is 537 MB",
+    )
     plan = plan_run(painting, name="r", options=options, resources=RunOptions(memory=memory), slots=2)
     assert 50 <= plan.tile < 1000  # shrunk where none was asked for
     assert 2 * task_bytes(plan, plan.tile) < memory

@@ -65,7 +65,11 @@ def solve_painting(
     left = not restart and discard_finished(painting, named)
     if left and resume and _was_solved_with(painting, named, options):
         return {"result": named, "seconds": 0.0}
-    with executor_for(fitting(painting, options, resources), client) as executor:
+    resources = fitting(painting, options, resources)
+    if resources.processes and client is None:  # worker processes take seconds to start
+        slots = resources.workers or cores()
+        plan_run(painting, name=named, options=options, resources=resources, slots=slots)
+    with executor_for(resources, client) as executor:
         plan = _planned(painting, named, options, resources, executor)
         try:
             state = solve(plan, executor, progress=progress, resume=resume, restart=restart)
