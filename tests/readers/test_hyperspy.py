@@ -105,9 +105,15 @@ def test_an_axis_that_is_no_number_is_named(tmp_path):
     np.testing.assert_allclose(energy_axis(scan, (0.0, 0.01)), 0.01 * np.arange(8))
 
 
-def test_a_chunk_that_cannot_be_decompressed_is_named(tmp_path):
+@pytest.mark.parametrize(
+    "harm",
+    [lambda _: b"damaged", lambda whole: whole[:9], lambda whole: whole[:7] + whole[8:]],
+    ids=["not Blosc", "cut off", "of a negative size"],
+)
+def test_a_chunk_that_cannot_be_decompressed_is_named(tmp_path, harm):
     path = write_zspy(tmp_path / "scan.zspy", "map")
-    (path / "Experiments" / "map" / "data" / "1.0.0").write_bytes(b"damaged")
+    chunk = path / "Experiments" / "map" / "data" / "1.0.0"
+    chunk.write_bytes(harm(chunk.read_bytes()))
     scan = open_scan(path)
     np.testing.assert_array_equal(scan.read(slice(0, 2), slice(None)), CUBE[:2])
     with pytest.raises(InputError, match=r"scan\.zspy/Experiments/map/data cannot be read"):

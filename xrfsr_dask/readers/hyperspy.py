@@ -7,6 +7,7 @@ whose attributes describe it. Read without rosettasciio, whose .zspy reader need
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,7 +22,10 @@ from xrfsr_dask.readers.signals import Region, Signal, scan_of
 
 _ROOT = "Experiments"
 _ELEMENTS = ("metadata/Sample/_list_elements", "metadata/Sample/_tuple_elements")
-_DAMAGE = (OSError, KeyError, ValueError, TypeError, RuntimeError)
+# numcodecs raises SystemError for a Blosc header of negative size, archives raise errors of their own
+_DAMAGE = (
+    OSError, KeyError, ValueError, TypeError, RuntimeError, SystemError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
 
 
 def open_hyperspy(path: Path, inside: str | None = None) -> Scan:
