@@ -209,7 +209,9 @@ def test_a_second_run_in_another_process_is_refused_and_ctrl_c_says_how_to_go_on
         _, err = started(words(url, "paper", "--iterations", 500)).communicate(timeout=60)
         assert f"run 'r' is being worked on by process {first.pid} on {socket.gethostname()}" in err
         first.send_signal(signal.SIGINT)
+        began = time.monotonic()
         _, err = first.communicate(timeout=60)
+        assert time.monotonic() - began < 5
         assert f"Go on with: xrfsr solve {url}" in err
     finally:
         first.kill()
