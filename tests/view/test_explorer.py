@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import os
 import queue
@@ -9,6 +10,7 @@ import re
 import sys
 import threading
 import time
+import types
 
 import numpy as np
 import pytest
@@ -239,6 +241,41 @@ def test_a_place_without_a_spectrum_leaves_none_of_another_to_be_saved(store):
     assert asked((60.0, 70.0)) == ""
     told = asked(None, ((10.0, 10.0), (10.0, 40.0), (40.0, 40.0)))
     assert (told, page._spectra) == ("No pixel of the region has abundances that are all numbers.", {})
+
+
+def test_a_spectrum_is_saved_under_the_place_that_it_is_of(store):
+    """Also while that of another place is on its way."""
+    ds, turns = open_result(store, "truth"), queue.Queue()
+    page = Explorer(Scene(ds, open_painting(store)), "room", ds.xrf.elements(), lambda *_: b"", {}, turns.put)
+
+    def answered():
+        while page._working.visible:
+            turns.get(timeout=30)()
+
+    def saved():
+        page._send_csv()
+        name, content = (page._download.data[part][0] for part in ("name", "content"))
+        return name, np.loadtxt(base64.b64decode(content).decode().splitlines()[1:], delimiter=",")[:, 1]
+
+    def spectrum_at(y, x):
+        return ds.xrf.spectrum(y=y, x=x).values
+
+    page._ask_point(70.0, 60.0)
+    answered()
+    page._ask_point(30.0, 20.0)
+    name, found = saved()
+    assert name == "truth-x60.0-y70.0mm.csv"
+    np.testing.assert_allclose(found, spectrum_at(70.0, 60.0), rtol=1e-3, atol=1e-3)
+    answered()
+    name, found = saved()
+    assert name == "truth-x20.0-y30.0mm.csv"
+    np.testing.assert_allclose(found, spectrum_at(30.0, 20.0), rtol=1e-3, atol=1e-3)
+    page._lassoed(
+        types.SimpleNamespace(final=True, geometry={"type": "poly", "y": [10, 10, 40], "x": [9, 40, 9]})
+    )
+    assert saved()[0] == "truth-x20.0-y30.0mm.csv"
+    answered()
+    assert saved()[0] == "truth-region.csv"
 
 
 def test_a_double_click_leaves_nothing_of_a_place(browser, address):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from helpers_pages import MODEL, Visit, served
 
-from xrfsr_dask.commands.browse import _SERVING, InCell, _end
+from xrfsr_dask.commands.notebook import _SERVING, InCell
 from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.result import open_result
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, placement
@@ -104,7 +104,15 @@ def notebook(monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: object()))
     yield
     while _SERVING:
-        assert _end(_SERVING.popitem()[1])
+        ended, server = threading.Event(), _SERVING.popitem()[1].server
+
+        def end(server=server, ended=ended) -> None:
+            server.stop()
+            server.io_loop.stop()
+            ended.set()
+
+        server.io_loop.add_callback(end)
+        assert ended.wait(10)
 
 
 def test_a_cell_shows_what_it_was_asked_of_and_no_page_of_before(store, notebook):
@@ -120,7 +128,8 @@ def test_a_cell_shows_what_it_was_asked_of_and_no_page_of_before(store, notebook
         ds.assign_coords(y=ds.y + 40).xrf.explore()
 
 
-def test_a_port_of_ones_own_shows_what_was_asked_last(store, notebook):
+def test_a_port_of_ones_own_shows_what_was_asked_last(browser, store, notebook):
+    """Also in a browser that keeps its connections; what is refused meanwhile ends no page."""
     ds = open_result(store, "truth")
     port = int(ds.xrf.explore().address.rsplit(":", 1)[1].strip("/"))
     with pytest.raises(InputError, match=f"port {port} of 127.0.0.1 cannot be used .*; choose another port"):
@@ -128,9 +137,35 @@ def test_a_port_of_ones_own_shows_what_was_asked_last(store, notebook):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    for view in (ds, ds.isel(energy=slice(5, 60)), ds):
-        assert view.xrf.explore(port=port).address == f"http://127.0.0.1:{port}/"
+    visit = None
+    for n, view in ((ds.sizes["energy"], ds), (55, ds.isel(energy=slice(5, 60)))):
+        address = view.xrf.explore(port=np.int64(port)).address
+        assert address == f"http://127.0.0.1:{port}/"
+        with pytest.raises(OptionError, match="url is a whole address"):
+            ds.xrf.explore(port=port, url="nonsense")
+        with pytest.raises(InputError, match="are not those of its painting"):
+            ds.assign_coords(y=ds.y + 40).xrf.explore(port=port)
+        if visit is None:
+            visit = Visit(browser, address)
+        else:  # the page that is open goes on, and shows the other once it is loaded again
+            visit.page.mouse.click(*visit.at(0.5, 0.5))
+            visit.settle()
+            assert len(visit.spectrum()["all"]) == ds.sizes["energy"]
+            visit.page.goto(address)
+            visit.page.wait_for_function("() => window.Bokeh && Bokeh.documents.length")
+        visit.settle()
+        visit.page.mouse.click(*visit.at(0.5, 0.5))
+        visit.settle()
+        assert len(visit.spectrum()["all"]) == n
+    assert visit.said == []
+    visit.page.close()
     assert len(_SERVING) == 2
+
+
+@pytest.mark.parametrize("port", [70000, -1, 1.5, "5006", None, True])
+def test_what_is_no_port_is_said_before_any_page_is_made(store, notebook, port):
+    with pytest.raises(OptionError, match=r"port is a number from 0 to 65535, got"):
+        open_result(store, "truth").xrf.explore(port=port)
 
 
 def test_in_a_cell_offline_the_page_is_whole_and_the_notebook_left_alone(browser, store, tmp_path, notebook):

@@ -283,18 +283,19 @@ class XrfAccessor:
         Parameters
         ----------
         port : int
-            Of 127.0.0.1; any free one for 0.
+            Of 127.0.0.1; any free one for 0. One that shows another result of this kernel already shows this
+            one from now on to whoever loads it; a page that is open stays as it is.
         url : str, optional
             Where the browser reaches that port, ``{port}`` in its place: on a JupyterHub with
-            jupyter-server-proxy ``"https://hub.example.org/user/me/proxy/{port}/"``. Pages of that host, and
-            no others, may then talk to the explorer.
+            jupyter-server-proxy ``"https://hub.example.org/user/me/proxy/{port}/"``. Pages of that host may
+            then talk to the explorer too.
 
         Examples
         --------
         >>> ds.xrf.explore()                                                # doctest: +SKIP
         """
         # a result knows no page: the door to it is looked up by name
-        return importlib.import_module("xrfsr_dask.commands.browse").explore(self._ds, port=port, url=url)
+        return importlib.import_module("xrfsr_dask.commands.notebook").explore(self._ds, port=port, url=url)
 
     def compare(self, patch: str) -> xr.Dataset:
         """Look at the result as a patch's beam would, and subtract that from what was measured.

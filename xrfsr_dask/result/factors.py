@@ -23,6 +23,7 @@ from xrfsr_dask.result.source import Layer, index_of
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import holds, open_array, read_finite
 from xrfsr_dask.store.results import LAYERS, MEAN
+from xrfsr_dask.tiling.blas import one_thread
 
 _BLOCK_PX = 50  # points in the same square of this side are read together
 
@@ -163,6 +164,7 @@ class Factors:
         mine = float(self._own.share @ self._own.abundance @ self.per_atom(element, line, "all"))
         return min(mine / both, 1.0) if both > 0 else 0.0
 
+    @one_thread()  # of several, small systems wait for one another
     def fit(self, named: Iterable[str]) -> LineFit:
         """Mean spectra of squares of the painting taken apart."""
         own, spots = self._own, self._n_spots()
@@ -220,6 +222,7 @@ class Factors:
     def _own(self) -> Mixtures:
         return own_mixtures(self._ds, self._mixtures)
 
+    @one_thread()
     def _apart(self, element: str) -> tuple[Axis, np.ndarray]:
         """Shells, an element's among them, and what each endmember of the whole adds to them (n, n_shell)."""
         whole, spots = self._mixtures, self._n_spots(of_all=True)

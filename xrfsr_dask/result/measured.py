@@ -21,6 +21,7 @@ from xrfsr_dask.result.source import Layer
 from xrfsr_dask.result.spotwise import net_counts, products, shown, without_gaps
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.patches import CHUNK_SPOTS, apply_transform, square_sizes, square_sums
+from xrfsr_dask.tiling.blas import one_thread
 
 _MOST_SQUARES = 2000  # in which elements are sought that only a part of the patch has
 
@@ -174,12 +175,14 @@ class Measured:
         _, exposure = self._blocks()
         return float(exposure @ self._apart(element).counts_of(element, line) / exposure.sum())
 
+    @one_thread()  # of several, small systems wait for one another
     def fit(self, named: Iterable[str]) -> LineFit:
         """Means of squares of spots taken apart."""
         means, exposure = self._blocks()
         axis = usual_axis(exposure @ means / exposure.sum(), self.energy_kev, named, float(exposure.sum()))
         return fit_lines(means, axis, exposure)
 
+    @one_thread()
     def spot_fit(self, elements: Iterable[str]) -> tuple[Axis, np.ndarray, np.ndarray]:
         """Shells of some elements, and `products` that take single spots apart by them."""
         means, exposure = self._blocks()

@@ -100,6 +100,7 @@ class Explorer:
         view, wrong = read(asked, scene.whole, found, others)
         self._at, self._region = view.at, view.region
         self._spectra: dict[str, np.ndarray] = {}
+        self._name = ""  # of a file of these
         self._tap = (np.inf, np.inf)
         self._busy = {"pictures": "", "spectra": "", "files": ""}
         failed = dict.fromkeys(self._busy, self._failed) | {"spectra": self._unanswered}
@@ -243,7 +244,7 @@ class Explorer:
             return
         measured = self._controls.layer == MEASURED
         ask = self._measured if measured else self._resolved
-        self._lanes["spectra"].ask("Adding up counts …", partial(ask, self._at, self._region), self._show)
+        self._lanes["spectra"].ask("Adding up counts …", partial(ask, self._at, self._region), self._showing())
 
     def _resolved(self, at: tuple[float, float] | None, region: Sequence[tuple[float, float]]) -> Shown:
         if at is not None:
@@ -268,16 +269,22 @@ class Explorer:
     def _named(self, spectrum: np.ndarray, spots: float) -> list[Named]:
         return [] if self.scene.axis is None else named_lines(spectrum, self.scene.axis, spots)
 
-    def _show(self, shown: Shown) -> None:
+    def _showing(self) -> Callable[[Shown], None]:
+        """`_show` under the name of the place that is marked now; another may be once there is something."""
+        result = self.scene.ds.attrs["result"]
+        name = f"{result}-x{self._at[1]:.1f}-y{self._at[0]:.1f}mm" if self._at else f"{result}-region"
+        return partial(self._show, name)
+
+    def _show(self, name: str, shown: Shown) -> None:
         spectra, lines, words = shown
-        self._spectra = spectra
+        self._spectra, self._name = spectra, name
         self._plot.show(spectra, lines)
         self._where.text = escape(words)
         self._say("")
 
     def _clear(self) -> None:
         self._at, self._region = None, ()
-        self._lanes["spectra"].ask("", lambda: ({}, [], _ASK), self._show)
+        self._lanes["spectra"].ask("", lambda: ({}, [], _ASK), self._showing())
         self._map.mark()
         self._query.text = as_query(self._view)
 
@@ -306,12 +313,7 @@ class Explorer:
             dict(zip(columns, map(float, values), strict=True))
             for values in zip(*columns.values(), strict=True)
         ]
-        self._send(f"{self._stem()}.csv", "text/csv", table.as_csv(rows).encode())
-
-    def _stem(self) -> str:
-        """Name of a spectrum's file: the result and the place."""
-        result = self.scene.ds.attrs["result"]
-        return f"{result}-x{self._at[1]:.1f}-y{self._at[0]:.1f}mm" if self._at else f"{result}-region"
+        self._send(f"{self._name}.csv", "text/csv", table.as_csv(rows).encode())
 
     def _send(self, name: str, kind: str, content: bytes) -> None:
         self._download.data = {"name": [name], "kind": [kind], "content": [base64.b64encode(content).decode()]}
@@ -327,7 +329,7 @@ class Explorer:
 
     def _unanswered(self, error: Exception) -> None:
         """Where a place or region has no spectrum, that of another is not left standing for it, nor saved."""
-        self._show(({}, [], ""))
+        self._show("", ({}, [], ""))
         self._failed(error)
 
     def _failed(self, error: Exception) -> None:
