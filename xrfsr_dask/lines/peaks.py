@@ -174,17 +174,14 @@ def escapes(shells: list[Shell], energy_kev: np.ndarray, noise_kev2: float) -> n
 
     A photon that loses a Si K photon out of the detector is counted that much lower.
     """
-    lost = [
-        [
-            (name, kev - SILICON_KEV, share * escaped)
-            for (name, kev, share), escaped in zip(
-                s.lines, escaping([kev for _, kev, _ in s.lines]), strict=True
-            )
-            if escaped
-        ]
-        for s in shells
+    lost = iter(escaping([kev for shell in shells for _, kev, _ in shell.lines]).tolist())
+    lines = [
+        [(name, kev - SILICON_KEV, share * next(lost)) for name, kev, share in shell.lines] for shell in shells
     ]
-    seen = [dataclasses.replace(s, lines=tuple(lines)) for s, lines in zip(shells, lost, strict=True)]
+    seen = [
+        dataclasses.replace(shell, lines=tuple(line for line in own if line[2]))
+        for shell, own in zip(shells, lines, strict=True)
+    ]
     return shapes(seen, energy_kev, noise_kev2)
 
 
@@ -221,17 +218,19 @@ def _shells(element: str, tube_kv: float) -> tuple[Shell, ...]:
 def _lines(number: int, letter: str, tube_kv: float) -> Iterator[tuple[str, float, float]]:
     """Lines of one shell: transition, keV, relative photons detected."""
     import xraylib
-    import xraylib_np
 
     excitation, photons = _continuum(number, letter, tube_kv)
-    names = [name for name in _TRANSITIONS if name.startswith(letter)]
-    codes = np.array([getattr(xraylib, f"{name}_LINE") for name in names])
-    of = np.array([number])
-    made = xraylib_np.CS_FluorLine_Kissel_Cascade(of, codes, excitation)[0] @ photons
-    energies = xraylib_np.LineEnergy(of, codes)[0]  # 0 where the element has no such line
-    for name, kev, n in zip(names, energies.tolist(), made.tolist(), strict=True):
-        if _LOWEST_KEV < kev < _HIGHEST_KEV and n > 0:
-            yield name, kev, n * _detected(kev)
+    spectrum = list(zip(excitation.tolist(), photons.tolist(), strict=True))
+    for name in (name for name in _TRANSITIONS if name.startswith(letter)):
+        code = getattr(xraylib, f"{name}_LINE")
+        try:
+            kev = xraylib.LineEnergy(number, code)
+        except ValueError:  # this element has no such line
+            continue
+        if _LOWEST_KEV < kev < _HIGHEST_KEV:
+            made = sum(n * _production(number, code, e) for e, n in spectrum)
+            if made > 0:
+                yield name, float(kev), made * _detected(kev)
 
 
 def _continuum(number: int, letter: str, tube_kv: float) -> tuple[np.ndarray, np.ndarray]:
@@ -253,6 +252,16 @@ def _continuum(number: int, letter: str, tube_kv: float) -> tuple[np.ndarray, np
     energy = (0.5 * (low + high) + 0.5 * (high - low) * nodes).ravel()
     width = (0.5 * (high - low) * weights).ravel()
     return energy, width * (tube_kv / energy - 1.0) * np.exp(-((6.0 / energy) ** 2))
+
+
+# One by one: of xraylib's arrays each is spread over all cores, which wait for one another.
+def _production(number: int, code: int, excitation_kev: float) -> float:
+    import xraylib
+
+    try:
+        return float(xraylib.CS_FluorLine_Kissel_Cascade(number, code, excitation_kev))
+    except ValueError:  # below the edge of the shell
+        return 0.0
 
 
 @functools.cache
