@@ -12,6 +12,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.array_spec import ArrayConfigParams
+from zarr.storage import StorePath
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
 from xrfsr_dask.store.chunks import (
@@ -109,13 +110,16 @@ def new_group(path: str | Place, **settings: Any) -> zarr.Group:
 def open_group(path: str | Place, mode: Any = "r") -> zarr.Group:
     """Open a group, its metadata verified; raises `StoreError` where there is none.
 
-    Of Zarr's formats only the third: the second lets a store name a codec that unpickles.
+    Of Zarr's formats only the third: the second lets a store name a codec that unpickles. Zarr is given the
+    metadata that were verified: reading them itself, it would have each node opened by its one thread.
     """
     try:
-        metadata_at(as_place(path) / NAME)
-        return zarr.open_group(
-            node(path, read_only=mode == "r"), mode=mode, zarr_format=3, use_consolidated=False
-        )
+        found = metadata_at(as_place(path) / NAME)
+        if found is None:
+            raise FileNotFoundError(f"it has no {NAME}")
+        _require_third(found)
+        found.pop("consolidated_metadata", None)
+        return zarr.Group(zarr.AsyncGroup.from_dict(StorePath(node(path, read_only=mode == "r")), found))
     except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{path}: there is no readable Zarr group here ({first_line(error)}).") from error
 
@@ -150,20 +154,24 @@ def open_array(group: zarr.Group, name: str) -> zarr.Array:
     """An array of `group` by its path inside it, its metadata verified and found to be ours before Zarr acts
     on them; raises `StoreError` naming what is missing or wrong."""
     metadata = place_of(group) / name / NAME
+    found = metadata_at(metadata)
+    if found is None:
+        raise StoreError(f"{where(group)} holds no array '{name}'.")
+    if found["node_type"] == "group":
+        raise StoreError(f"{where(group)}/{name} is a group, an array was expected.")
     try:
-        found = metadata_at(metadata) or {}
-        if found.get("node_type") == "array":
-            check_array(metadata, found)
-        array = group[name]
-    except (KeyError, FileNotFoundError) as error:
-        raise StoreError(f"{where(group)} holds no array '{name}'.") from error
-    except (ValueError, TypeError) as error:
+        check_array(metadata, found)
+        _require_third(found)
+        return zarr.Array.from_dict(group.store_path / name, found).with_config(_CONFIG)
+    except (KeyError, ValueError, TypeError) as error:
         raise DamagedStoreError(
             f"{where(group)}/{name}: metadata not readable ({first_line(error)})."
         ) from error
-    if not isinstance(array, zarr.Array):
-        raise StoreError(f"{where(group)}/{name} is a group, an array was expected.")
-    return array.with_config(_CONFIG)
+
+
+def _require_third(metadata: dict[str, Any]) -> None:
+    if metadata.get("zarr_format") != 3:
+        raise ValueError(f"it is of Zarr's format {metadata.get('zarr_format')!r}, not 3")
 
 
 def read(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
