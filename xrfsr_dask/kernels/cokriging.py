@@ -25,6 +25,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from xrfsr_dask.kernels.covariance import correlation
+from xrfsr_dask.kernels.likelihood import log_likelihoods
 from xrfsr_dask.kernels.positive import Systems, combine
 from xrfsr_dask.kernels.ridge import MapSums
 
@@ -123,7 +124,7 @@ def likelihoods(spots: Neighbours, drifts: Sequence[Law], hiddens: Sequence[Law]
     relative = spots.variance.mean(axis=0) / spots.variance.mean()
     whitened = spots.scores / spread[:, None] / np.sqrt(relative)
     alike = spots.features @ spots.features.T
-    scales = np.asarray(SCALES)[:, None]
+    scales = np.asarray(SCALES)
     v = [alike * _between_spots(spots, law) for law in drifts]
     h = [_between_spots(spots, law) for law in hiddens]
     out = np.empty((len(drifts), len(hiddens), len(SHARES), len(SCALES), spots.scores.shape[1]))
@@ -132,10 +133,8 @@ def likelihoods(spots: Neighbours, drifts: Sequence[Law], hiddens: Sequence[Law]
             out[i, j, k] = out[0, j, k] if share == 0 else out[i, 0, k]
             continue
         K = share * one + (1 - share) * other
-        values, vectors = np.linalg.eigh((K / spread[:, None] / spread).astype(np.float64))
-        spectrum = scales * np.maximum(values, 0.0) + 1.0
-        fit = (1.0 / spectrum) @ (vectors.T @ whitened) ** 2
-        out[i, j, k] = -0.5 * (fit + np.log(spectrum).sum(axis=1)[:, None])
+        K = (K / spread[:, None] / spread).astype(np.float64)
+        out[i, j, k] = log_likelihoods(K, whitened, scales)
     return out
 
 
