@@ -21,7 +21,8 @@ much, for pictures that are rough and smooth at once."""
 _ENTRIES, _FARTHEST = 3072, 60.0  # of a table; distances in steps
 _PER_ROOT = np.float32((_ENTRIES - 1) / np.sqrt(_FARTHEST))
 """Entries lie evenly in the root of the distance: dense where the law bends, and found without a logarithm."""
-_NODES, _DIRECTIONS = 8, 6
+_NODES, _NODES_FAR, _DIRECTIONS = 8, 4, 6
+_NEAR = 2.5  # spots, beyond which the law has no kink under two of them, and few nodes do
 
 
 def point_correlation(kind: str, d: np.ndarray) -> np.ndarray:
@@ -65,8 +66,16 @@ def correlation(
 @lru_cache(maxsize=256)
 def _table(kind: str, reach: float, size: float, spots: int) -> np.ndarray:
     """Correlation at distances ``(i / per_root) ** 2``, float32 (n,)."""
-    d = np.square(np.arange(_ENTRIES) / float(_PER_ROOT))
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    d, out = np.square(np.arange(_ENTRIES) / float(_PER_ROOT)), np.empty(_ENTRIES, np.float32)
+    near = d < _NEAR * size
+    for part, nodes in ((near, _NODES), (~near, _NODES_FAR)):
+        out[part] = _averaged(kind, reach, size, spots, d[part], nodes)
+    return out
+
+
+def _averaged(kind: str, reach: float, size: float, spots: int, d: np.ndarray, n_node: int) -> np.ndarray:
+    """Mean correlation at distances (n,) by Gauss and Legendre over the squares, and over directions."""
+    nodes, weights = np.polynomial.legendre.leggauss(n_node)
     offset, weight = 0.5 * size * nodes, 0.5 * weights
     if spots == 0:
         offset, weight = np.zeros(1), np.ones(1)
@@ -74,13 +83,13 @@ def _table(kind: str, reach: float, size: float, spots: int) -> np.ndarray:
         apart = np.round(np.subtract.outer(offset, offset).ravel(), 9)
         offset, place = np.unique(apart, return_inverse=True)
         weight = np.bincount(place, weights=np.multiply.outer(weight, weight).ravel()).astype(np.float64)
-    total = np.zeros(_ENTRIES)
+    total = np.zeros(len(d))
     for angle in (np.arange(_DIRECTIONS) + 0.5) * (np.pi / 4) / _DIRECTIONS:
         y, x = d * np.sin(angle), d * np.cos(angle)
         for dy, wy in zip(offset, weight, strict=True):
             square = (y + dy)[:, None] ** 2 + (x[:, None] + offset) ** 2
             total += wy * (point_correlation(kind, np.sqrt(square) / reach) @ weight)
-    return (total / _DIRECTIONS).astype(np.float32)
+    return total / _DIRECTIONS
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
