@@ -27,6 +27,7 @@ from xrfsr_dask.tiling.executor import ClientExecutor, Executor, LocalExecutor
 
 _CONNECT_S = 10
 _FINISH_S = 2.0  # that an interrupt leaves to a cluster which is being started
+_KILL_ROUNDS, _KILL_S = 60, 0.02  # after that
 _ENCRYPTED = ("tls", "wss")
 _THIS_PROCESS = ("inproc",)
 _PAGES = ("http", "https")
@@ -177,10 +178,20 @@ def _begun(make: Callable[[], Any]) -> Any:
                     _kill_workers(cluster)
             except Exception:  # its own failure, or that it took too long
                 atexit.unregister(spec.close_clusters)  # it would wait for what is not yet begun
-                for child in set(psutil.Process().children()) - before:
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        child.kill()
+                _kill_until_ended(asked, before)
         raise
+
+
+def _kill_until_ended(starting: threading.Thread, before: set[psutil.Process]) -> None:
+    """Kill the processes that a thread starts, until it gives up: one that lived longer than this process would
+    say on the terminal that it has lost its parent."""
+    for _ in range(_KILL_ROUNDS):
+        for child in set(psutil.Process().children()) - before:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        starting.join(_KILL_S)
+        if not starting.is_alive():
+            break
 
 
 def _kill_workers(cluster: Any) -> None:
