@@ -22,11 +22,11 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from xrfsr_dask.kernels.covariance import correlation
+from xrfsr_dask.kernels.lapack import solve_lower
 from xrfsr_dask.kernels.likelihood import log_likelihoods
-from xrfsr_dask.kernels.positive import Systems, combine
+from xrfsr_dask.kernels.positive import Systems, combine, solution
 from xrfsr_dask.kernels.ridge import MapSums
 
 SHARES = (0.0, 0.3, 0.6, 0.85, 0.97, 1.0)
@@ -226,10 +226,9 @@ def map_sums(spots: Neighbours, prior: Prior, classes: Sequence[np.ndarray]) -> 
         hidden = _between_spots(spots, prior.usual_hidden(scores, np.ones(len(scores))))
         noise = spots.variance[:, scores].mean(axis=1)
         K = combine(*_covariance(drift, hidden, share, scale, noise), np.empty(hidden.shape))
-        factor = cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
         Z = spots.scores[:, scores]
-        solved = cho_solve(factor, np.column_stack([F, Z]), check_finite=False)
-        KF, KZ = solved[:, : F.shape[1]], solved[:, F.shape[1] :]
+        both = solution(K, np.column_stack([F, Z]))
+        KF, KZ = both[:, : F.shape[1]], both[:, F.shape[1] :]
         normal[i], right[:, scores] = F.T @ KF, KF.T @ Z
         square[scores] = (Z * KZ).sum(axis=0)
     return MapSums(normal, right, square, float(len(F)))
@@ -310,8 +309,8 @@ def evidence(spots: Neighbours, prior: Prior, places: np.ndarray, features: np.n
         near *= features[part] @ spots.features.T
         near += np.float32(1 - share) * _with_pixels(spots, places[part], law)
         near *= np.float32(scale)
-        half = solve_triangular(L, near.T, lower=True, check_finite=False, overwrite_b=True)
-        told[part] = np.square(half).sum(axis=0)
+        solve_lower(L, near.T)
+        told[part] = np.square(near.T).sum(axis=0)
     own = scale * (share * np.square(features).sum(axis=1) + 1 - share)
     return np.clip(told / np.maximum(own, 1e-12), 0.0, 1.0).astype(np.float32)
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from scipy.linalg import lapack
 
+from xrfsr_dask.kernels import lapack
 from xrfsr_dask.kernels.projection import FAST
-
-_BLOCK = 64  # columns that LAPACK takes together
 
 
 def log_likelihoods(K: np.ndarray, z: np.ndarray, scales: np.ndarray) -> np.ndarray:
@@ -23,7 +21,7 @@ def log_likelihoods(K: np.ndarray, z: np.ndarray, scales: np.ndarray) -> np.ndar
     Parameters
     ----------
     K : float64 array of shape (n, n)
-        Symmetric; the lower triangle is read.
+        Symmetric.
     z : float64 array of shape (n, k)
     scales : float64 array of shape (m,), >= 0
 
@@ -31,16 +29,11 @@ def log_likelihoods(K: np.ndarray, z: np.ndarray, scales: np.ndarray) -> np.ndar
     -------
     float64 array of shape (m, k)
     """
-    n, k = z.shape
-    turned, diagonal, below, eigenvalues = np.array(z, np.float64), np.diag(K), np.empty(0), np.diag(K)
-    if n > 1:  # LAPACK's wrappers take nothing smaller
-        reduced, diagonal, below, reflectors, _ = lapack.dsytrd(K, lower=1, lwork=n * _BLOCK)
-        Q = np.asfortranarray(reduced[1:, :-1])
-        turned[1:] = lapack.dormqr("L", "T", Q, reflectors, np.asfortranarray(z[1:]), max(1, k) * _BLOCK)[0]
-        eigenvalues = lapack.dsterf(diagonal, below)[0]
-    raised, fit = max(0.0, -float(eigenvalues[0])), np.empty((len(scales), k))
-    _fits(diagonal + raised, below, turned, scales, fit)
-    logs = np.log(scales[:, None] * (eigenvalues + raised) + 1.0).sum(axis=1)
+    diagonal, below, turned = lapack.tridiagonal(K, z)
+    spectrum = lapack.eigenvalues(diagonal, below)
+    raised, fit = max(0.0, -float(spectrum[0])), np.empty((len(scales), z.shape[1]))
+    _fits(diagonal + raised, below, np.ascontiguousarray(turned), scales, fit)
+    logs = np.log(scales[:, None] * (spectrum + raised) + 1.0).sum(axis=1)
     return np.asarray(-0.5 * (fit + logs[:, None]))
 
 

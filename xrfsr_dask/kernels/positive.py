@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from scipy.linalg import cho_factor, cho_solve
-from scipy.linalg.lapack import spotrf, spotrs
 
+from xrfsr_dask.kernels import lapack
 from xrfsr_dask.kernels.projection import FAST
 
 _ROUNDS = 6
@@ -50,11 +49,16 @@ class Systems:
         """
         combine(parts, diagonal, self.K)
         self.factor[...] = self.K
-        _, info = spotrf(self.factor.T, lower=1, overwrite_a=1, clean=0)  # the transpose, for LAPACK's order
-        found = _refined(self.K, self.factor.T, Z) if info == 0 else None
-        if found is None:
-            found = cho_solve(cho_factor(self.K, lower=True, check_finite=False), Z, check_finite=False)
-        return np.asarray(found)
+        found = _refined(self.K, self.factor, Z) if lapack.factor(self.factor) else None
+        return solution(self.K, Z) if found is None else found
+
+
+def solution(K: np.ndarray, Z: np.ndarray) -> np.ndarray:
+    """``K^-1 Z`` (n, k) in float64; K (n, n), C order, is overwritten. `LinAlgError` where it is not positive
+    definite."""
+    if not lapack.factor(K):
+        raise np.linalg.LinAlgError("a covariance is not positive definite.")
+    return lapack.solved(K, Z)
 
 
 def combine(parts: list[tuple[float, np.ndarray]], diagonal: np.ndarray, out: np.ndarray) -> np.ndarray:
@@ -77,8 +81,7 @@ def _refined(K: np.ndarray, factor: np.ndarray, Z: np.ndarray) -> np.ndarray | N
     x, left = np.zeros_like(Z), Z
     for _ in range(_ROUNDS):
         size = np.maximum(np.abs(left).max(axis=0), 1e-300)  # so that nothing is lost in float32
-        step, _ = spotrs(factor, (left / size).astype(np.float32), lower=1)
-        step = step * size
+        step = lapack.solved(factor, left / size) * size
         x += step
         if (np.abs(step).max(axis=0) <= _SETTLED * np.abs(x).max(axis=0)).all():
             return x
