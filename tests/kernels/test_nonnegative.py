@@ -63,3 +63,15 @@ def test_no_more_are_chosen_than_are_needed_or_allowed():
     assert len(choose_endmembers(Z, Z, 10)) == 1
     assert len(choose_endmembers(rng.random((50, 12)).astype("f4"), rng.random((50, 12)).astype("f4"), 3)) == 3
     assert len(choose_endmembers(np.zeros((0, 12), "f4"), np.zeros((0, 12), "f4"), 3)) == 0
+
+
+@pytest.mark.parametrize("n", [1000, 5003])
+def test_threads_leave_no_trace(n):
+    rng = np.random.default_rng(5)
+    E = rng.random((7, 20)).astype("f4")
+    C, G = (rng.random((n, 20)).astype("f4") @ E.T), E @ E.T
+    alone = abundances(C, G)
+    for threads in (2, 3, 8):
+        np.testing.assert_array_equal(abundances(C, G, threads=threads), alone)
+    Z = rng.random((n, 20)).astype("f4")
+    np.testing.assert_array_equal(choose_endmembers(Z, Z, 12, threads=3), choose_endmembers(Z, Z, 12))

@@ -90,7 +90,7 @@ def _square(A: np.ndarray) -> np.ndarray:
 
 
 def _call(name: str, dtype: np.dtype, *given: str | int | np.ndarray) -> int:
-    """Call a routine with letters, sizes and arrays, all of which LAPACK takes by their places; its ``info``."""
+    """Call a routine with letters, sizes and arrays, which LAPACK takes by their places; its ``info``."""
     held = [_c(value) for value in (*given, 0)]
     places = [one.ctypes.data if isinstance(one, np.ndarray) else ctypes.addressof(one) for one in held]
     _routine(_LETTER[dtype] + name, len(places))(*places)

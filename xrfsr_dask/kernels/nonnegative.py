@@ -5,6 +5,8 @@ Works on Grams and products only, so that a spectrum of any length costs what it
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numba import njit
 
@@ -12,10 +14,13 @@ from xrfsr_dask.kernels.projection import FAST
 
 _SWEEPS = 60
 _ROUNDS = 24  # batches in which endmembers are chosen
+_WORTH_A_THREAD = 1000  # rows
 _ENOUGH = 1e-7  # share of the squared length of all spectra that may stay unexplained
 
 
-def abundances(C: np.ndarray, G: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+def abundances(
+    C: np.ndarray, G: np.ndarray, start: np.ndarray | None = None, *, threads: int = 1
+) -> np.ndarray:
     """Rows ``argmin_{a >= 0} a G a / 2 - a c`` by coordinate descent.
 
     Parameters
@@ -26,6 +31,8 @@ def abundances(C: np.ndarray, G: np.ndarray, start: np.ndarray | None = None) ->
         Gram of the endmembers.
     start : float32 array of shape (n, k), optional
         Where to begin; where G is singular, a start decides which of equal mixtures is found.
+    threads : int
+        Among which the rows are divided; they know nothing of each other.
 
     Returns
     -------
@@ -33,13 +40,18 @@ def abundances(C: np.ndarray, G: np.ndarray, start: np.ndarray | None = None) ->
     """
     A = np.zeros_like(C, dtype=np.float32) if start is None else np.array(start, np.float32)
     diagonal = np.maximum(np.diag(G), np.float32(1e-12) * max(float(np.diag(G).max(initial=0)), 1e-30))
-    _descend(
-        A, np.ascontiguousarray(C, np.float32), np.ascontiguousarray(G, np.float32), diagonal.astype(np.float32)
-    )
+    C, G, diagonal = (np.ascontiguousarray(values, np.float32) for values in (C, G, diagonal))
+    if threads == 1 or len(A) < _WORTH_A_THREAD:
+        _descend(A, C, G, diagonal)
+        return A
+    parts = [slice(i * len(A) // threads, (i + 1) * len(A) // threads) for i in range(threads)]
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(_descend, A[part], C[part], G, diagonal) for part in parts]:
+            done.result()
     return A
 
 
-def choose_endmembers(Z: np.ndarray, E: np.ndarray, most: int) -> np.ndarray:
+def choose_endmembers(Z: np.ndarray, E: np.ndarray, most: int, *, threads: int = 1) -> np.ndarray:
     """Indices of at most `most` of the candidates whose cone holds the spectra.
 
     A greedy search for extreme rays (after Kumar, Sindhwani and Kambadur 2013): the candidate worst explained
@@ -52,6 +64,8 @@ def choose_endmembers(Z: np.ndarray, E: np.ndarray, most: int) -> np.ndarray:
     E : float array of shape (n, r)
         The same spectra made non-negative: what an endmember would be.
     most : int
+    threads : int
+        As `abundances` takes them.
 
     Returns
     -------
@@ -64,7 +78,7 @@ def choose_endmembers(Z: np.ndarray, E: np.ndarray, most: int) -> np.ndarray:
     while len(chosen) < most:
         D = E[chosen]
         A = np.column_stack([A, np.zeros((len(Z), len(D) - A.shape[1]), np.float32)])
-        A = abundances(Z @ D.T, D @ D.T, A) if len(D) else A
+        A = abundances(Z @ D.T, D @ D.T, A, threads=threads) if len(D) else A
         R = Z - A @ D
         if float(np.square(R).sum()) <= enough:
             break

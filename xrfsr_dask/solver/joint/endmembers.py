@@ -23,6 +23,7 @@ from xrfsr_dask.tiling.grid import Rect
 _BLOCKS = 64  # sampled for spectra of pixels
 _MISSED_BLOCKS = 16  # that are sampled besides, of those that the endmembers so far hold worst
 _ROUNDS = 2  # in which these are sought
+_THREADS = 8  # of this process, at most, which choose while no task runs
 _TRACE = 1e-3  # of an endmember, that is like the mean spectrum
 
 
@@ -33,7 +34,8 @@ def find_endmembers(plan: Plan, state: State, executor: Executor, progress: Prog
     pictures = _pictures(plan, sampled, executor, progress)
     middle = np.median(np.concatenate([p.hidden for p in pictures]), axis=0).astype(np.float64)
     model.save_field(plan, model.FIELD, dataclasses.replace(field, middle=middle))
-    Dv, Dnv, n_held = _chosen(plan, spectra, pictures, middle)
+    threads = min(executor.slots, _THREADS)
+    Dv, Dnv, n_held = _chosen(plan, spectra, pictures, middle, threads)
     for number in range(_rounds(sampled)):
         missed = _missed_blocks(plan, spectra, np.concatenate([Dv, Dnv]), sampled, executor, progress)
         progress.advance(_MISSED_BLOCKS - len(missed))
@@ -42,7 +44,7 @@ def find_endmembers(plan: Plan, state: State, executor: Executor, progress: Prog
             break
         sampled = [*sampled, *missed]
         pictures += _pictures(plan, missed, executor, progress)
-        Dv, Dnv, n_held = _chosen(plan, spectra, pictures, middle)
+        Dv, Dnv, n_held = _chosen(plan, spectra, pictures, middle, threads)
     Dv, Dnv = (_nowhere_zero(D, mean_spectrum(plan)) / plan.scale for D in (Dv, Dnv))
     model.save_endmembers(plan, 0, Dv, Dnv)
     model.save_start(plan, np.concatenate([Dv, Dnv]), n_held)
@@ -71,13 +73,12 @@ def _pictures(plan: Plan, blocks: list[Rect], executor: Executor, progress: Prog
 
 
 def _chosen(
-    plan: Plan, spectra: Spectra, pictures: list[Picture], middle: np.ndarray
+    plan: Plan, spectra: Spectra, pictures: list[Picture], middle: np.ndarray, threads: int
 ) -> tuple[np.ndarray, np.ndarray, int]:
     whole, hidden = (np.concatenate([getattr(p, name) for p in pictures]) for name in ("whole", "hidden"))
     hidden -= middle.astype(np.float32)
-    return layered_endmembers(
-        spectra, whole, hidden, n_visible=plan.options.atoms, n_hidden=plan.options.hidden_atoms
-    )
+    numbers = {"n_visible": plan.options.atoms, "n_hidden": plan.options.hidden_atoms}
+    return layered_endmembers(spectra, whole, hidden, **numbers, threads=threads)
 
 
 def _nowhere_zero(D: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ _LEFT = 1e-3  # share of the visible spectra that may stay unexplained before hi
 
 
 def layered_endmembers(
-    spectra: Spectra, whole: np.ndarray, hidden: np.ndarray, *, n_visible: int, n_hidden: int
+    spectra: Spectra, whole: np.ndarray, hidden: np.ndarray, *, n_visible: int, n_hidden: int, threads: int = 1
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Endmembers of the visible and of the hidden layer, in counts at gain 1, >= 0.
 
@@ -29,6 +29,8 @@ def layered_endmembers(
         Scores of the same pixels: all of the model (J1), and its part h.
     n_visible, n_hidden : int
         At most.
+    threads : int
+        That may work at once.
 
     Returns
     -------
@@ -43,31 +45,28 @@ def layered_endmembers(
     alike = np.einsum("nr,nr->n", hidden, likely)
     alike /= np.maximum(length * np.linalg.norm(likely, axis=1), 1e-30)
     candidates = np.flatnonzero((alike > _PLAUSIBLE) & (length > _ABOVE_NOISE))
-    chosen = choose_endmembers(hidden[candidates], likely[candidates], n_hidden)
+    chosen = choose_endmembers(hidden[candidates], likely[candidates], n_hidden, threads=threads)
     Enh = likely[candidates[chosen]].astype(np.float64)
-    seen = whole - _mixed(hidden, Enh)
+    seen = whole - _mixed(hidden, Enh, threads)
     visible = _nonnegative(spectra, seen)
-    Ev = visible[choose_endmembers(seen, visible, n_visible)].astype(np.float64)
-    left = seen - _mixed(seen, Ev)
+    Ev = visible[choose_endmembers(seen, visible, n_visible, threads=threads)].astype(np.float64)
+    left = seen - _mixed(seen, Ev, threads)
     beneath, n_held = Enh, len(Enh)
     if np.square(left).sum() > _LEFT * np.square(seen).sum():
         rest = _nonnegative(spectra, left)
-        Enh = _helped(beneath, left, rest, n_hidden)
-        fewer = _helped(beneath[: n_hidden // 4], left, rest, n_hidden)
-        if _unexplained(whole, Ev, fewer) < _WELL * _unexplained(whole, Ev, Enh):
+        Enh = _helped(beneath, left, rest, n_hidden, threads)
+        fewer = _helped(beneath[: n_hidden // 4], left, rest, n_hidden, threads)
+        mixtures = (np.concatenate([Ev, beside]) for beside in (fewer, Enh))
+        by_fewer, by_all = (float(np.square(whole - _mixed(whole, E, threads)).sum()) for E in mixtures)
+        if by_fewer < _WELL * by_all:
             Enh, n_held = fewer, 0
     usual = float(np.maximum(spectra.unwhitened(whole.mean(axis=0, keepdims=True)), 0).sum())
     return _scaled(spectra, Ev, usual), _scaled(spectra, Enh, usual), n_held
 
 
-def _helped(E: np.ndarray, left: np.ndarray, rest: np.ndarray, most: int) -> np.ndarray:
+def _helped(E: np.ndarray, left: np.ndarray, rest: np.ndarray, most: int, threads: int) -> np.ndarray:
     """E, and as many endmembers of what is left as there is room for."""
-    return np.concatenate([E, rest[choose_endmembers(left, rest, most - len(E))]])
-
-
-def _unexplained(Z: np.ndarray, *parts: np.ndarray) -> float:
-    E = np.concatenate(parts)
-    return float(np.square(Z - _mixed(Z, E)).sum())
+    return np.concatenate([E, rest[choose_endmembers(left, rest, most - len(E), threads=threads)]])
 
 
 def _nonnegative(spectra: Spectra, Z: np.ndarray) -> np.ndarray:
@@ -79,11 +78,12 @@ def _nonnegative(spectra: Spectra, Z: np.ndarray) -> np.ndarray:
     return out
 
 
-def _mixed(Z: np.ndarray, E: np.ndarray) -> np.ndarray:
+def _mixed(Z: np.ndarray, E: np.ndarray, threads: int) -> np.ndarray:
     """The part of Z that non-negative mixtures of E explain."""
     if not len(E):
         return np.zeros_like(Z)
-    return np.asarray(abundances(Z @ E.T.astype(np.float32), (E @ E.T).astype(np.float32)) @ E, Z.dtype)
+    A = abundances(Z @ E.T.astype(np.float32), (E @ E.T).astype(np.float32), threads=threads)
+    return np.asarray(A @ E, Z.dtype)
 
 
 def _scaled(spectra: Spectra, E: np.ndarray, usual: float) -> np.ndarray:
