@@ -141,8 +141,15 @@ def test_a_port_of_ones_own_shows_what_was_asked_last(browser, store, notebook):
     for n, view in ((ds.sizes["energy"], ds), (55, ds.isel(energy=slice(5, 60)))):
         address = view.xrf.explore(port=np.int64(port)).address
         assert address == f"http://127.0.0.1:{port}/"
-        with pytest.raises(OptionError, match="url is a whole address"):
-            ds.xrf.explore(port=port, url="nonsense")
+        for url in (
+            "nonsense",
+            "https://hub.example.org:abc/{port}/",
+            "https://[::1]:8888/{port}/",
+            "https://[bad",
+            5,
+        ):
+            with pytest.raises(OptionError, match="url is a whole address"):
+                ds.isel(energy=slice(3, 9)).xrf.explore(port=port, url=url)
         with pytest.raises(InputError, match="are not those of its painting"):
             ds.assign_coords(y=ds.y + 40).xrf.explore(port=port)
         if visit is None:
@@ -221,6 +228,9 @@ def test_behind_a_proxy_the_page_is_asked_there(store, notebook, monkeypatch):
     cell = ds.xrf.explore(url="https://hub.example.org/user/me/proxy/{port}/")
     assert cell.address.startswith("https://hub.example.org/user/me/proxy/")
     assert "{port}" not in cell.address
+    ds.xrf.explore(url="https://HUB3.example.org:443/{port}/")
+    (served,) = _SERVING.values()
+    assert {"hub.example.org:80", "hub3.example.org:80"} <= served.server._tornado.websocket_origins
     with pytest.raises(OptionError, match="url is a whole address"):
         ds.xrf.explore(url="/user/me/proxy/{port}/")
     monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/me/")

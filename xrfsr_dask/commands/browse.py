@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import socket
 import webbrowser
@@ -21,11 +22,12 @@ from xrfsr_dask.store import open_painting
 from xrfsr_dask.view.scene import Scene
 from xrfsr_dask.writers.images import write_tiff
 
-_NEEDS_BOKEH = "the explorer needs Bokeh; install it with: pip install 'xrfsr_dask[view]'."
+NEEDS_BOKEH = "the explorer needs Bokeh; install it with: pip install 'xrfsr_dask[view]'."
 _NO_ELEMENTS = pd.DataFrame(
     {"line": [], "counts": [], "errors": [], "sure": [], "overlaps": []}, index=pd.Index([], name="element")
 )
 _HIGHEST_PORT = 65535
+_TAKEN = (errno.EADDRINUSE, errno.EACCES)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -111,7 +113,7 @@ def server_of(page: Callable[[Any], None], host: str, port: int, origins: list[s
     try:
         from bokeh.server.server import Server
     except ImportError as error:
-        raise MissingPackageError(_NEEDS_BOKEH) from error
+        raise MissingPackageError(NEEDS_BOKEH) from error
     try:
         _try_out(host, port)
         return Server({"/": page}, address=host, port=port, allow_websocket_origin=origins)
@@ -122,11 +124,19 @@ def server_of(page: Callable[[Any], None], host: str, port: int, origins: list[s
 
 
 def _try_out(host: str, port: int) -> None:
-    """`OSError` where nothing can listen: Tornado would leave a socket open that it cannot bind."""
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        with socket.socket(family, kind, protocol) as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Tornado does
-            tried.bind(address)
+    """`OSError` where a port is taken: Tornado would leave a socket open that it cannot bind."""
+    try:
+        places = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError:  # Tornado tells
+        return
+    for family, kind, protocol, _, address in places:
+        try:
+            with socket.socket(family, kind, protocol) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Tornado does
+                tried.bind(address)
+        except OSError as error:
+            if error.errno in _TAKEN:  # others Tornado passes over: a machine without IPv6, say
+                raise
 
 
 def checked_port(name: str, port: int) -> int:

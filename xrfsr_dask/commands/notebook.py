@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import xarray as xr
 
-from xrfsr_dask.commands.browse import address_of, checked_port, page_of, server_of
+from xrfsr_dask.commands.browse import NEEDS_BOKEH, address_of, checked_port, page_of, server_of
 from xrfsr_dask.errors import MissingPackageError, OptionError
 from xrfsr_dask.result.levels import token_of
 
@@ -35,8 +35,8 @@ def explore(ds: xr.Dataset, *, port: int = 0, url: str | None = None) -> InCell:
     ----------
     ds : xarray.Dataset
     port : int
-        Of 127.0.0.1 on the kernel's machine; any free one for 0. One that this kernel serves at already shows
-        this Dataset from now on to whoever loads it; a page that is open stays as it is.
+        Of 127.0.0.1 on the kernel's machine; any free one for 0. One that was asked for before shows this
+        Dataset from now on to whoever loads it; a page that is open stays as it is.
     url : str, optional
         Where the browser reaches that port, with ``{port}`` in its place, if not at 127.0.0.1.
     """
@@ -47,14 +47,16 @@ def explore(ds: xr.Dataset, *, port: int = 0, url: str | None = None) -> InCell:
             f"`xrfsr browse {ds.encoding.get('source', 'P.zarr')}` in a terminal."
         )
     port = checked_port("port", port)
-    framed_by = _host_of(url)
+    origins = _origins_of(url)
     what = ds.encoding.get("source"), token_of(ds)
-    served = _SERVING.get(port or what)
-    if served is None:
-        served = _SERVING[port or what] = _Served(what, page_of(ds), port)
-    elif served.what != what:
-        served.what, served.page = what, page_of(ds)
-    served.allow(framed_by)
+    with _one_at_a_time:
+        served = _SERVING.get(port or what)
+        if served is None:
+            served = _SERVING[port or what] = _Served(what, page_of(ds), port)
+        elif served.what != what:
+            served.what, served.page = what, page_of(ds)
+        # Bokeh knows no other way once a server runs
+        served.server._tornado.websocket_origins.update(origins)
     return InCell(url.replace("{port}", str(served.server.port)) if url else address_of(served.server))
 
 
@@ -108,22 +110,26 @@ class _Served:
         threading.Thread(target=serve, name="explorer", daemon=True).start()
         return started.result()
 
-    def allow(self, host: str | None) -> None:
-        """Let a page of that host, which frames the explorer by way of a proxy, talk to the server."""
-        if host is not None:
-            from bokeh.server.util import create_hosts_allowlist
 
-            self.server._tornado.websocket_origins.update(create_hosts_allowlist([host], None))
-
-
+_one_at_a_time = threading.Lock()
 _SERVING: dict[Any, _Served] = {}
 """Of this kernel's notebooks: by port where it was chosen, else by what is shown."""
 
 
-def _host_of(url: str | None) -> str | None:
+def _origins_of(url: str | None) -> list[str]:
+    """The host of a page that frames the explorer by way of a proxy, as browsers and Bokeh write it."""
     if url is None:
-        return None
-    host = urlsplit(url.replace("{port}", "0")).netloc
-    if not host:
-        raise OptionError(f"url is a whole address, such as {_HUB_URL}; got {url!r}.")
-    return host
+        return []
+    try:
+        from bokeh.server.util import create_hosts_allowlist
+
+        parts = urlsplit(url.replace("{port}", "0"))
+        own = parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme))
+        host = str(parts.hostname or "")  # in small letters
+        if host:
+            return list(create_hosts_allowlist([host if own else f"{host}:{parts.port}"], None))
+    except ImportError as error:
+        raise MissingPackageError(NEEDS_BOKEH) from error
+    except (ValueError, AttributeError):  # no port, no text, or an address of IPv6, which Bokeh does not know
+        pass
+    raise OptionError(f"url is a whole address, such as {_HUB_URL}; got {url!r}.")

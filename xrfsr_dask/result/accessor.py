@@ -283,8 +283,8 @@ class XrfAccessor:
         Parameters
         ----------
         port : int
-            Of 127.0.0.1; any free one for 0. One that shows another result of this kernel already shows this
-            one from now on to whoever loads it; a page that is open stays as it is.
+            Of 127.0.0.1; any free one for 0. One that was asked for before shows this result from now on to
+            whoever loads it; a page that is open stays as it is.
         url : str, optional
             Where the browser reaches that port, ``{port}`` in its place: on a JupyterHub with
             jupyter-server-proxy ``"https://hub.example.org/user/me/proxy/{port}/"``. Pages of that host may
