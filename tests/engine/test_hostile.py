@@ -388,7 +388,8 @@ def test_metadata_with_any_value_anywhere_are_refused_by_name_or_harmless(good, 
 
 def ends_or_refuses(call) -> None:
     """It gives something or refuses in our words, within seconds."""
-    began = time.process_time()
+    began, on_the_clock = time.process_time(), time.monotonic()
     with contextlib.suppress(XrfsrError):
         call()
     assert time.process_time() - began < 10
+    assert time.monotonic() - on_the_clock < 60  # other work on the machine counts here

@@ -95,16 +95,15 @@ def choose_tile(
     """
     most = min(_LARGEST_TILE_CELLS, -(-max(shape) // cell))
     sizes = [asked] if asked else [n * cell for n in range(most, 0, -1)]
-    fine = [s for s in sizes if shares * min(s, shape[0]) * min(s, shape[1]) <= shape[0] * shape[1]] or sizes[
-        -1:
-    ]
-    fitting = (
+    px = shape[0] * shape[1]
+    fine = [size for size in sizes if shares * min(size, shape[0]) * min(size, shape[1]) <= px] or sizes[-1:]
+    fitting = [
         size
         for size in fine
         if fixed + slots * bytes_of(size) <= memory and (each is None or bytes_of(size) <= each)
-    )
-    if (first := next(fitting, None)) is not None:
-        return _balanced([first, *fitting], shape, slots)
+    ]
+    if fitting:
+        return _balanced(fitting, shape, slots)
     need = bytes_of(sizes[-1])
     if each is not None and need > each:
         raise MemoryBudgetError(
