@@ -24,7 +24,7 @@ _NARROW = 1.0  # the last eps^2, in variances of the noise
 _WIDE = 0.9  # quantile of the start's squared differences that is the first eps^2
 _LAM = 1.0
 
-Runs = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Runs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def sharpened(
@@ -55,7 +55,7 @@ def sharpened(
     right, diagonal = np.zeros_like(d), np.zeros((1, *d.shape[1:]))
     for score, values in zip(right, np.asarray(e, np.float64).T, strict=True):
         _spread(values * certainty, *seen, score.reshape(-1))
-    _spread(certainty, *seen[:3], np.square(seen[3]), diagonal.reshape(-1))
+    _spread(certainty, *seen[:2], np.square(seen[2]), diagonal.reshape(-1))
     for eps2 in _schedule(d):
         down, across = (lam / (jumps + eps2) for jumps in _jumps(d))
         d = _conjugate_gradients(d, right, certainty, seen, down, across, diagonal[0])
@@ -78,11 +78,9 @@ def _runs(footprints: Footprints, nx: int) -> Runs:
 
     Returns
     -------
-    of_spot : int64 (n_spot + 1,)
-        The first run of each spot, and where the last one's end.
-    pixel : int64 (n_run,)
+    pixel : int64 (n_spot, n_row)
         The first pixel of each run, counted row by row.
-    start : int64 (n_run + 1,)
+    start : int64 (n_spot * n_row + 1,)
         Where each run's weights begin, and the last one's end.
     weight : float64 (n_weight,)
     """
@@ -95,8 +93,7 @@ def _runs(footprints: Footprints, nx: int) -> Runs:
     origin = footprints.origin.astype(np.int64)
     rows = origin[:, :1] + np.arange(there.shape[1])
     pixel = rows * nx + origin[:, 1:] + first
-    of_spot = np.arange(len(there) + 1) * there.shape[1]
-    return of_spot, pixel.ravel(), np.append(0, np.cumsum(length)), footprints.weight[inside].astype(np.float64)
+    return pixel, np.append(0, np.cumsum(length)), footprints.weight[inside].astype(np.float64)
 
 
 def _conjugate_gradients(
@@ -123,12 +120,12 @@ def _conjugate_gradients(
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _descend(d, right, inverse, certainty, of_spot, pixel, start, weight, down, across, steps, enough):  # type: ignore[no-untyped-def]
+def _descend(d, right, inverse, certainty, pixel, start, weight, down, across, steps, enough):  # type: ignore[no-untyped-def]
     """Conjugate gradients from d (ny, nx), in place."""
     ny, nx = d.shape
     r, p, image = np.empty_like(d), np.empty_like(d), np.empty_like(d)
     rz = 0.0
-    _normal(d, certainty, of_spot, pixel, start, weight, down, across, image)
+    _normal(d, certainty, pixel, start, weight, down, across, image)
     for y in range(ny):
         for x in range(nx):
             r[y, x] = right[y, x] - image[y, x]
@@ -137,7 +134,7 @@ def _descend(d, right, inverse, certainty, of_spot, pixel, start, weight, down, 
     for _ in range(steps):
         if rz <= enough:
             break
-        _normal(p, certainty, of_spot, pixel, start, weight, down, across, image)
+        _normal(p, certainty, pixel, start, weight, down, across, image)
         curved, new = 0.0, 0.0
         for y in range(ny):
             for x in range(nx):
@@ -156,16 +153,17 @@ def _descend(d, right, inverse, certainty, of_spot, pixel, start, weight, down, 
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _spread(values, of_spot, pixel, start, weight, out):  # type: ignore[no-untyped-def]
+def _spread(values, pixel, start, weight, out):  # type: ignore[no-untyped-def]
     """Add S^T values to out (n_px,)."""
     for s in range(len(values)):
-        for run in range(of_spot[s], of_spot[s + 1]):
+        for row in range(pixel.shape[1]):
+            run = s * pixel.shape[1] + row
             for i in range(start[run + 1] - start[run]):
-                out[pixel[run] + i] += weight[start[run] + i] * values[s]
+                out[pixel[s, row] + i] += weight[start[run] + i] * values[s]
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _normal(d, certainty, of_spot, pixel, start, weight, down, across, out):  # type: ignore[no-untyped-def]
+def _normal(d, certainty, pixel, start, weight, down, across, out):  # type: ignore[no-untyped-def]
     """(S^T W S + G^T diag G) d."""
     ny, nx = d.shape
     for y in range(ny):
@@ -184,10 +182,12 @@ def _normal(d, certainty, of_spot, pixel, start, weight, down, across, out):  # 
     flat, into = d.reshape(-1), out.reshape(-1)
     for s in range(len(certainty)):
         seen = 0.0
-        for run in range(of_spot[s], of_spot[s + 1]):
+        for row in range(pixel.shape[1]):
+            run = s * pixel.shape[1] + row
             for i in range(start[run + 1] - start[run]):
-                seen += weight[start[run] + i] * flat[pixel[run] + i]
+                seen += weight[start[run] + i] * flat[pixel[s, row] + i]
         seen *= certainty[s]
-        for run in range(of_spot[s], of_spot[s + 1]):
+        for row in range(pixel.shape[1]):
+            run = s * pixel.shape[1] + row
             for i in range(start[run + 1] - start[run]):
-                into[pixel[run] + i] += weight[start[run] + i] * seen
+                into[pixel[s, row] + i] += weight[start[run] + i] * seen
