@@ -12,12 +12,12 @@ from xrfsr_dask.kernels.cokriging import (
     class_scale,
     classes_of,
     evidence,
+    krige,
     krige_blind,
     likeliest,
     likelihoods,
     local_prior,
     map_sums,
-    solved,
 )
 from xrfsr_dask.kernels.covariance import correlation
 
@@ -59,7 +59,7 @@ def test_estimates_are_the_conditional_means_of_the_model(share):
     prior = prior_of(share, scale)
     rng = np.random.default_rng(2)
     places, features = rng.uniform(0, 8, (9, 2)).astype("f4"), rng.random((9, 5)).astype("f4")
-    found, blind = solved(s, prior).at(places, features), krige_blind(s, prior, places)
+    found, blind = krige(s, prior).at(places, features), krige_blind(s, prior, places)
     for law, scores in ((HIDDEN, [0, 2]), (OTHER, [1])):
         noise = np.diag(s.variance[:, scores].mean(axis=1) + 1e-6 * scale)
         for q, parts in ((share, (found.drift, found.hidden)), (0.0, (None, blind))):
@@ -73,7 +73,7 @@ def test_estimates_are_the_conditional_means_of_the_model(share):
 
 def test_spots_with_much_noise_are_ignored():
     s = spots()
-    quiet = solved(s, prior_of(0.5, 1e-8)).at(s.places, s.features)
+    quiet = krige(s, prior_of(0.5, 1e-8)).at(s.places, s.features)
     assert max(np.abs(part).max() for part in (quiet.drift, quiet.hidden)) < 1e-5
 
 

@@ -267,6 +267,12 @@ class Kriged:
     hidden: np.ndarray
     """float32 (n, r): in h."""
 
+    @classmethod
+    def of(cls, spots: Neighbours, prior: Prior, weights: np.ndarray) -> Kriged:
+        """From `weights` as `solved` finds them under a prior."""
+        drifting, hidden = (np.ascontiguousarray(part) for part in np.split(weights, 2, axis=1))
+        return cls(replace(spots, scores=spots.scores[:0].copy()), prior, drifting, hidden)
+
     def at(self, places: np.ndarray, features: np.ndarray) -> Estimate:
         """Estimate at pixels: places (n, 2) in steps of the scan, features phi (n, m)."""
         drift = np.empty((len(places), self.drifting.shape[1]), np.float32)
@@ -277,12 +283,21 @@ class Kriged:
         return Estimate(drift, _told_by_hidden(self.spots, self.prior.hidden, places, self.hidden))
 
 
-def solved(spots: Neighbours, prior: Prior) -> Kriged:
-    """The systems of a neighbourhood solved, one for all scores that share a prior."""
+def solved(spots: Neighbours, prior: Prior) -> np.ndarray:
+    """The systems of a neighbourhood solved, one for all scores that share a prior.
+
+    Returns
+    -------
+    float32 (n, 2 r)
+        Weights of the spots in v, then in h.
+    """
     weights = prior.scale * _weights(spots, prior)
-    drifting, hidden = prior.share * weights, (1 - prior.share) * weights
-    heard = replace(spots, scores=spots.scores[:0].copy())  # they are in the weights, and many are kept
-    return Kriged(heard, prior, drifting.astype(np.float32), hidden.astype(np.float32))
+    return np.hstack([prior.share * weights, (1 - prior.share) * weights]).astype(np.float32)
+
+
+def krige(spots: Neighbours, prior: Prior) -> Kriged:
+    """What a neighbourhood says, its systems solved."""
+    return Kriged.of(spots, prior, solved(spots, prior))
 
 
 def krige_blind(spots: Neighbours, prior: Prior, places: np.ndarray) -> np.ndarray:

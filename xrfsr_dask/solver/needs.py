@@ -13,7 +13,7 @@ from xrfsr_dask.kernels.sampling import needed_bounds
 from xrfsr_dask.kernels.spectral import MOST_DIRECTIONS
 from xrfsr_dask.solver.joint.blending import KEPT
 from xrfsr_dask.solver.joint.desk import KEPT_BYTES
-from xrfsr_dask.solver.joint.scan import BLOCK_STEPS
+from xrfsr_dask.solver.joint.scan import MARGINS, Scan
 from xrfsr_dask.solver.run import COLOUR_DEPTH, NEAR_SPOTS, Plan, edge_margin_px, reach
 from xrfsr_dask.store.arrays import bytes_in_hand
 from xrfsr_dask.store.patches import CHUNK_SPOTS
@@ -46,11 +46,14 @@ def disk_bytes(plan: Plan) -> int:
     n_channel = plan.painting.patches[0].shape[2]
     state = 4 * pixels * plan.atoms
     endmembers = 8 * plan.atoms * (n_channel + plan.atoms)
+    last = result_bytes(plan)
     if plan.options.method == "joint":  # scores, their variance, colours, and what is seen of each spot
-        small = 4 * spots * (2 * min(MOST_DIRECTIONS, n_channel) + CENTRES + plan.atoms) + 8 * pixels
+        r, scan = min(MOST_DIRECTIONS, n_channel), Scan(plan)
+        small = 4 * spots * (2 * r + CENTRES + plan.atoms) + 8 * pixels
+        last = max(last, 8 * r * math.prod(scan.grid) * scan.most_gathered(MARGINS, NEAR_SPOTS))
     else:  # counts against two dictionaries
         small = 2 * 4 * spots * max(plan.n_hidden, plan.options.atoms)
-    return 2 * state + small + 3 * endmembers + result_bytes(plan) - state + _METADATA_BYTES
+    return state + small + 3 * endmembers + last + _METADATA_BYTES
 
 
 def result_bytes(plan: Plan) -> int:
@@ -100,9 +103,7 @@ def _block_bytes(plan: Plan) -> int:
     """Covariances of the spots around one block, twice factored, what joins them to its pixels, spots kept, and
     what those around other blocks say."""
     step = max(1.0, min(p.step_mm for p in plan.painting.patches) / plan.painting.pitch_mm)
-    ones, widest = [1.0] * len(plan.painting.patches), max(map(_footprint_bytes, plan.windows()))
-    near = min(NEAR_SPOTS, int(_most_of(plan, plan.cell + 12 * step, ones)))
-    near = max(near, int(_most_of(plan, min(plan.cell, BLOCK_STEPS * step) + 2 * step, ones)))  # and no fewer
+    near, widest = Scan(plan).most_gathered(MARGINS, NEAR_SPOTS), max(map(_footprint_bytes, plan.windows()))
     pixels = (plan.cell + 2 * edge_margin_px(step)) ** 2
     joined = min(pixels, PIXELS_AT_ONCE) * 12 * near
     each = 8 * min(MOST_DIRECTIONS, plan.painting.patches[0].shape[2])  # scores, once; their noise and weights

@@ -20,7 +20,7 @@ from xrfsr_dask.store.results import TRUTH
 from xrfsr_dask.tiling.budget import KERNELS, choose_tile, megabytes
 from xrfsr_dask.tiling.grid import cell_for
 
-_SHARES_PER_SLOT = {True: 4, False: 1}  # `joint` or not: its tiles have no halo, so that small ones cost little
+_SHARES_PER_SLOT = {True: 8, False: 1}  # `joint` or not: its tiles have no halo, so that small ones cost little
 
 
 def plan_run(

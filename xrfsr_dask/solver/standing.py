@@ -11,7 +11,7 @@ from xrfsr_dask.kernels.dictionary import Objective
 from xrfsr_dask.solver.run import Plan
 from xrfsr_dask.store.unfinished import OPTION
 
-MOST_STAGES = 7
+MOST_STAGES = 8
 """Of `joint`, before its iterations."""
 
 

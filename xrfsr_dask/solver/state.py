@@ -32,7 +32,7 @@ from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
 from xrfsr_dask.store.staging import run_folder, sweep
 from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, RECEIPTS, RUN, has_started, superseded, wipe
 
-_VERSION = 5
+_VERSION = 6
 
 
 # Generations of abundances

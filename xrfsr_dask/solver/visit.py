@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from xrfsr_dask.progress import Progress
@@ -44,4 +45,5 @@ def visit(
         states.keep_receipt(plan, generation, receipt)
         progress.advance()
 
-    executor.map(task, tiles, finished)
+    # largest first: of two that begin last, none is long after the other
+    executor.map(task, sorted(tiles, key=lambda tile: -math.prod(tile.shape)), finished)

@@ -272,11 +272,16 @@ def finite(values: np.ndarray, array: zarr.Array, region: Region | Any) -> np.nd
     return values
 
 
+def has_chunk(array: zarr.Array, index: tuple[int, ...]) -> bool:
+    """Whether a chunk, or shard, is there, whole as each is written."""
+    return place_of(array).joinpath("c", *map(str, index)).is_file()
+
+
 def require_last_chunk(array: zarr.Array) -> zarr.Array:
     """The array, if its last chunk is there: a shape that nothing was written for is refused unread."""
     stored = array.shards or array.chunks
-    index = [max(0, -(-n // size) - 1) for n, size in zip(array.shape, stored, strict=True)]
-    if 0 in array.shape or not place_of(array).joinpath("c", *map(str, index)).is_file():
+    index = tuple(max(0, -(-n // size) - 1) for n, size in zip(array.shape, stored, strict=True))
+    if 0 in array.shape or not has_chunk(array, index):
         raise DamagedStoreError(
             f"{where(array)}: the chunk c/{'/'.join(map(str, index))} is missing, the last of its shape "
             f"{array.shape}. Run `xrfsr check` to list every damaged chunk."

@@ -80,7 +80,7 @@ def wipe(run: Place) -> None:
 def superseded(folder: str, *, generation: int, dictionary: int) -> bool:
     """Whether a folder of state has no more use once a checkpoint names a generation and dictionaries."""
     kind, _, number = folder.partition("-")
-    named = {"gen": generation, "dictionary": dictionary}
+    named = {"gen": generation, "weights": generation, "dictionary": dictionary}
     return folder == START or (kind in named and number.isdigit() and int(number) < named[kind])
 
 

@@ -126,14 +126,15 @@ def _balanced(sizes: list[int], shape: tuple[int, int], slots: int) -> int:
 
 
 def _busy(size: int, shape: tuple[int, int], slots: int) -> float:
-    """Share of their time that slots are at work, each taking the next tile, row by row, once it is free."""
+    """Share of their time that slots are at work, each taking the next tile, the largest first, once it is
+    free."""
     n_tile = math.prod(-(-n // size) for n in shape)
     if n_tile > _MANY * slots:
         return 1.0
     rows, columns = ([min(size, n - at) for at in range(0, n, size)] for n in shape)
     ends = [0] * slots
-    for height, width in itertools.product(rows, columns):
-        heapq.heapreplace(ends, ends[0] + height * width)
+    for area in sorted((height * width for height, width in itertools.product(rows, columns)), reverse=True):
+        heapq.heapreplace(ends, ends[0] + area)
     return math.prod(shape) / (slots * max(ends))
 
 

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xrfsr_dask.kernels.cokriging import Kriged, Neighbours, solved
+from xrfsr_dask.kernels.cokriging import Kriged, Neighbours
 from xrfsr_dask.solver.joint.desk import Desk
+from xrfsr_dask.solver.joint.kriging import kriged
 from xrfsr_dask.solver.joint.model import Field
 from xrfsr_dask.solver.joint.picture import Picture, neighbours, pictured, pixels_of, told
 from xrfsr_dask.solver.joint.scan import MARGINS, Near
@@ -58,8 +59,11 @@ class Blended:
             near = self.desk.scan.gathered(block, MARGINS, NEAR_SPOTS)
             spots = neighbours(self.desk, near, self.field)
             there = self.field.at(spots)
-            kriged = None if spots is None or there.sharp else solved(spots, there.prior)
-            found = Local(near, spots if kriged is None else kriged.spots, there, kriged)
+            if spots is None or there.sharp:
+                found = Local(near, spots, there, None)
+            else:
+                told = kriged(self.desk, block, spots, there.prior)
+                found = Local(near, told.spots, there, told)
         self._kept[block] = found
         while len(self._kept) > (1 if found.field.sharp else KEPT):  # where edges are sought none asks another
             del self._kept[next(iter(self._kept))]

@@ -14,7 +14,14 @@ from xrfsr_dask.solver.joint import model
 from xrfsr_dask.solver.joint.blending import Blended, in_columns
 from xrfsr_dask.solver.joint.desk import Desk
 from xrfsr_dask.solver.joint.model import Spectra
-from xrfsr_dask.solver.joint.picture import Picture, footprints_inside, neighbours, pictured
+from xrfsr_dask.solver.joint.picture import (
+    Picture,
+    footprints_inside,
+    neighbours,
+    pictured,
+    pixels_of,
+    told,
+)
 from xrfsr_dask.solver.joint.scan import MARGINS
 from xrfsr_dask.solver.run import NEAR_SPOTS, Plan
 from xrfsr_dask.solver.state import Receipt, load_matrix, open_generation, receipt_of
@@ -114,13 +121,14 @@ def held_out(plan: Plan, fields: tuple[str, ...], block: Rect) -> np.ndarray:
 def sampled_pixels(plan: Plan, block: Rect) -> Picture | None:
     """Scores of pixels spread over one block, by the field as learned; None where no spot is near."""
     desk = Desk(plan)
-    field, near = desk.field(model.LEARNED), desk.scan.gathered(block, MARGINS, NEAR_SPOTS)
+    near, spots, field, kriged = Blended(desk, desk.field(model.LEARNED)).local(block)
     if not near:
         return None
     rng = np.random.default_rng([plan.options.seed, block.y0, block.x0])
     picked = np.sort(rng.permutation(block.shape[0] * block.shape[1])[:_SAMPLED_PIXELS])
-    spots = neighbours(desk, near, field)
-    return pictured(desk, field.at(spots), near, block, spots=spots, only=picked)
+    if kriged is None:
+        return pictured(desk, field, near, block, spots=spots, only=picked)
+    return told(field, kriged, *(values[picked] for values in pixels_of(desk, near, block)))
 
 
 def misfits(plan: Plan, E: np.ndarray, area: Rect) -> list[float]:

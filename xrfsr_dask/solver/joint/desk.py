@@ -51,6 +51,11 @@ class Desk:
         """By patch, how far the photograph is smoothed for it, px; none of those that lie as they should."""
         return model.load_placing(self.plan)["smoothed_px"]
 
+    @cached_property
+    def weights(self) -> zarr.Array:
+        """Of the spots around every block."""
+        return model.open_weights(self.plan)
+
     def field(self, name: str = model.FIELD) -> Field:
         """A field as saved."""
         if name not in self._fields:

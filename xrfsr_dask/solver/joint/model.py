@@ -44,6 +44,9 @@ other names: one that was killed can be done again."""
 
 _FOLDER = "joint"
 
+_WEIGHTS = "weights-000000"
+"""Folder of the weights of spots, which the first generation of abundances supersedes."""
+
 EVIDENCE = f"{_FOLDER}/evidence"
 """The map of evidence, by its path in the work folder."""
 
@@ -237,6 +240,22 @@ def new_spots(plan: Plan, name: str, n: int, patches: Iterable[str] | None = Non
 def open_spots(plan: Plan, name: str, patch: str) -> zarr.Array:
     """One of `SPOT_ARRAYS` of a patch."""
     return open_array(open_group(_path(plan, name), mode="r+"), patch)
+
+
+def new_weights(plan: Plan, grid: tuple[int, int], most: int) -> None:
+    """Room for the weights of at most so many spots around each block, (block_y, block_x, spot, 2 score); those
+    that an interrupted pass left are kept."""
+    if (plan.work / _WEIGHTS / "weight" / NAME).is_file():
+        return
+    require_own(plan)
+    each, dims = (most, 2 * len(_get(plan, f"{LEARNED}/scale"))), ("block_y", "block_x", "spot", "weight")
+    group = new_group(plan.work / _WEIGHTS, overwrite=True)
+    new_array(group, "weight", shape=(*grid, *each), dtype="f4", chunks=(1, 1, *each), dims=dims)
+
+
+def open_weights(plan: Plan) -> zarr.Array:
+    """Weights of the spots around every block, zeros after the last."""
+    return open_array(open_group(plan.work / _WEIGHTS, mode="r+"), "weight")
 
 
 def new_evidence(plan: Plan) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrfsr_dask.beams import centres_mm
-from xrfsr_dask.kernels.cokriging import Kriged, Neighbours, krige_blind, solved
+from xrfsr_dask.kernels.cokriging import Kriged, Neighbours, krige, krige_blind
 from xrfsr_dask.kernels.edges import sharpened
 from xrfsr_dask.kernels.sampling import Footprints
 from xrfsr_dask.solver.joint.desk import Desk
@@ -81,7 +81,7 @@ def pictured(
     if spots is not None and field.sharp:
         return _sharp(desk, field, near, spots, block, only)
     places, features = (values[only] for values in pixels_of(desk, near, block))
-    return told(field, None if spots is None else solved(spots, field.prior), places, features)
+    return told(field, None if spots is None else krige(spots, field.prior), places, features)
 
 
 def told(field: Field, kriged: Kriged | None, places: np.ndarray, features: np.ndarray) -> Picture:

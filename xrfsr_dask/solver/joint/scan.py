@@ -24,6 +24,7 @@ MARGINS = (6, 5, 4, 3, 2, 1)
 """Steps around a block whose spots speak about it: the widest that keeps them to `NEAR_SPOTS`."""
 
 _AREA_CELLS = 4  # side
+_BINS, _MOST_BINS = 10, 2000  # along the side of a block, in which spots are counted; of the painting
 
 
 class Near(NamedTuple):
@@ -63,6 +64,21 @@ class Scan:
         """Side of a block, px."""
         parts = max(1, int(np.ceil(self.plan.cell / (BLOCK_STEPS * self.step_px))))
         return -(-self.plan.cell // parts)
+
+    def index_of(self, block: Rect) -> tuple[int, int]:
+        """Row and column of a block among all of the painting."""
+        return self._number(block.y0), self._number(block.x0)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of blocks of the whole painting."""
+        ny, nx = self.plan.painting.shape
+        return self._number(ny - 1) + 1, self._number(nx - 1) + 1
+
+    def _number(self, px: int) -> int:
+        """Of the row or column of blocks that a pixel is in."""
+        cells, within = divmod(px, self.plan.cell)
+        return cells * -(-self.plan.cell // self.block_px) + within // self.block_px
 
     def blocks_meeting(self, area: Rect) -> list[Rect]:
         """Blocks that have a pixel in an area, in the order of `blocks`."""
@@ -112,6 +128,32 @@ class Scan:
                     out.append(Near(patch, index[inside], centres[inside]))
         return out
 
+    def most_gathered(self, margins: tuple[int, ...], most: int) -> int:
+        """No fewer spots than `gathered` finds near any block: all in the bins that its box touches."""
+        shape = self.plan.painting.shape
+        size = max(1, self.block_px // _BINS, -(-max(shape) // _MOST_BINS))
+        bins, limit = tuple(-(-n // size) for n in shape), np.array(shape) - 1e-6
+        total = np.zeros(bins, np.int64)
+        for patch in self.plan.painting.patches:
+            spots = np.indices(patch.shape[:2]).reshape(2, -1).T
+            centres = np.clip(apply_transform(patch.transform, spots) / self.plan.painting.pitch_mm, 0.0, limit)
+            y, x = (centres // size).astype(np.int64).T
+            total += np.bincount(y * bins[1] + x, minlength=total.size).reshape(bins)
+        sums = np.pad(total, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+        widest, narrowest = (
+            _boxes(sums, *(self._binned(n, margin * self.step_px, size) for n in shape))
+            for margin in (max(margins), min(margins))
+        )
+        return int(np.where(narrowest > most, narrowest, np.minimum(widest, most)).max())
+
+    def _binned(self, n: int, grown: float, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """First bins of the rows, or columns, of blocks along `n` px, and those after their last, int (k,)."""
+        px = np.arange(n)
+        first = px[px % self.plan.cell % self.block_px == 0]
+        ends = (first - grown) // size, (np.append(first[1:], n) + grown) // size + 1
+        low, high = (np.clip(end, 0, -(-n // size)).astype(np.int64) for end in ends)
+        return low, high
+
     def gathered(self, block: Rect, margins: tuple[int, ...], most: int) -> list[Near]:
         """`near` with the widest margin that keeps the number of spots to `most`, else the narrowest."""
         found: list[Near] = []
@@ -120,6 +162,14 @@ class Scan:
             if sum(len(index) for _, index, _ in found) <= most:
                 break
         return found
+
+
+def _boxes(
+    sums: np.ndarray, rows: tuple[np.ndarray, np.ndarray], columns: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Sums over boxes of bins, from those over all up to each."""
+    corners = [[sums[np.ix_(y, x)] for x in columns] for y in rows]
+    return np.asarray(corners[1][1] - corners[0][1] - corners[1][0] + corners[0][0])
 
 
 def _candidates(

@@ -36,9 +36,10 @@ from xrfsr_dask.solver.joint.blocks import (
     unmix_tile,
 )
 from xrfsr_dask.solver.joint.endmembers import endmember_tasks, find_endmembers
+from xrfsr_dask.solver.joint.kriging import krige_area
 from xrfsr_dask.solver.joint.model import Field, Spectra
 from xrfsr_dask.solver.joint.placing import asked_chunks, place
-from xrfsr_dask.solver.joint.scan import Scan
+from xrfsr_dask.solver.joint.scan import MARGINS, Scan
 from xrfsr_dask.solver.joint.spots import (
     candidate_pairs,
     describe_spots,
@@ -47,7 +48,7 @@ from xrfsr_dask.solver.joint.spots import (
     ridge_sums,
     see_spots,
 )
-from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.solver.run import NEAR_SPOTS, Plan
 from xrfsr_dask.solver.standing import State, settled
 from xrfsr_dask.solver.start import mean_spectrum, sample_spots
 from xrfsr_dask.solver.visit import visit
@@ -73,7 +74,7 @@ def run(plan: Plan, state: State | None, executor: Executor, progress: Progress)
         The plan with the number of endmembers of each layer as chosen, and the state to finish.
     """
     state = state or State()
-    for number, stage in enumerate((find_basis, describe, place, learn_field, find_endmembers, unmix, see), 1):
+    for number, stage in enumerate(_STAGES, 1):
         if state.passes < number:
             plan = with_layers(plan, state)
             state = states.save(plan, stage(plan, state, executor, progress).moved(passes=number))
@@ -92,7 +93,8 @@ def task_count(plan: Plan, state: State | None = None) -> int:
     areas = len(Scan(plan).areas())
     drawn = len(Scan(plan).sampled(_PRIOR_BLOCKS))
     asked = sum(len(asked_chunks(plan, patch.name)) for patch in plan.painting.patches)
-    each = [2 * chunks, chunks, asked, chunks + 2 * areas + 4 * drawn, endmember_tasks(plan), tiles, chunks]
+    field = chunks + 2 * areas + 4 * drawn
+    each = [2 * chunks, chunks, asked, field, areas, endmember_tasks(plan), tiles, chunks]
     done = state or State()
     iterations = chunks * (plan.options.iterations - done.iteration)
     return sum(each[done.passes :]) + iterations + plan.result_tasks
@@ -100,7 +102,7 @@ def task_count(plan: Plan, state: State | None = None) -> int:
 
 def with_layers(plan: Plan, state: State) -> Plan:
     """The plan with the endmembers that were chosen; as it is before they are."""
-    if state.passes < 5:
+    if state.passes < 6:
         return plan
     n_v, n_nv = (len(states.load_matrix(plan, state.dictionary, name)) for name in ("Dv", "Dnv"))
     return dataclasses.replace(plan, layers=(n_v, n_nv))
@@ -178,6 +180,18 @@ def learn_field(plan: Plan, state: State, executor: Executor, progress: Progress
     return state
 
 
+def krige(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
+    """Weights of the spots around every block; none where edges are sought, as these ask for pixels."""
+    scan = Scan(plan)
+    areas = scan.areas()
+    if model.load_field(plan, model.LEARNED).sharp:
+        progress.advance(len(areas))
+        return state
+    model.new_weights(plan, scan.grid, scan.most_gathered(MARGINS, NEAR_SPOTS))
+    executor.map(partial(krige_area, plan), areas, ticking(progress))
+    return state
+
+
 def unmix(plan: Plan, state: State, executor: Executor, progress: Progress) -> State:
     """Abundances of every pixel, tile by tile."""
     model.new_evidence(plan)
@@ -217,6 +231,9 @@ def improve_endmembers(
     return states.save(
         plan, state.moved(iteration=state.iteration + 1, dictionary=number, history=[*state.history, line])
     )
+
+
+_STAGES = (find_basis, describe, place, learn_field, krige, find_endmembers, unmix, see)
 
 
 # The small sums
