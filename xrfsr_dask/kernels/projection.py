@@ -12,6 +12,9 @@ IN_ORDER = FAST - {"reassoc"}
 """The same where sums are taken in the order that is written."""
 
 
+_EIGHT = tuple(np.uintp(k) for k in range(9))
+
+
 def project_rows(V: np.ndarray, *, exact: bool) -> np.ndarray:
     """Project every row of V (n, k) onto the probability simplex; float32, a new array.
 
@@ -48,26 +51,27 @@ def rescale_row(v):  # type: ignore[no-untyped-def]
     """The paper's projection, in place: clip at zero, divide by the sum; an all-zero row becomes uniform.
 
     Of eight sums, each with every eighth entry, which one vector holds: left to choose, the compiler takes
-    one order where it compiles and another where it loads what it had compiled.
+    one order where it compiles and another where it loads what it had compiled. It makes vectors of them only
+    where no index may be negative and each is as far on as the one before, hence `_EIGHT`.
     """
-    zero = np.float32(0.0)
-    for k in range(v.size):
-        v[k] = max(v[k], zero)
+    zero, k, whole = np.float32(0.0), _EIGHT[0], v.size // 8 * 8
     a = b = c = d = e = f = g = h = zero
-    whole = v.size // 8 * 8
-    for k in range(0, whole, 8):
-        a, b, c, d = a + v[k], b + v[k + 1], c + v[k + 2], d + v[k + 3]
-        e, f, g, h = e + v[k + 4], f + v[k + 5], g + v[k + 6], h + v[k + 7]
+    while k < np.uintp(whole):
+        a, b = a + max(v[k], zero), b + max(v[k + _EIGHT[1]], zero)
+        c, d = c + max(v[k + _EIGHT[2]], zero), d + max(v[k + _EIGHT[3]], zero)
+        e, f = e + max(v[k + _EIGHT[4]], zero), f + max(v[k + _EIGHT[5]], zero)
+        g, h = g + max(v[k + _EIGHT[6]], zero), h + max(v[k + _EIGHT[7]], zero)
+        k += _EIGHT[8]
     total = ((a + e) + (c + g)) + ((b + f) + (d + h))
     for k in range(whole, v.size):
-        total += v[k]
+        total += max(v[k], zero)
     if total <= 0:
         for k in range(v.size):
             v[k] = np.float32(1.0) / np.float32(v.size)
         return
     scale = np.float32(1.0) / total
     for k in range(v.size):
-        v[k] *= scale
+        v[k] = max(v[k], zero) * scale
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, inline="always")
