@@ -19,7 +19,7 @@ from xrfsr_dask.kernels.cokriging import (
     local_prior,
     map_sums,
 )
-from xrfsr_dask.kernels.covariance import correlation
+from xrfsr_dask.kernels.covariance import Apart
 
 DRIFT, HIDDEN, OTHER = Law("matern32", 6.0), Law("exponential", 5.0), Law("matern52", 2.0)
 MIXED = (HIDDEN, OTHER, HIDDEN)
@@ -27,7 +27,7 @@ MIXED = (HIDDEN, OTHER, HIDDEN)
 
 def alike(P, Q, law, spots):
     """Correlations, checked against quadrature in test_covariance.py."""
-    return correlation(P, Q, *law, size=1.0, spots=spots).astype(float)
+    return Apart.of(P, Q, size=1.0, spots=spots).correlation(*law).astype(float)
 
 
 def dense(P, F, law, share, scale, spots=2, Q=None, G=None):

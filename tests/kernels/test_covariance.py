@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import gamma, kv
 
-from xrfsr_dask.kernels.covariance import KINDS, correlation, point_correlation
+from xrfsr_dask.kernels.covariance import KINDS, Apart, point_correlation
 
 
 def matern(d, nu):
@@ -31,7 +31,7 @@ def test_a_spot_is_a_mean_over_its_square(kind, spots):
     found, wanted = [], []
     for d in (0.0, 0.4, 1.0, 2.7, 9.0):
         P, Q = np.zeros((1, 2), "f4"), np.array([[0, d]], "f4")
-        found.append(correlation(P, Q, kind, reach, size=size, spots=spots)[0, 0])
+        found.append(Apart.of(P, Q, size=size, spots=spots).correlation(kind, reach)[0, 0])
         values = []
         for turn in np.radians(np.arange(3.75, 45, 7.5)):
             R = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
@@ -47,9 +47,9 @@ def test_places_of_a_table_are_met_within_rounding():
     d = np.geomspace(1e-3, 50, 400).astype("f4")
     P, Q = np.zeros((1, 2), "f4"), np.stack([np.zeros_like(d), d], axis=1)
     for kind in KINDS:
-        found = correlation(P, Q, kind, 2.0, size=1.0, spots=0)[0]
+        found = Apart.of(P, Q, size=1.0, spots=0).correlation(kind, 2.0)[0]
         np.testing.assert_allclose(found, point_correlation(kind, d / 2.0), atol=3e-4)
-    far = correlation(P, np.array([[0, 1e6]], "f4"), "matern32", 2.0, size=1.0, spots=2)
+    far = Apart.of(P, np.array([[0, 1e6]], "f4"), size=1.0, spots=2).correlation("matern32", 2.0)
     assert abs(far[0, 0]) < 1e-6
 
 
@@ -57,5 +57,5 @@ def test_places_of_a_table_are_met_within_rounding():
 def test_covariances_of_crowded_spots_are_positive_definite(kind):
     P = np.random.default_rng(0).uniform(0, 12, (300, 2)).astype("f4")
     for reach in (0.7, 6.0):
-        K = correlation(P, P, kind, reach, size=1.5, spots=2).astype(float)
+        K = Apart.of(P, P, size=1.5, spots=2).correlation(kind, reach).astype(float)
         assert np.linalg.eigvalsh(K).min() > -2e-4

@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 
 from xrfsr_dask.kernels import positive
-from xrfsr_dask.kernels.covariance import correlation
+from xrfsr_dask.kernels.covariance import Apart
 from xrfsr_dask.kernels.positive import Systems, combine
 
 
 def parts_of(n: int, seed: int = 0):
     rng = np.random.default_rng(seed)
     places = rng.uniform(0, 12, (n, 2)).astype("f4")
-    A, B = (correlation(places, places, "matern32", reach, size=1.0, spots=2) for reach in (2.0, 9.0))
+    apart = Apart.of(places, places, size=1.0, spots=2)
+    A, B = (apart.correlation("matern32", reach) for reach in (2.0, 9.0))
     return A, B, rng
 
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xrfsr_dask.kernels.covariance import correlation
+from xrfsr_dask.kernels.covariance import Apart
 from xrfsr_dask.kernels.lapack import solve_lower
 from xrfsr_dask.kernels.likelihood import log_likelihoods
 from xrfsr_dask.kernels.positive import Systems, combine, solution
@@ -125,8 +125,9 @@ def likelihoods(spots: Neighbours, drifts: Sequence[Law], hiddens: Sequence[Law]
     whitened = spots.scores / spread[:, None] / np.sqrt(relative)
     alike = spots.features @ spots.features.T
     scales = np.asarray(SCALES)
-    v = [alike * _between_spots(spots, law) for law in drifts]
-    h = [_between_spots(spots, law) for law in hiddens]
+    apart = _between(spots)
+    v = [alike * apart.correlation(*law) for law in drifts]
+    h = [apart.correlation(*law) for law in hiddens]
     out = np.empty((len(drifts), len(hiddens), len(SHARES), len(SCALES), spots.scores.shape[1]))
     for (i, one), (j, other), (k, share) in product(enumerate(v), enumerate(h), enumerate(SHARES)):
         if (share == 0 and i) or (share == 1 and j):  # one of the laws drops out at either end
@@ -187,8 +188,8 @@ def local_prior(prior: Prior, spots: Neighbours) -> Prior:
     was learned elsewhere of the score is of noise, and h has the shortest law: a wide one holds a few spots of
     a paint for less likely than their counts to be wrong.
     """
-    one = replace(spots, places=spots.places[:1])
-    alone = {law: float(_between_spots(one, law)[0, 0]) for law in {prior.drift, *prior.hidden}}
+    one = _between(replace(spots, places=spots.places[:1]))
+    alone = {law: float(one.correlation(*law)[0, 0]) for law in {prior.drift, *prior.hidden}}
     drift = alone[prior.drift] * float(np.square(spots.features).sum(axis=1).mean())
     expected = prior.share * drift + (1 - prior.share) * np.array([alone[law] for law in prior.hidden])
     expected *= prior.scale
@@ -217,13 +218,14 @@ def map_sums(spots: Neighbours, prior: Prior, classes: Sequence[np.ndarray]) -> 
         Scores that share one covariance, the median of theirs.
     """
     F = np.column_stack([spots.features, np.ones(len(spots.features))]).astype(np.float64)
-    drift = _drift_of(spots, prior.drift)
+    apart = _between(spots)
+    drift = _drifting(spots, apart, prior.drift)
     normal = np.zeros((len(classes), F.shape[1], F.shape[1]))
     right = np.zeros((F.shape[1], spots.scores.shape[1]))
     square = np.zeros(spots.scores.shape[1])
     for i, scores in enumerate(classes):
         scale, share = class_scale(prior, scores), float(np.median(prior.share[scores]))
-        hidden = _between_spots(spots, prior.usual_hidden(scores, np.ones(len(scores))))
+        hidden = apart.correlation(*prior.usual_hidden(scores, np.ones(len(scores))))
         noise = spots.variance[:, scores].mean(axis=1)
         K = combine(*_covariance(drift, hidden, share, scale, noise), np.empty(hidden.shape))
         Z = spots.scores[:, scores]
@@ -275,12 +277,14 @@ class Kriged:
 
     def at(self, places: np.ndarray, features: np.ndarray) -> Estimate:
         """Estimate at pixels: places (n, 2) in steps of the scan, features phi (n, m)."""
-        drift = np.empty((len(places), self.drifting.shape[1]), np.float32)
+        drift, hidden = np.empty((2, len(places), self.drifting.shape[1]), np.float32)
         for part in _parts(len(places)):
-            near = _with_pixels(self.spots, places[part], self.prior.drift)
+            apart = _with_pixels(self.spots, places[part])
+            near = apart.correlation(*self.prior.drift)
             near *= features[part] @ self.spots.features.T
             drift[part] = near @ self.drifting
-        return Estimate(drift, _told_by_hidden(self.spots, self.prior.hidden, places, self.hidden))
+            _tell_hidden(apart, self.prior.hidden, self.hidden, hidden[part])
+        return Estimate(drift, hidden)
 
 
 def solved(spots: Neighbours, prior: Prior) -> np.ndarray:
@@ -302,7 +306,11 @@ def krige(spots: Neighbours, prior: Prior) -> Kriged:
 
 def krige_blind(spots: Neighbours, prior: Prior, places: np.ndarray) -> np.ndarray:
     """h of `Prior.blind`: all departures from the global map, the photograph not asked; float32 (n, r)."""
-    return _told_by_hidden(spots, prior.hidden, places, prior.scale * _weights(spots, prior.blind()))
+    weights = (prior.scale * _weights(spots, prior.blind())).astype(np.float32)
+    out = np.empty((len(places), weights.shape[1]), np.float32)
+    for part in _parts(len(places)):
+        _tell_hidden(_with_pixels(spots, places[part]), prior.hidden, weights, out[part])
+    return out
 
 
 def evidence(spots: Neighbours, prior: Prior, places: np.ndarray, features: np.ndarray) -> np.ndarray:
@@ -315,14 +323,16 @@ def evidence(spots: Neighbours, prior: Prior, places: np.ndarray, features: np.n
     share, scale = float(weight @ prior.share), float(np.exp(weight @ np.log(prior.scale)))
     law = prior.usual_hidden(np.arange(len(weight)), weight)
     noise = spots.variance @ weight
-    drift, hidden = _drift_of(spots, prior.drift), _between_spots(spots, law)
+    apart = _between(spots)
+    drift, hidden = _drifting(spots, apart, prior.drift), apart.correlation(*law)
     parts, diagonal = _covariance(drift, hidden, share, scale, noise)
     L = np.linalg.cholesky(combine(parts, diagonal + 1e-5 * scale, np.empty(hidden.shape, np.float32)))
     told = np.empty(len(places))
     for part in _parts(len(places)):
-        near = np.float32(share) * _with_pixels(spots, places[part], prior.drift)
+        apart = _with_pixels(spots, places[part])
+        near = np.float32(share) * apart.correlation(*prior.drift)
         near *= features[part] @ spots.features.T
-        near += np.float32(1 - share) * _with_pixels(spots, places[part], law)
+        near += np.float32(1 - share) * apart.correlation(*law)
         near *= np.float32(scale)
         solve_lower(L, near.T)
         told[part] = np.square(near.T).sum(axis=0)
@@ -333,8 +343,10 @@ def evidence(spots: Neighbours, prior: Prior, places: np.ndarray, features: np.n
 def _weights(spots: Neighbours, prior: Prior) -> np.ndarray:
     """K^-1 z, float64 (n, r)."""
     out = np.zeros(spots.scores.shape)
-    drift = _drift_of(spots, prior.drift) if prior.share.any() else np.zeros((0, 0), np.float32)
-    hidden = {law: _between_spots(spots, law) for law in dict.fromkeys(prior.hidden)}
+    apart = _between(spots)
+    drift = _drifting(spots, apart, prior.drift) if prior.share.any() else np.zeros((0, 0), np.float32)
+    hidden = {law: apart.correlation(*law) for law in dict.fromkeys(prior.hidden)}
+    del apart
     systems = Systems.of(len(out))
     for scores in prior.alike():
         first = int(scores[0])
@@ -349,36 +361,31 @@ def _weights(spots: Neighbours, prior: Prior) -> np.ndarray:
     return out
 
 
-def _told_by_hidden(
-    spots: Neighbours, laws: Sequence[Law], places: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """Each column of weights (n_spot, k) under its own law k_h, float32 (n, k)."""
-    out = np.empty((len(places), weights.shape[1]), np.float32)
+def _tell_hidden(apart: Apart, laws: Sequence[Law], weights: np.ndarray, out: np.ndarray) -> None:
+    """Write what spots say of pixels by weights, float32 (n_spot, k), each column under its own law k_h, to
+    `out` (n, k)."""
     for law in dict.fromkeys(laws):
         at = [i for i, own in enumerate(laws) if own == law]
-        told = weights[:, at].astype(np.float32)
-        for part in _parts(len(places)):
-            out[part, at] = _with_pixels(spots, places[part], law) @ told
-    return out
+        out[:, at] = apart.correlation(*law) @ weights[:, at]
 
 
 def _parts(n: int) -> list[slice]:
     return [slice(first, first + PIXELS_AT_ONCE) for first in range(0, n, PIXELS_AT_ONCE)]
 
 
-def _drift_of(spots: Neighbours, law: Law) -> np.ndarray:
+def _drifting(spots: Neighbours, apart: Apart, law: Law) -> np.ndarray:
     """Correlation of v between the spots, float32 (n, n)."""
-    drift = _between_spots(spots, law)
+    drift = apart.correlation(*law)
     drift *= spots.features @ spots.features.T
     return drift
 
 
-def _between_spots(spots: Neighbours, law: Law) -> np.ndarray:
-    return correlation(spots.places, spots.places, law.kind, law.reach, size=spots.size, spots=2)
+def _between(spots: Neighbours) -> Apart:
+    return Apart.of(spots.places, spots.places, size=spots.size, spots=2)
 
 
-def _with_pixels(spots: Neighbours, places: np.ndarray, law: Law) -> np.ndarray:
-    return correlation(places, spots.places, law.kind, law.reach, size=spots.size, spots=1)
+def _with_pixels(spots: Neighbours, places: np.ndarray) -> Apart:
+    return Apart.of(places, spots.places, size=spots.size, spots=1)
 
 
 def _covariance(

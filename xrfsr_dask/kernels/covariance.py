@@ -7,6 +7,7 @@ whichever way a patch is turned (which keeps it positive definite), and tabulate
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -36,41 +37,40 @@ def point_correlation(kind: str, d: np.ndarray) -> np.ndarray:
     return np.asarray((1 + root + square) * np.exp(-root))
 
 
-def correlation(
-    P: np.ndarray, Q: np.ndarray, kind: str, reach: float, *, size: float, spots: int
-) -> np.ndarray:
-    """Mean correlation of what lies at places P and Q.
+@dataclass(frozen=True)
+class Apart:
+    """How far what lies at some places is from what lies at others: asked once, whatever the laws."""
 
-    Parameters
-    ----------
-    P, Q : float32 arrays of shape (n, 2), (m, 2)
-        Centres, in steps of the scan.
-    kind : str
-        One of `KINDS`.
-    reach : float
-        Steps.
-    size : float
-        Side of a square spot, steps; of one as wide as the footprint where that is no square.
-    spots : {0, 1, 2}
-        How many of the two sides are spots; the others are points.
+    at: np.ndarray
+    """float32 (n, m): entry of a table, with its fraction."""
+    size: float
+    """Side of a square spot, steps; of one as wide as the footprint where that is no square."""
+    spots: int
+    """How many of the two sides are spots, 0, 1 or 2; the others are points."""
 
-    Returns
-    -------
-    float32 (n, m)
-    """
-    out = np.empty((len(P), len(Q)), np.float32)
-    _looked_up(P, Q, _table(kind, float(reach), float(size), spots), _PER_ROOT, out)
-    return out
+    @classmethod
+    def of(cls, P: np.ndarray, Q: np.ndarray, *, size: float, spots: int) -> Apart:
+        """Places P (n, 2) and Q (m, 2), float32: centres, in steps of the scan."""
+        at = np.empty((len(P), len(Q)), np.float32)
+        _entries(P, np.ascontiguousarray(Q[:, 0]), np.ascontiguousarray(Q[:, 1]), _PER_ROOT, at)
+        return cls(at, size, spots)
+
+    def correlation(self, kind: str, reach: float) -> np.ndarray:
+        """Mean correlation under the law `kind`, one of `KINDS`, of `reach` steps; float32 (n, m)."""
+        out = np.empty_like(self.at)
+        table, slope = _table(kind, float(reach), float(self.size), self.spots)
+        _look_up(self.at.ravel(), table, slope, out.ravel())
+        return out
 
 
 @lru_cache(maxsize=256)
-def _table(kind: str, reach: float, size: float, spots: int) -> np.ndarray:
-    """Correlation at distances ``(i / per_root) ** 2``, float32 (n,)."""
+def _table(kind: str, reach: float, size: float, spots: int) -> tuple[np.ndarray, np.ndarray]:
+    """Correlation at distances ``(i / per_root) ** 2``, and what it changes by to the next, float32 (n,)."""
     d, out = np.square(np.arange(_ENTRIES) / float(_PER_ROOT)), np.empty(_ENTRIES, np.float32)
     near = d < _NEAR * size
     for part, nodes in ((near, _NODES), (~near, _NODES_FAR)):
         out[part] = _averaged(kind, reach, size, spots, d[part], nodes)
-    return out
+    return out, np.append(np.diff(out), np.float32(0.0))
 
 
 def _averaged(kind: str, reach: float, size: float, spots: int, d: np.ndarray, n_node: int) -> np.ndarray:
@@ -93,12 +93,18 @@ def _averaged(kind: str, reach: float, size: float, spots: int, d: np.ndarray, n
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _looked_up(P, Q, table, per_root, out):  # type: ignore[no-untyped-def]
-    last, farthest = np.int32(len(table) - 2), np.float32(len(table) - 1)
+def _entries(P, y, x, per_root, out):  # type: ignore[no-untyped-def]
+    last = np.float32(_ENTRIES - 1)
     for i in range(P.shape[0]):
-        y, x = P[i, 0], P[i, 1]
-        for j in range(Q.shape[0]):
-            dy, dx = y - Q[j, 0], x - Q[j, 1]
-            at = min(np.sqrt(np.sqrt(dy * dy + dx * dx)) * per_root, farthest)
-            k = min(np.int32(at), last)
-            out[i, j] = table[k] + (at - np.float32(k)) * (table[k + 1] - table[k])
+        row, y0, x0 = out[i], P[i, 0], P[i, 1]
+        for j in range(row.size):
+            dy, dx = y0 - y[j], x0 - x[j]
+            row[j] = min(np.sqrt(np.sqrt(dy * dy + dx * dx)) * per_root, last)
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _look_up(at, table, slope, out):  # type: ignore[no-untyped-def]
+    for j in range(at.size):
+        k = np.int32(at[j])
+        i = np.uintp(np.uint32(k))  # an index that cannot be negative is fetched eight at a time
+        out[j] = table[i] + (at[j] - np.float32(k)) * slope[i]

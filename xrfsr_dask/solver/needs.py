@@ -105,7 +105,7 @@ def _block_bytes(plan: Plan) -> int:
     step = max(1.0, min(p.step_mm for p in plan.painting.patches) / plan.painting.pitch_mm)
     near, widest = Scan(plan).most_gathered(MARGINS, NEAR_SPOTS), max(map(_footprint_bytes, plan.windows()))
     pixels = (plan.cell + 2 * edge_margin_px(step)) ** 2
-    joined = min(pixels, PIXELS_AT_ONCE) * 12 * near
+    joined = min(pixels, PIXELS_AT_ONCE) * 16 * near
     each = 8 * min(MOST_DIRECTIONS, plan.painting.patches[0].shape[2])  # scores, once; their noise and weights
     said = near * (each + KEPT * (4 * CENTRES + 2 * each))
     drawn = 8 * CENTRES + 2000  # for each pixel, beyond the block where edges are sought
