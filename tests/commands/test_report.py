@@ -22,6 +22,9 @@ from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.options import BedroomOptions, MapOptions, RunOptions, SolveOptions
 from xrfsr_dask.phantom import write_painting
 from xrfsr_dask.result import open_result
+from xrfsr_dask.store import create_painting
+from xrfsr_dask.store.results import new_result
+from xrfsr_dask.store.staging import staged
 from xrfsr_dask.view.page import Section, as_html
 
 
@@ -42,6 +45,29 @@ def painted(tmp_path_factory):
     options = SolveOptions(method="paper", atoms=12, iterations=2, steps=2)
     solve_painting(path, options=options, resources=RunOptions(workers=1))
     return path
+
+
+@pytest.fixture
+def without_patches(tmp_path):
+    """A photograph and a result, and nothing of what that was made of."""
+    energy = np.linspace(0.2, 20.0, 512)
+    path = tmp_path / "p.zarr"
+    create_painting(path, np.full((30, 40, 3), 90, "u1"), width_mm=40.0)
+    with staged(path, "results/r") as group:
+        layout = {"shape": (30, 40), "pitch_mm": 1.0, "energy_kev": energy, "layer": np.array([0, 1], "u1")}
+        peaks = 5 + 400 * np.exp(-(((energy - np.array([[6.4], [8.05]])) / 0.07) ** 2))
+        new_result(group, endmember=peaks, attrs={"method": "joint"}, **layout)[...] = np.full((30, 40, 2), 0.5)
+        group["coverage"][...] = np.ones((30, 40), "f4")
+    return path
+
+
+def test_a_result_without_patches_has_a_page_too(without_patches, tmp_path):
+    report(without_patches, out=tmp_path / "page.html")
+    text, page = (tmp_path / "page.html").read_text(), Page()
+    page.feed(text)
+    assert {"Element maps", "Mean spectra", "Made of"} <= set(page.headings)
+    assert "super-resolved, hidden" in text
+    assert "the instrument measured" not in text
 
 
 class Page(HTMLParser):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
+import ipaddress
 import socket
 import webbrowser
 from collections.abc import Callable
@@ -28,7 +30,6 @@ _NO_ELEMENTS = pd.DataFrame(
 )
 _HIGHEST_PORT = 65535
 _TAKEN = (errno.EADDRINUSE, errno.EACCES)
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def browse(
@@ -59,7 +60,7 @@ def browse(
     -------
     bokeh.server.server.Server
     """
-    if host not in _LOOPBACK and not everyone:
+    if not _is_loopback(host) and not everyone:
         raise OptionError(
             f"--host {host} lets others on the network look; add --everyone if that is meant, or leave it out."
         )
@@ -73,8 +74,11 @@ def browse(
 
 
 def address_of(server: Any) -> str:
-    """Where the page is."""
-    return f"http://{server.address}:{server.port}/"
+    """Where the page is, seen from this machine."""
+    host = server.address
+    if _is_everywhere(host):
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}/"
 
 
 def page_of(ds: xr.Dataset) -> Any:
@@ -153,5 +157,29 @@ def _tiff(values: np.ndarray, pitch_mm: float, what: str) -> bytes:
 
 
 def _origins(host: str, port: int) -> list[str] | None:
-    """Pages that may talk to the server: its own; None lets Bokeh take those of its port."""
-    return None if host in _LOOPBACK else [f"{host}:{port}" if port else "*"]
+    """Pages that may talk to the server: its own; None lets Bokeh take those of its port.
+
+    All may, where there is no telling by which name others reach it: Bokeh knows no addresses of IPv6.
+    """
+    if _is_loopback(host):
+        return None
+    return [f"{host}:{port}"] if port and ":" not in host and not _is_everywhere(host) else ["*"]
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    address = _ip(host)
+    return host.lower() == "localhost" if address is None else address.is_loopback
+
+
+def _is_everywhere(host: str) -> bool:
+    """Whether it stands for all addresses of this machine."""
+    address = _ip(host)
+    return not host if address is None else address.is_unspecified
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address in numbers; None for names."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host)
+    return None

@@ -150,28 +150,28 @@ def _maps(painting: Painting, ds: xr.Dataset, shown: list[str], bar: Progress) -
             Column(title=f"{greek(what)} as measured", panels=low, limits=limits),
             Column(title="super-resolved, both layers", panels=[whole], limits=limits),
             Column(title="hidden layer", panels=[hidden]),
-        ]
-        figures.append((f"{what}: measured, super-resolved, hidden", beside(columns, whole)))
+        ][not low :]  # a result may stand without what it was made of
+        drawn = "measured, super-resolved, hidden" if low else "super-resolved, hidden"
+        figures.append((f"{what}: {drawn}", beside(columns, whole)))
         bar.advance()
+    left = "what the instrument measured; middle: the super-resolved map on the same scale"
     text = (
-        "Net counts per spot, each patch divided by its gain. Left: what the instrument measured; middle: the "
-        "super-resolved map on the same scale; right: the part that the photograph does not show, on a scale "
-        "of its own. Grey: not measured."
+        f"Net counts per spot, each patch divided by its gain. Left: {left if patches else 'both layers'}; right: "
+        "the part that the photograph does not show, on a scale of its own. Grey: not measured."
     )
     none = "The channels are too wide to tell lines apart; name the elements to be drawn with --elements."
     return Section("Element maps", text if shown else none, figures=figures)
 
 
 def _spectra(painting: Painting, ds: xr.Dataset, found: list[Row], hidden: list[Row]) -> Section:
-    spots = np.array([float(np.prod(patch.shape[:2])) for patch in painting.patches])
-    measured = sum(
-        n * patch.mean_spectrum() / patch.gain for n, patch in zip(spots, painting.patches, strict=True)
-    )
     energy = ds.energy.values
+    spots = [patch.shape[0] * patch.shape[1] for patch in painting.patches]
+    mean = [patch.mean_spectrum() / patch.gain for patch in painting.patches]
+    measured = np.average(mean, axis=0, weights=spots) if mean else np.zeros(len(energy))
     drawn = [
         Spot(y_mm=0, x_mm=0, title=title, energy_kev=energy, spectra=spectra_, lines=_lines(energy, rows))
         for title, spectra_, rows in (
-            ("mean of all measured spots", {"measured": np.asarray(measured / spots.sum())}, found),
+            ("mean of all measured spots", {"measured": measured}, found),
             ("mean of all pixels, both layers", {"super-resolved": ds.xrf.mean_spectrum().values}, found),
             (
                 "mean of all pixels, hidden layer",
