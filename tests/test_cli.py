@@ -60,7 +60,8 @@ def refused(capsys, words, sentence, *, status=1, store="p.zarr"):
 
 
 def test_new_add_solve_info_and_check_are_a_road(bench, capsys):
-    assert main(["add", "p.zarr", "scan.npy", "--rotation", "1", *PLACE]) == 0
+    np.save("other.npy", np.load("scan.npy") + 1)
+    assert main(["add", "p.zarr", "other.npy", "--rotation", "1", *PLACE]) == 0
     assert main(["solve", "p.zarr", "--atoms", "4", "--iterations", "2", "--json"]) == 0
     solved = json.loads(capsys.readouterr().out.split("counts a spot")[-1])
     assert solved["iterations"] == 2
@@ -352,11 +353,12 @@ def test_a_missing_chunk_of_counts_is_never_read_as_zeros(bench, capsys):
 
 
 def test_two_additions_at_once_leave_one_whole_patch_each_or_a_refusal(bench):
-    command = [sys.executable, "-m", "xrfsr_dask", "add", "p.zarr", "scan.npy", *PLACE]
+    np.save("other.npy", np.load("scan.npy") + 1)
+    command = [sys.executable, "-m", "xrfsr_dask", "add", "p.zarr", "other.npy", *PLACE]
     runs = [subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) for _ in range(3)]
     errors = [run.communicate()[1].decode() for run in runs]
     for run, error in zip(runs, errors, strict=True):
-        assert run.returncode == 0 or "already holds" in error
+        assert run.returncode == 0 or "already" in error
     assert any(run.returncode == 0 for run in runs)
     assert main(["check", "p.zarr"]) == 0
     assert not list(work_area(bench / "p.zarr").iterdir())

@@ -90,9 +90,19 @@ def test_a_scan_becomes_a_patch_with_its_counts_place_and_energy(store):
 
 
 def test_names_are_counted_up_past_those_taken(store):
-    scan = saved(store)
-    add(store, scan, options(name="p02"))
-    assert [add(store, scan, options()).name for _ in range(2)] == ["p01", "p03"]
+    add(store, saved(store), options(name="p02"))
+    assert [add(store, saved(store, CUBE + more), options()).name for more in (1, 2)] == ["p01", "p03"]
+
+
+@pytest.mark.parametrize("turned", [CUBE, CUBE[::-1], CUBE.astype("f8")])
+def test_a_scan_that_is_in_already_is_refused_wherever_it_is_placed(store, turned):
+    add(store, saved(store), options())
+    again = saved(store, turned, "again.npy")
+    there = options(at_mm=(12.0, 7.0), rotation_deg=2.0)
+    refused(
+        InputError, r"holds the counts of patch 'p01'.* would count twice.* to a new store", store, again, there
+    )
+    assert add(store, saved(store, turned + turned.dtype.type(1), "other.npy"), there).name == "p02"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +139,7 @@ def test_fractions_taken_as_counts_are_said(store):
     taken = add(store, saved(store, fractions, "fractions.npy"), options())
     assert "fractions.npy holds fractions, yet their noise was taken as that of counts" in notes_of(taken)[0]
     for name, cube, noise in (
-        ("worked.npy", fractions, "gaussian"),
+        ("worked.npy", fractions + 1, "gaussian"),
         ("whole.npy", CUBE.astype("f8"), "poisson"),
     ):
         assert notes_of(add(store, saved(store, cube, name), options(noise=noise))) == ()
@@ -181,9 +191,8 @@ def test_a_scan_that_measured_nothing_where_another_has_counts_is_refused(store)
 
 
 def test_asking_to_rebin_an_equal_axis_changes_no_count(store):
-    scan = saved(store)
-    assert add(store, scan, options(resample=True)).counts().dtype == np.uint16
-    assert add(store, scan, options(resample=True)).counts().dtype == np.uint16
+    assert add(store, saved(store), options(resample=True)).counts().dtype == np.uint16
+    assert add(store, saved(store, CUBE + 1), options(resample=True)).counts().dtype == np.uint16
 
 
 def test_an_assumed_offset_is_said_unless_a_calibration_is_given(store, tmp_path):
@@ -193,6 +202,7 @@ def test_an_assumed_offset_is_said_unless_a_calibration_is_given(store, tmp_path
     assumed = add(store, tmp_path / "s.rpl", options(calibration=None))
     assert "gives 10 eV per channel but no offset" in notes_of(assumed)[0]
     assert "offset unknown" in dict(open_group(assumed.path).attrs)["calibration"]
+    (tmp_path / "s.raw").write_bytes((CUBE + 1).tobytes())
     given = add(store, tmp_path / "s.rpl", options(calibration="0,0.01"))
     assert notes_of(given) == ()
 

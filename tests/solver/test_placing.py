@@ -58,7 +58,10 @@ def test_a_scan_that_lies_where_it_should_is_not_warned_of(scene):
 
 @pytest.mark.parametrize("moved", [(1, -1)])
 def test_a_photograph_out_of_place_is_told_and_does_no_harm(scene, moved):
-    with pytest.warns(PlacementWarning, match="'scan' seems to lie .* lower and .* px.*Place the patch anew"):
+    with pytest.warns(
+        PlacementWarning,
+        match="'scan' seems to lie .* lower and .* px.*To have it, add the scans to a new store",
+    ):
         attrs, error = fused(scene, np.roll(scene.photo, moved, axis=(0, 1)))
     np.testing.assert_allclose(attrs["displacement_px"]["scan"], moved, atol=0.3)
     assert error < cubic(scene)

@@ -122,7 +122,7 @@ def _added(
     spec = _spec(scan, options, transform, energy, axis_notes(scan, given))
     if rebin is not None:
         spec = _rebinned(spec, rebin, painting.energy_kev)
-    pieces = _counted(_pieces(name, scan, spec, rebin), scan.shape, progress)
+    pieces = _not_there_yet(painting, scan, _counted(_pieces(name, scan, spec, rebin), scan.shape, progress))
     return add_patch(painting.path, name, spec, pieces)
 
 
@@ -245,6 +245,23 @@ def _rebin_notes(scan: Scan, rebin: Rebinning, dropped: float) -> list[str]:
             "energy axis; 0 is held there."
         )
     return notes
+
+
+def _not_there_yet(painting: Painting, scan: Scan, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Pieces as they are; at their end a scan is refused that the painting holds already, turned or not."""
+    ny, nx, _ = scan.shape
+    total: Any = 0.0
+    for corner, piece in pieces:
+        total = total + piece.sum(axis=(0, 1), dtype=np.float64)
+        yield corner, piece
+    mean = total / (ny * nx)
+    for patch in painting.patches:
+        if patch.shape[:2] == (ny, nx) and np.allclose(mean, patch.mean_spectrum(), rtol=1e-9, atol=0):
+            raise InputError(
+                f"{scan.source} holds the counts of patch '{patch.name}', which is in {painting.path} already: "
+                "where both lie they would count twice. A patch stays where it was placed; to place it anew, "
+                "add the scans to a new store, this one at its new place."
+            )
 
 
 def _check_fits(scan: Scan, spec: PatchSpec, corner: tuple[int, int], block: np.ndarray) -> None:

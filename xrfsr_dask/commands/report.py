@@ -156,8 +156,8 @@ def _maps(painting: Painting, ds: xr.Dataset, shown: list[str], bar: Progress) -
         bar.advance()
     left = "what the instrument measured; middle: the super-resolved map on the same scale"
     text = (
-        f"Net counts per spot, each patch divided by its gain. Left: {left if patches else 'both layers'}; right: "
-        "the part that the photograph does not show, on a scale of its own. Grey: not measured."
+        f"Net counts per spot, each patch divided by its gain. Left: {left if patches else 'both layers'}; "
+        "right: the part that the photograph does not show, on a scale of its own. Grey: not measured."
     )
     none = "The channels are too wide to tell lines apart; name the elements to be drawn with --elements."
     return Section("Element maps", text if shown else none, figures=figures)

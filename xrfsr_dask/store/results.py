@@ -208,7 +208,7 @@ def displaced(patch: str, y_px: float, x_px: float, pitch_mm: float) -> str:
         f"Patch '{patch}' seems to lie {abs(y_px) * pitch_mm:.{digits}f} mm {down} and "
         f"{abs(x_px) * pitch_mm:.{digits}f} mm "
         f"further {right} than it was placed ({math.hypot(y_px, x_px):.1f} px); the photograph was smoothed as "
-        "much there, and its detail was lost. Place the patch anew to have it."
+        "much there, and its detail was lost. To have it, add the scans to a new store, this one at that place."
     )
 
 
