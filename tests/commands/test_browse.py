@@ -9,8 +9,9 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 from view.test_explorer_pages import small
 
-from xrfsr_dask.commands.browse import address_of, browse
-from xrfsr_dask.errors import OptionError
+from xrfsr_dask.commands.browse import address_of, browse, page_of
+from xrfsr_dask.errors import InputError, OptionError
+from xrfsr_dask.result import open_patch
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,11 @@ def test_the_page_is_where_its_address_says(store, host, everyone, seen, chosen)
             server.stop()
 
     asyncio.run(visited())
+
+
+def test_a_patch_alone_is_no_result(store):
+    with pytest.raises(InputError, match="the explorer shows a result"):
+        page_of(open_patch(store, "a"))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.1.2.3", "fe80::1", "elsewhere.org"])

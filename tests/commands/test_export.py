@@ -74,6 +74,12 @@ def test_one_channel_alone_keeps_its_width(store, cube, suffix, tmp_path):
         assert signal.axes_manager.signal_axes[0].scale == pytest.approx(energy[1] - energy[0])
 
 
+def test_a_channel_at_the_very_end_of_what_is_asked_is_in(store, tmp_path):
+    energy = open_result(store).energy.values
+    assert energy[3] > 0.7  # by what 0.1 + 0.2 * 3 is off in floats
+    assert export(store, tmp_path / "cube.rpl", ExportOptions(energy_kev=(0.1, 0.7)))["shape"][2] == 4
+
+
 def test_letters_of_a_title_that_lispix_does_not_know_are_no_error(store, tmp_path):
     named = store.rename(store.with_name("Künstler 画.zarr"))
     try:

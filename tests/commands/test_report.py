@@ -124,6 +124,12 @@ def test_the_page_lies_beside_its_store_unless_told_otherwise(painted):
     }  # fmt: skip
 
 
+def test_other_lines_than_the_usual_ones_are_drawn_when_named(painted, tmp_path):
+    report(painted, out=tmp_path / "page.html", elements=("Pb-Ma", "Pb"))
+    text = (tmp_path / "page.html").read_text()
+    assert ("Pb Ma: measured" in text, "Pb La: measured" in text) == (True, True)
+
+
 def test_a_page_is_html(painted, tmp_path):
     with pytest.raises(OptionError, match=r"give --out a name that ends in \.html"):
         report(painted, out=tmp_path / "page.zarr")

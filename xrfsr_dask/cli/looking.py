@@ -101,7 +101,9 @@ def report_words(commands: Any) -> None:
     store_word(p)
     result_words(p, layer=False)
     p.add_argument("--out", metavar="FILE.html", help="the page (P-NAME.html beside the store)")
-    p.add_argument("--elements", metavar="A,B,…", help="whose maps are drawn (those with most counts)")
+    p.add_argument(
+        "--elements", metavar="A,B,…", help="whose maps are drawn, as in maps (those with most counts)"
+    )
 
 
 def _run_report(args: argparse.Namespace) -> None:

@@ -91,6 +91,8 @@ def page_of(ds: xr.Dataset) -> Any:
             "this result lies in memory; open it from its painting with open_result to explore it."
         )
     painting = open_painting(source)
+    if "abundance" not in ds:
+        raise InputError("the explorer shows a result, and its patches beside it; open one with open_result.")
     if "coverage" not in ds:
         raise InputError("this result has lost its coverage; open it with open_result to explore it.")
     ds = as_painted(ds, painting, "explore")

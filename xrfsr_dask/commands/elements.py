@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from xrfsr_dask.errors import InputError
+from xrfsr_dask.lines.peaks import fitted_line
 
 OWN = 0.04
 """Share of an element's counts that a layer must have, to be listed as its own: a hundredth or two stray."""
@@ -38,3 +39,9 @@ def elements_of(ds: xr.Dataset, layer: str = "all") -> list[dict[str, Any]]:
         {str(key): value.item() if hasattr(value, "item") else value for key, value in row.items()}
         for row in table.to_dict("records")
     ]
+
+
+def named_line(ds: xr.Dataset, asked: str) -> tuple[str, str]:
+    """Element and line of ``"Pb"``, its usual line, or ``"Pb-Ma"``; `InputError` where there is none such."""
+    element, _, line = asked.strip().replace(" ", "-").partition("-")
+    return fitted_line(ds.energy.values, element, line or None)

@@ -98,7 +98,8 @@ def _chosen(ds: xr.Dataset, options: ExportOptions) -> xr.Dataset:
         if bounds is None:
             continue
         values = ds[axis].values
-        at = np.flatnonzero((values >= bounds[0]) & (values <= bounds[1]))
+        dust = 1e-6 * abs(values[-1] - values[0]) / len(values)  # of a step, as decimals have in floats
+        at = np.flatnonzero((values >= bounds[0] - dust) & (values <= bounds[1] + dust))
         if not at.size:
             raise InputError(
                 f"nothing lies at {axis} {bounds[0]:g} to {bounds[1]:g} {unit}; the result spans {axis} "

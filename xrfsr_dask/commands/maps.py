@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xrfsr_dask.commands.elements import MOST_ELEMENTS, elements_of
+from xrfsr_dask.commands.elements import MOST_ELEMENTS, elements_of, named_line
 from xrfsr_dask.commands.output import here, output_folder, report_in
 from xrfsr_dask.commands.pictures import map_panel, preview_step
 from xrfsr_dask.errors import InputError
-from xrfsr_dask.lines.peaks import fitted_line
 from xrfsr_dask.options import MapOptions
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import open_result
@@ -54,7 +53,7 @@ def maps(
     if not asked:
         where = f"{path}" if options.layer == "all" else f"the {options.layer} layer of {path}"
         raise InputError(f"no element was found in {where}; name some by --elements, such as Cr,Pb,As.")
-    lines = list(dict.fromkeys(_line(ds, one) for one in asked))
+    lines = list(dict.fromkeys(named_line(ds, one) for one in asked))
     with output_folder(folder), report_in(folder) as made:
         names = [f"{element} {line}" for element, line in lines]
         together, shape = f"maps{_ending(options)}", (ds.sizes["y"], ds.sizes["x"])
@@ -87,12 +86,6 @@ def _columns(lines: list[tuple[str, str]]) -> list[str]:
     """Names of the maps in the table: elements, with the line where two lines of one are there."""
     elements = [element for element, _ in lines]
     return [f"{e} {line}" if elements.count(e) > 1 else e for e, line in lines]
-
-
-def _line(ds: xr.Dataset, asked: str) -> tuple[str, str]:
-    """``"Pb"`` or ``"Pb-La"`` as element and line."""
-    element, _, line = asked.strip().replace(" ", "-").partition("-")
-    return fitted_line(ds.energy.values, element, line or None)
 
 
 def _map(ds: xr.Dataset, element: str, line: str, options: MapOptions) -> xr.DataArray:

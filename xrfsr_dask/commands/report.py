@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xrfsr_dask.commands.elements import MOST_ELEMENTS, elements_of
+from xrfsr_dask.commands.elements import MOST_ELEMENTS, elements_of, named_line
 from xrfsr_dask.commands.output import check_pictures, here, output_folder
 from xrfsr_dask.commands.pictures import map_panel, photograph_panel, preview_step
 from xrfsr_dask.errors import OptionError
-from xrfsr_dask.lines.peaks import fitted_line
 from xrfsr_dask.lines.tables import usual_line
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import line_kev, open_patch, open_result
@@ -52,7 +51,7 @@ def report(
         File to write; ``<store>-<result>.html`` beside the store where not given, in the current folder
         where that is on an object store.
     elements : tuple of str
-        What to draw, most important first; the elements with most counts where empty.
+        What to draw, most important first, ``"Pb"`` or ``"Pb-Ma"``; the elements with most counts where empty.
     progress : Progress, optional
     """
     bar = progress or Silent()
@@ -63,12 +62,12 @@ def report(
     if target.suffix.lower() not in (".html", ".htm"):
         raise OptionError(f"{target} is to be a page of HTML; give --out a name that ends in .html.")
     check_pictures()
-    asked = [fitted_line(ds.energy.values, element)[0] for element in elements]
+    asked = [named_line(ds, element) for element in elements]
     with output_folder(target.parent):
         bar.note("elements")
         found, hidden = elements_of(ds), elements_of(ds, "hidden")
         most = [row["element"] for rows in (found, hidden) for row in rows[:MOST_ELEMENTS]]
-        shown = asked or list(dict.fromkeys(most))
+        shown = list(dict.fromkeys(asked or (named_line(ds, element) for element in most)))
         bar.expect(5 + len(shown))
         bar.advance()
         sections = [_overview(painting, ds)]
@@ -89,7 +88,11 @@ def report(
         title = f"X-ray fluorescence of {Path(store.name).stem}, super-resolved"
         replace_text(target, as_html(title, lead, sections))
         bar.advance()
-        return {"report": str(target), "result": ds.attrs["result"], "elements": shown}
+        return {
+            "report": str(target),
+            "result": ds.attrs["result"],
+            "elements": [element for element, _ in shown],
+        }
 
 
 _ELEMENTS_TEXT = (
@@ -125,13 +128,12 @@ def _overview(painting: Painting, ds: xr.Dataset) -> Section:
     return Section("The painting", figures=[("photograph with patches, and coverage", drawn)])
 
 
-def _maps(painting: Painting, ds: xr.Dataset, shown: list[str], bar: Progress) -> Section:
+def _maps(painting: Painting, ds: xr.Dataset, shown: list[tuple[str, str]], bar: Progress) -> Section:
     figures, step = [], preview_step(painting.shape)
     patches = [(open_patch(painting.path, patch.name), patch) for patch in painting.patches]
     measured = ds.coverage > 0
-    for element in shown:
+    for element, line in shown:
         bar.note(element)
-        line = usual_line(ds.energy.values, element)
         what = f"{element} {line}"
         whole, hidden = (
             map_panel(ds.xrf.element(element, line, layer=layer).where(measured), "", step)
