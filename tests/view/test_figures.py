@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import subprocess
 import sys
 
@@ -14,8 +15,9 @@ from xrfsr_dask.errors import InputError, MissingPackageError
 from xrfsr_dask.store import placement
 from xrfsr_dask.view.figures import comparison, overview, save
 from xrfsr_dask.view.panels import Panel, Spot, colour_limits, displayed, greek, turned_corners
+from xrfsr_dask.view.sheets import Column, beside
 
-pytest.importorskip("matplotlib", reason="needs the [view] extra")
+Text = pytest.importorskip("matplotlib.text", reason="needs the [view] extra").Text
 
 Y, X = (np.arange(24) + 0.5) * 0.5, (np.arange(36) + 0.5) * 0.5
 KEV = 0.02 * np.arange(500)
@@ -114,6 +116,66 @@ def test_a_comparison_letters_its_panels_and_shares_the_scale_of_the_reference()
     assert all(limits_of(axes[name]) == [wanted] for name in ("(a) LR input", "(d) q", "(f) truth"))
     with pytest.raises(InputError, match="at least one panel"):
         comparison([])
+
+
+def a_sheet(mm, n=3):
+    """`n` columns of a painting of (ny, nx) mm, the first with two outlined patches."""
+    long = max(mm)
+    y, x = ((np.arange(max(2, round(240 * side / long))) + 0.5) for side in mm)
+    y, x = y * mm[0] / len(y), x * mm[1] / len(x)
+    shown = Panel(values=np.random.default_rng(0).random((len(y), len(x))), y_mm=y, x_mm=x, title="")
+    outlines = []
+    for name, (top, left) in (("left", (0, 0)), ("right-hand", (0.5 * mm[0], 0.5 * mm[1]))):
+        top, left = (top, 0) if mm[0] > mm[1] else (0, left)
+        low, right = top + 0.4 * mm[0], left + 0.4 * mm[1]
+        outlines.append((name, np.array([top, top, low, low]), np.array([left, right, right, left])))
+    titles = ("Pb Lα as measured", "super-resolved, both layers", "hidden layer")[:n]
+    unit = "measured spots over a pixel"
+    columns = [
+        Column(title=t, panels=[shown], unit=unit, outlines=() if i else outlines) for i, t in enumerate(titles)
+    ]
+    return beside(columns, shown)
+
+
+def words_of(figure):
+    """What is written on a figure, and the boxes it takes, px."""
+    figure.draw_without_rendering()
+    every = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
+    drawn = [(text.get_text(), text.get_window_extent()) for text in every]
+    return [(text, box) for text, box in drawn if box.width > 0]
+
+
+@pytest.mark.parametrize("mm", [(2.0, 60.0), (60.0, 480.0), (480.0, 60.0), (60.0, 2.0)])
+@pytest.mark.parametrize("n", [1, 3])
+def test_on_strips_no_word_or_bar_lies_on_another_or_on_a_map_or_is_cut(mm, n):
+    figure = a_sheet(mm, n)
+    words, (wide, high) = words_of(figure), figure.canvas.get_width_height()
+    ticks = {label.get_text() for ax in figure.axes for label in (*ax.get_xticklabels(), *ax.get_yticklabels())}
+    named = [(text, box) for text, box in words if text not in ticks]
+    for text, box in named:
+        assert box.x0 >= 0, text
+        assert box.y0 >= 0, text
+        assert box.x1 <= wide, text
+        assert box.y1 <= high, text
+    for (one, a), (other, b) in itertools.combinations(named, 2):
+        assert not a.overlaps(b), (one, other)
+    maps = [ax.get_window_extent() for ax in figure.axes if ax.images]
+    (bar,) = [artist.get_window_extent() for ax in figure.axes for artist in ax.artists]
+    assert len(maps) == n
+    for box in maps:
+        assert not box.overlaps(bar)
+        assert box.width / box.height == pytest.approx(mm[1] / mm[0], rel=0.02)
+        assert max(box.width, box.height) > 900
+    assert not [text for text, box in named if box.overlaps(bar) and not text.endswith(" mm")]
+
+
+def test_maps_that_are_no_strips_stand_side_by_side():
+    figure = a_sheet((60.0, 240.0), 2)
+    figure.draw_without_rendering()
+    left, right = (ax.get_window_extent() for ax in figure.axes if ax.images)
+    assert left.x1 < right.x0
+    (bar,) = [artist.get_window_extent() for ax in figure.axes for artist in ax.artists]
+    assert left.y0 < bar.y0 < bar.y1 < left.y1
 
 
 def test_the_corners_of_a_turned_patch_surround_its_spots():

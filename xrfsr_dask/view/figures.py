@@ -12,6 +12,7 @@ from xrfsr_dask.errors import InputError, MissingPackageError
 from xrfsr_dask.view.panels import (
     Panel,
     Spot,
+    aspect,
     colour_limits,
     displayed,
     draw_panel,
@@ -61,7 +62,7 @@ def overview(
     matplotlib.figure.Figure
         Not known to pyplot; write it with `save`.
     """
-    map_height = 2 * (_PANEL_IN * _aspect(photograph) + 0.35) + 0.4
+    map_height = 2 * (_PANEL_IN * aspect(photograph) + 0.35) + 0.4
     figure = blank(3 * _PANEL_IN + 2.3, map_height + _SPECTRA_IN + (0.4 if title else 0.0))
     with styled():
         parts: Any = figure.subfigures(2, 1, height_ratios=[map_height, _SPECTRA_IN])
@@ -107,7 +108,7 @@ def comparison(
     n_row = -(-len(panels) // columns)
     n_column = -(-len(panels) // n_row)  # so that rows are as full as each other
     width = _PANEL_IN * 0.85
-    size = (n_column * width + 0.9, n_row * (width * _aspect(panels[-1]) + 0.45) + 0.5)
+    size = (n_column * width + 0.9, n_row * (width * aspect(panels[-1]) + 0.45) + 0.5)
     figure = blank(*size)
     with styled():
         axes = figure.subplots(n_row, n_column, squeeze=False)
@@ -162,6 +163,11 @@ def colour_bar(figure: FigureBase, axes: list[Any], drawn: Any, unit: str = "cou
         place = {"ax": axes, "shrink": 0.85, "aspect": 28, "pad": 0.02}
     bar = figure.colorbar(drawn, extend="max", **place)
     bar.set_label(unit, fontsize=8)
+    thin(bar)
+
+
+def thin(bar: Any) -> None:
+    """Give a colour bar small words and a thin frame."""
     bar.ax.tick_params(labelsize=8)
     bar.outline.set_linewidth(0.4)
 
@@ -197,11 +203,6 @@ def _mark(ax: Axes, spots: Sequence[Spot]) -> None:
             fontweight="bold",
             bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8},
         )
-
-
-def _aspect(panel: Panel) -> float:
-    left, right, bottom, top = panel.edges
-    return abs(bottom - top) / abs(right - left)
 
 
 def _letter(i: int) -> str:

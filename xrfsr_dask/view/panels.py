@@ -75,6 +75,12 @@ def draw_panel(ax: Axes, panel: Panel, limits: tuple[float, float], letter: str 
     return drawn
 
 
+def aspect(panel: Panel) -> float:
+    """Height of a panel in its widths."""
+    left, right, bottom, top = panel.edges
+    return abs(bottom - top) / abs(right - left)
+
+
 def scale_bar(ax: Axes, panel: Panel) -> None:
     """A bar of a round length in mm, in the lower left corner of a panel's view."""
     from matplotlib import patheffects

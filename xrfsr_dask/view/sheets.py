@@ -10,9 +10,11 @@ import numpy as np
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.view.figures import blank, colour_bar, same_view, styled
-from xrfsr_dask.view.panels import Panel, Spot, colour_limits, draw_panel, draw_spectra, scale_bar
+from xrfsr_dask.view.panels import Panel, Spot, aspect, colour_limits, draw_panel, draw_spectra, scale_bar
+from xrfsr_dask.view.strips import bar_below, colours_beside, is_tall, is_wide, strips
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _SHEET_IN = 11.0  # width, inches
@@ -32,8 +34,8 @@ class Column:
 
 
 def beside(columns: Sequence[Column], view: Panel) -> Figure:
-    """Columns side by side, all showing the outline of `view`, each map with its colour bar; a scale bar in the
-    first.
+    """Columns side by side, or one below the other where `view` is very wide; all show its outline, each map
+    with its colour bar; a scale bar in the first.
 
     Returns
     -------
@@ -42,32 +44,52 @@ def beside(columns: Sequence[Column], view: Panel) -> Figure:
     """
     if not columns:
         raise InputError("a sheet needs at least one column.")
-    left, right, bottom, top = view.edges
-    width = _SHEET_IN / max(len(columns), 2)
+    strip, lies = is_wide(view) or is_tall(view), is_wide(view)
+    with styled():
+        figure, axes = strips(len(columns), view) if strip else _side_by_side(len(columns), view)
+        for ax, column in zip(axes, columns, strict=True):
+            drawn = _draw(ax, column, view)
+            if not column.panels[-1].is_photograph:
+                if strip:
+                    colours_beside(ax, drawn, column.unit, view)
+                else:
+                    colour_bar(figure, [ax], drawn, column.unit)
+            if lies or ax is axes[0]:
+                ax.set_ylabel("y (mm)")
+        (bar_below if strip else scale_bar)(axes[0], view)
+    return figure
+
+
+def _side_by_side(n: int, view: Panel) -> tuple[Figure, list[Axes]]:
+    width = _SHEET_IN / max(n, 2)
+    figure = blank(width * n, width * aspect(view) * 0.76 + 0.75)
+    return figure, list(figure.subplots(1, n, squeeze=False)[0])
+
+
+def _draw(ax: Axes, column: Column, view: Panel) -> Any:
+    """A column's maps, outlines and words; returns what a colour bar needs."""
+    limits = column.limits or colour_limits(column.panels[-1].values)
+    drawn = [draw_panel(ax, panel, limits) for panel in column.panels]
+    for name, y, x in column.outlines:
+        _outline(ax, name, y, x, view)
+    ax.set_title(column.title)
+    same_view(ax, view)
+    ax.set_xlabel("x (mm)")
+    return drawn[-1]
+
+
+def _outline(ax: Axes, name: str, y: np.ndarray, x: np.ndarray, view: Panel) -> None:
+    """The edge of something, its name at its first corner, or right of a map too narrow for names."""
     from matplotlib.patheffects import withStroke
 
-    figure = blank(width * len(columns), width * abs(bottom - top) / abs(right - left) * 0.76 + 0.75)
-    with styled():
-        axes = figure.subplots(1, len(columns), squeeze=False)[0]
-        for ax, column in zip(axes, columns, strict=True):
-            limits = column.limits or colour_limits(column.panels[-1].values)
-            drawn = [draw_panel(ax, panel, limits) for panel in column.panels]
-            for name, y, x in column.outlines:
-                ax.plot(np.append(x, x[0]), np.append(y, y[0]), lw=1.6, color="black")
-                ax.plot(np.append(x, x[0]), np.append(y, y[0]), lw=0.8, color="white")
-                where = {"xytext": (3, -9), "textcoords": "offset points", "color": "white"}
-                ax.annotate(
-                    name, (x[0], y[0]), path_effects=[withStroke(linewidth=2, foreground="black")], **where
-                )
-            ax.set_title(column.title)
-            same_view(ax, view)
-            ax.set_xlabel("x (mm)")
-            if column is columns[0]:
-                scale_bar(ax, view)
-            if not column.panels[-1].is_photograph:
-                colour_bar(figure, [ax], drawn[-1], column.unit)
-        axes[0].set_ylabel("y (mm)")
-    return figure
+    ax.plot(np.append(x, x[0]), np.append(y, y[0]), lw=1.6, color="black")
+    ax.plot(np.append(x, x[0]), np.append(y, y[0]), lw=0.8, color="white")
+    where: Any = {"xytext": (3, -9), "textcoords": "offset points"}
+    if is_tall(view):
+        ax.annotate(name, (view.edges[1], y[0]), **where)
+    else:
+        around = [withStroke(linewidth=2, foreground="black")]
+        ax.annotate(name, (x[0], y[0]), color="white", path_effects=around, **where)
 
 
 def curves(series: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str) -> Figure:
