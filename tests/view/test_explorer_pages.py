@@ -11,6 +11,7 @@ import types
 
 import numpy as np
 import pytest
+from bokeh.models import ScaleBar
 from helpers_pages import MODEL, Visit, served
 
 from xrfsr_dask.commands.notebook import _SERVING, InCell
@@ -19,6 +20,7 @@ from xrfsr_dask.result import open_result
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, placement
 from xrfsr_dask.store.results import new_result
 from xrfsr_dask.store.staging import staged
+from xrfsr_dask.view.plots import MapPlot
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +32,8 @@ def small(path, shape=(300, 100), energy=ENERGY):
     """A painting 100 mm wide with one patch and one result of two endmembers."""
     create_painting(path, np.full((*shape, 3), 90, "u1"), width_mm=100.0)
     rng = np.random.default_rng(0)
-    counts = rng.poisson(5.0, (20, 20, len(energy))).astype("u2")
+    rows = min(20, 100 * shape[0] // shape[1] - 2)
+    counts = rng.poisson(5.0, (rows, 20, len(energy))).astype("u2")
     where = placement(at_mm=(1, 1), step_mm=1)
     spec = PatchSpec(shape=counts.shape, dtype="u2", transform=where, energy_kev=energy)
     add_patch(path, "a", spec, [(0, counts)])
@@ -57,7 +60,9 @@ def box(visit: Visit, name: str) -> dict[str, float]:
     )
 
 
-@pytest.mark.parametrize("shape", [(75, 100), (133, 100), (400, 100), (30, 120)])
+@pytest.mark.parametrize(
+    "shape", [(75, 100), (133, 100), (400, 100), (30, 120), (12, 96), (16, 480), (800, 100)]
+)
 def test_every_painting_fits_every_window(browser, tmp_path, shape):
     with served(small(tmp_path / "p.zarr", shape), "r") as address:
         for size in ((1280, 900), (1366, 768), (1920, 1080), (1024, 768)):
@@ -79,6 +84,13 @@ def _fits(visit: Visit, shape, size) -> None:
     assert across / down == pytest.approx(shape[1] / shape[0], rel=0.03)
     assert visit.said == []
     visit.page.close()
+
+
+@pytest.mark.parametrize(("ratio", "side"), [(8, "below"), (30, "below"), (1 / 8, "right"), (4, "center")])
+def test_a_scale_bar_that_would_hide_the_map_stands_beside_it(ratio, side):
+    whole = (0.0, 10.0, 0.0, 10.0 * ratio)
+    figure = MapPlot(whole, whole, "100px").figure
+    assert [type(part) for part in getattr(figure, side)].count(ScaleBar) == 1
 
 
 def test_channels_too_wide_for_lines_leave_photograph_click_and_region(browser, tmp_path):

@@ -26,7 +26,7 @@ try:
     from bokeh.models import Button, ColumnDataSource, CustomJS, DataTable, Div, InlineStyleSheet, TableColumn
 
     from xrfsr_dask.view.controls import Controls
-    from xrfsr_dask.view.plots import MapPlot, SpectrumPlot
+    from xrfsr_dask.view.plots import MapPlot, SpectrumPlot, beside_px
 except ImportError as error:
     raise MissingPackageError(
         "the explorer needs Bokeh; install it with: pip install 'xrfsr_dask[view]'."
@@ -108,7 +108,8 @@ class Explorer:
         self._controls = Controls(view, found, others, self._changed)
         self._layer = view.layer
         y0, y1, x0, x1 = scene.whole
-        room = f"calc((100vh - {_AROUND_MAP_PX}px) * {(x1 - x0) / (y1 - y0):.4f} + 60px)"
+        ratio = (x1 - x0) / (y1 - y0)
+        room = f"calc((100vh - {_AROUND_MAP_PX}px) * {ratio:.4f} + {beside_px(ratio)}px)"
         self._map = MapPlot(scene.whole, view.window, room)
         self._plot = SpectrumPlot(scene.ds.energy.values, _SIDE_PX, "calc(50vh - 60px)")
         why = f"No element maps: {scene.no_lines}" if scene.no_lines else ""

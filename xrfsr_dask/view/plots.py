@@ -32,8 +32,15 @@ _SPECTRA = {
 }
 _HIGHEST_KEV = 25.0  # of what is shown first
 _FLOOR = 3e-4  # of a peak: the lowest that is drawn
+_AXIS_PX, _BAR_PX = 60, 72  # of the map's width: its axis, and a bar beside it
+_LONG = 5.0  # times as long as wide: a bar on the map would hide much of it
 # The map is as wide as the page gives it room for, and as high as keeps its millimetres square.
 _SQUARE = "map.height = map.outer_height - map.inner_height + Math.round(map.inner_width / ratio);"
+
+
+def beside_px(ratio: float) -> int:
+    """What a map of a painting `ratio` times as wide as high has beside it, px: its axis, and perhaps a bar."""
+    return _AXIS_PX if ratio > 1 / _LONG else _AXIS_PX + _BAR_PX
 
 
 class MapPlot:
@@ -48,7 +55,7 @@ class MapPlot:
         pan, wheel, lasso = PanTool(), WheelZoomTool(), LassoSelectTool(continuous=False)
         self.figure = figure(
             width=600,
-            height=round(540 / ratio) + 75,
+            height=round(540 / ratio) + (75 if ratio < _LONG else 150),
             sizing_mode="stretch_width",
             styles={"max-width": room},
             x_range=self.x,
@@ -60,7 +67,8 @@ class MapPlot:
             name="map",
         )
         square = CustomJS(args={"map": self.figure, "ratio": ratio}, code=_SQUARE)
-        self.figure.js_on_change("inner_width", square)
+        for side in ("inner_width", "inner_height"):  # a bar beside the map takes its room last
+            self.figure.js_on_change(side, square)
         self.figure.grid.visible = False
         self.figure.xaxis.axis_label, self.figure.yaxis.axis_label = "x (mm)", "y (mm)"
         self.figure.background_fill_color = "#dddddd"
@@ -75,9 +83,24 @@ class MapPlot:
         self.figure.patch(
             "x", "y", source=self._region, fill_alpha=0.08, line_color="white", line_dash="dashed"
         )
-        self.figure.add_layout(ScaleBar(range=self.x, unit="mm", location="bottom_left"))
+        self._add_bar(ratio)
         self._cut = Span(dimension="height", line_color="white", line_width=2, visible=False)
         self.figure.add_layout(self._cut)
+
+    def _add_bar(self, ratio: float) -> None:
+        """A scale bar on the map, or below or beside one that is so wide or tall that it would hide it."""
+        tall = ratio <= 1 / _LONG
+        along: Any = {"range": self.y, "orientation": "vertical"} if tall else {"range": self.x}
+        bar = ScaleBar(**along, unit="mm", location="bottom_left")
+        if not tall and ratio < _LONG:
+            self.figure.add_layout(bar)
+            return
+        self.figure.add_layout(bar, "right" if tall else "below")
+        bar.padding, bar.border_line_color = 2, None
+        if tall:
+            self.figure.min_border_left, self.figure.min_border_right = _AXIS_PX, _BAR_PX
+        short = self.figure.xaxis if tall else self.figure.yaxis
+        short.ticker.desired_num_ticks, short.ticker.num_minor_ticks = 2, 0
 
     @property
     def window(self) -> Window:
