@@ -275,7 +275,13 @@ def test_a_spectrum_is_saved_under_the_place_that_it_is_of(store):
     )
     assert saved()[0] == "truth-x20.0-y30.0mm.csv"
     answered()
-    assert saved()[0] == "truth-region.csv"
+    assert saved()[0] == "truth-region-x9.0-40.0-y10.0-40.0mm.csv"
+    page._controls.layers.active = 3
+    answered()
+    assert saved()[0] == "measured-region-x9.0-40.0-y10.0-40.0mm.csv"
+    page._ask_point(70.0, 60.0)
+    answered()
+    assert saved()[0] == "measured-x60.0-y70.0mm.csv"
 
 
 def test_a_double_click_leaves_nothing_of_a_place(browser, address):

@@ -32,7 +32,7 @@ except ImportError as error:
         "the explorer needs Bokeh; install it with: pip install 'xrfsr_dask[view]'."
     ) from error
 
-from xrfsr_dask.view import table
+from xrfsr_dask.view import table, words
 from xrfsr_dask.view.lane import Lane
 from xrfsr_dask.view.named import Named, named_lines
 from xrfsr_dask.view.saved import as_png
@@ -98,7 +98,7 @@ class Explorer:
         self.scene, self._as_tiff = scene, as_tiff
         found, others = list(elements.index), scene.elements()
         view, wrong = read(asked, scene.whole, found, others)
-        self._at, self._region = view.at, view.region
+        self._at, self._region, self._pitch_mm = view.at, view.region, scene.painting.pitch_mm
         self._spectra: dict[str, np.ndarray] = {}
         self._name = ""  # of a file of these
         self._tap = (np.inf, np.inf)
@@ -191,13 +191,13 @@ class Explorer:
 
     def _draw(self) -> None:
         """Mix the picture of what is in view, and say it in the address."""
-        window, words = self._map.window, self._picture_words
+        window, asked = self._map.window, self._picture_words
         step = max(window[1] - window[0], window[3] - window[2]) / _MOST_PX
         size = max(1, round((window[1] - window[0]) / step)), max(1, round((window[3] - window[2]) / step))
-        work = partial(self.scene.picture, window, size, self._controls.channels, **words)
-        patches = words["layer"] == MEASURED or words["swipe_mm"] is not None
+        work = partial(self.scene.picture, window, size, self._controls.channels, **asked)
+        patches = asked["layer"] == MEASURED or asked["swipe_mm"] is not None
         what = "Reading the patches as measured …" if patches else "Mixing the picture …"
-        swipe = words["swipe_mm"]
+        swipe = asked["swipe_mm"]
         self._lanes["pictures"].ask(what, work, lambda image: self._map.paint(image, window, swipe))
         self._query.text = as_query(self._view)
 
@@ -226,7 +226,7 @@ class Explorer:
     def _ask_point(self, y: float, x: float) -> None:
         y0, y1, x0, x1 = self.scene.whole
         if not (y0 <= y <= y1 and x0 <= x <= x1):
-            self._say(f"x {x:.1f} mm, y {y:.1f} mm lies outside the painting.")
+            self._say(f"{words.place((y, x), self._pitch_mm)} lies outside the painting.")
             return
         self._at, self._region = (y, x), ()
         self._ask_spectrum()
@@ -245,47 +245,47 @@ class Explorer:
             return
         measured = self._controls.layer == MEASURED
         ask = self._measured if measured else self._resolved
-        self._lanes["spectra"].ask("Adding up counts …", partial(ask, self._at, self._region), self._showing())
+        show = partial(self._show, self._name_of(measured))
+        self._lanes["spectra"].ask("Adding up counts …", partial(ask, self._at, self._region), show)
 
     def _resolved(self, at: tuple[float, float] | None, region: Sequence[tuple[float, float]]) -> Shown:
         if at is not None:
             spectra, spots = self.scene.spectra_at(*at), 1.0
-            words = f"Spectrum at x {at[1]:.1f} mm, y {at[0]:.1f} mm"
+            what = f"Spectrum at {words.place(at, self._pitch_mm)}"
             measured = self.scene.measured_at(*at)
         else:
             spectra, area = self.scene.spectra_within(region)
-            spots, words = self.scene.spots_in(area), f"Mean spectrum of a region of {area:,.0f} mm²"
+            spots, what = self.scene.spots_in(area), f"Mean spectrum of a region of {words.area(area)}"
             measured = self.scene.measured_within(region)
-        return spectra, self._named(spectra["all"], spots), words + _not_measured(measured)
+        return spectra, self._named(spectra["all"], spots), what + _not_measured(measured)
 
     def _measured(self, at: tuple[float, float] | None, region: Sequence[tuple[float, float]]) -> Shown:
         try:
             found = self.scene.spots.within(region) if at is None else self.scene.spots.at(*at)
         except XrfsrError as error:
             return {}, [], str(error)
-        words = f"As measured at x {at[1]:.1f} mm, y {at[0]:.1f} mm" if at else "Mean as measured"
+        what = f"As measured at {words.place(at, self._pitch_mm)}" if at else "Mean as measured"
         named = self._named(found.spectrum, found.spots)
-        return {MEASURED: found.spectrum}, named, f"{words}: {found.words}"
+        return {MEASURED: found.spectrum}, named, f"{what}: {found.words}"
 
     def _named(self, spectrum: np.ndarray, spots: float) -> list[Named]:
         return [] if self.scene.axis is None else named_lines(spectrum, self.scene.axis, spots)
 
-    def _showing(self) -> Callable[[Shown], None]:
-        """`_show` under the name of the place that is marked now; another may be once there is something."""
-        result = self.scene.ds.attrs["result"]
-        name = f"{result}-x{self._at[1]:.1f}-y{self._at[0]:.1f}mm" if self._at else f"{result}-region"
-        return partial(self._show, name)
+    def _name_of(self, measured: bool) -> str:
+        """Of a file of the spectrum at the place that is marked now; another may be once there is something."""
+        name = MEASURED if measured else str(self.scene.ds.attrs["result"])
+        return words.named_by_place(name, self._at, self._region, self._pitch_mm)
 
     def _show(self, name: str, shown: Shown) -> None:
-        spectra, lines, words = shown
+        spectra, lines, where = shown
         self._spectra, self._name = spectra, name
         self._plot.show(spectra, lines)
-        self._where.text = escape(words)
+        self._where.text = escape(where)
         self._say("")
 
     def _clear(self) -> None:
         self._at, self._region = None, ()
-        self._lanes["spectra"].ask("", lambda: ({}, [], _ASK), self._showing())
+        self._lanes["spectra"].ask("", lambda: ({}, [], _ASK), partial(self._show, ""))
         self._map.mark()
         self._query.text = as_query(self._view)
 
@@ -319,9 +319,9 @@ class Explorer:
     def _send(self, name: str, kind: str, content: bytes) -> None:
         self._download.data = {"name": [name], "kind": [kind], "content": [base64.b64encode(content).decode()]}
 
-    def _say(self, words: str, where: Any = None) -> None:
+    def _say(self, told: str, where: Any = None) -> None:
         where = self._note if where is None else where
-        where.text, where.visible = escape(words), bool(words)
+        where.text, where.visible = escape(told), bool(told)
 
     def _say_busy(self, lane: str, what: str) -> None:
         self._busy[lane] = what

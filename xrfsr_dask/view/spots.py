@@ -22,6 +22,7 @@ from xrfsr_dask.store import Painting, Patch
 from xrfsr_dask.store.arrays import read
 from xrfsr_dask.store.patches import CHUNK_SPOTS, apply_transform
 from xrfsr_dask.view.regions import Region
+from xrfsr_dask.view.words import place
 
 _THREADS = 2  # that read counts and take them apart
 
@@ -44,6 +45,7 @@ class Spots:
     def __init__(self, painting: Painting, energy_kev: np.ndarray | None = None) -> None:
         """`energy_kev` (n_channel,): channels of the spectra, all where not given; maps are made of all."""
         self._patches = [_PatchMaps(patch, energy_kev) for patch in painting.patches]
+        self._pitch_mm = painting.pitch_mm
         self._lock = threading.Lock()
 
     def drawn(self, elements: Sequence[str], y: np.ndarray, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -75,7 +77,7 @@ class Spots:
                 centre = apply_transform(patch.of.transform, np.array([[row, column]], float))[0]
                 there.append((float(np.hypot(*(centre - [y, x]))), int(row), int(column), patch))
         if not there:
-            raise InputError(f"Nothing was measured at x {x:.1f} mm, y {y:.1f} mm.")
+            raise InputError(f"Nothing was measured at {place((y, x), self._pitch_mm)}.")
         _, row, column, nearest = min(there, key=lambda found: found[0])
         others = [patch.of.name for *_, patch in there if patch is not nearest]
         words = f"patch {nearest.of.name}, spot in row {row}, column {column}"
@@ -94,7 +96,7 @@ class Spots:
                 spots += int(inside.sum())
                 names.append(patch.of.name)
         if not spots:
-            raise InputError("Nothing was measured in this region: no spot's centre lies within.")
+            raise InputError("No spot's centre lies within this region; try a larger one.")
         which = f"patch {names[0]}" if len(names) == 1 else f"patches {', '.join(names)}"
         return Counted(total / spots, spots, f"{spots:,d} spots of {which}")
 
