@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import urllib.parse
 
 import numpy as np
@@ -68,3 +70,13 @@ def test_a_region_drawn_by_hand_becomes_a_few_corners_in_its_place():
     np.testing.assert_allclose(np.hypot(corners[:, 0] - 100, corners[:, 1] - 150), 50, atol=0.01)
     assert len(corners_of(np.array([1.0, 1.0, 3.0]), np.array([1.0, 2.0, 2.0]))) == 3
     assert len(as_query(View(WHOLE, region=tuple(map(tuple, corners))))) < 1200
+
+
+def test_the_first_region_imports_nothing():
+    """In the page's own turn, where nothing could yet say that it is busy."""
+    code = (
+        "import sys, numpy as np; from xrfsr_dask.view.address import corners_of; before = set(sys.modules);"
+        "turn = np.linspace(0, 6, 99); corners_of(np.sin(turn), np.cos(turn)); print(set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

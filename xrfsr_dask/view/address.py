@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 import numpy as np
+from skimage.measure import approximate_polygon
 
 from xrfsr_dask.view.scene import LAYERS, Window
 
@@ -198,8 +199,6 @@ class _Reader:
 
 def corners_of(y_mm: np.ndarray, x_mm: np.ndarray) -> tuple[tuple[float, float], ...]:
     """A polygon with few corners, as near to one drawn by hand as an address has room for."""
-    from skimage.measure import approximate_polygon
-
     drawn = np.column_stack([y_mm, x_mm]).astype(float)
     size = float(np.ptp(drawn, axis=0).max())
     kept, tolerance = drawn, size / 2000
