@@ -376,6 +376,11 @@ def test_all_of_the_page_fits_the_window_and_fills_it(browser, address, width, t
     across, down = opened.page.evaluate(inner)
     assert across >= 0.4 * width
     assert across / down == pytest.approx(260 / 200, rel=0.01)  # a millimetre is as long either way
+    headers = opened.page.locator(".slick-column-name").evaluate_all(
+        "all => all.map(one => [one, one.parentElement].map(part => part.getBoundingClientRect().right))"
+    )
+    assert len(headers) == 6
+    assert all(end <= edge for end, edge in headers)
     if os.environ.get("XRFSR_SHOTS"):
         opened.page.mouse.click(*opened.at(0.5, 0.5))
         opened.settle()

@@ -47,6 +47,7 @@ _DOUBLE = 0.02  # of the window's longer side, between the two clicks of a doubl
 _MOST_PX = 1200  # along the longer side of a picture that is sent
 _NOTES = ("notice", "note")  # what holds for the whole visit, and what the last click met
 _TITLES = {"counts": "counts, both layers"}
+_WIDTHS = {"element": 66, "line": 46, "counts": 128, "errors": 60, "sure": 66}  # of columns, in proportion
 _ASK = "Click a place, or draw a region with the lasso."
 
 # A download is made in the browser from what the server has put into the source.
@@ -149,7 +150,10 @@ class Explorer:
         shown = elements.reset_index().round({"counts": 2, "errors": 1})
         listed = DataTable(
             source=ColumnDataSource(shown.to_dict("list")),
-            columns=[TableColumn(field=name, title=_TITLES.get(name, name)) for name in shown.columns],
+            columns=[
+                TableColumn(field=name, title=_TITLES.get(name, name), width=_WIDTHS.get(name, 90))
+                for name in shown.columns
+            ],
             min_width=_SIDE_PX, height=200, index_position=None, reorderable=False, name="elements",
             sizing_mode="stretch_width", styles={"min-height": "calc(50vh - 130px)"},
         )  # fmt: skip
