@@ -194,5 +194,6 @@ def test_channels_too_wide_for_lines_leave_a_page_without_maps(tmp_path):
         path, options=SolveOptions(method="paper", atoms=4, iterations=1), resources=RunOptions(workers=1)
     )
     found = report(path, out=tmp_path / "page.html")
+    assert "from 1 measured patch." in (tmp_path / "page.html").read_text()
     assert found["elements"] == []
     assert "too wide to tell lines apart" in (tmp_path / "page.html").read_text()

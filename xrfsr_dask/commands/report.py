@@ -80,10 +80,10 @@ def report(
         sections += [_spectra(painting, ds, found, hidden), *_trust(painting, ds)]
         bar.advance(2)
         sections.append(_made_of(painting, ds))
-        ny, nx = painting.shape
+        (ny, nx), n = painting.shape, len(painting.patches)
         lead = (
             f"Result '{ds.attrs['result']}' of {store.name}: {nx} x {ny} px, {nx * painting.pitch_mm:.0f} x "
-            f"{ny * painting.pitch_mm:.0f} mm, from {len(painting.patches)} measured patches."
+            f"{ny * painting.pitch_mm:.0f} mm, from {n} measured {'patch' if n == 1 else 'patches'}."
         )
         title = f"X-ray fluorescence of {Path(store.name).stem}, super-resolved"
         replace_text(target, as_html(title, lead, sections))
