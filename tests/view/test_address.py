@@ -62,6 +62,16 @@ def test_what_cannot_be_read_is_left_out_and_named(query):
     assert view == View(WHOLE, shades=(Shade(), Shade("Cr"), Shade()))
 
 
+def test_of_a_place_and_a_region_the_place_is_shown_and_that_is_said():
+    view, said = opened("at=5,6&region=10,20,40,25,30,60&layer=none")
+    assert (view.at, view.region) == ((5.0, 6.0), ())
+    assert said == (
+        "Left out of the address, as it cannot be read: layer. "
+        "Left out of the address, as a place is asked for too: region."
+    )
+    assert opened("at=999,6&region=10,20,40,25,30,60")[0].region
+
+
 def test_a_region_drawn_by_hand_becomes_a_few_corners_in_its_place():
     turn = np.linspace(0, 2 * np.pi, 2000, endpoint=False)
     y, x = 100 + 50 * np.sin(turn), 150 + 50 * np.cos(turn)

@@ -88,7 +88,7 @@ def as_query(view: View) -> str:
 def read(
     asked: Mapping[str, Sequence[bytes]], whole: Window, found: Sequence[str], others: Collection[str]
 ) -> tuple[View, str]:
-    """The view that an address asks for, and a sentence on what of it cannot be read; empty where all can.
+    """The view that an address asks for, and words on what of it is left out; empty where nothing is.
 
     Parameters
     ----------
@@ -114,8 +114,10 @@ def read(
     if found and not any(colour in asked for colour in COLOURS):
         view = View(**vars(view) | {"shades": (Shade(found[0]), *view.shades[1:])})
     wrong += reader.wrong
-    sentence = f"Left out of the address, as it cannot be read: {', '.join(wrong)}." if wrong else ""
-    return view, sentence
+    told = [f"Left out of the address, as it cannot be read: {', '.join(wrong)}."] if wrong else []
+    if view.at is not None and "region" in words:
+        told.append("Left out of the address, as a place is asked for too: region.")
+    return view, " ".join(told)
 
 
 class _Reader:
