@@ -59,6 +59,13 @@ def test_the_swipe_is_drawn_and_so_is_its_line(scene):
     assert (picture[:, 32:] == 90).sum() > 100
 
 
+def test_words_on_a_tall_view_leave_it_to_be_seen(scene):
+    picture = np.asarray(opened(scene, (0.0, 480.0, 0.0, 60.0)).convert("L"))
+    assert picture.shape == (960, 120)
+    assert (picture == 255).any()
+    assert ((picture[-120:] != 90).any(axis=0)).sum() < 60
+
+
 def test_a_bar_of_round_length_is_drawn(scene):
     picture = np.asarray(opened(scene, (0.0, 200.0, 0.0, 300.0)).convert("L"))
     rows, columns = np.nonzero(picture[-120:, :250] == 255)

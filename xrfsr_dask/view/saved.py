@@ -100,7 +100,7 @@ def _hand(wide: int, high: int) -> tuple[int, Any]:
     """Margin, px, and font of what is written on a picture of a size."""
     from PIL import ImageFont
 
-    return max(4, round(wide / 50)), ImageFont.load_default(max(10, round(high / 32)))
+    return max(4, round(wide / 50)), ImageFont.load_default(max(10, round(min(high / 32, wide / 8))))
 
 
 def round_mm(most: float) -> float:
