@@ -94,11 +94,11 @@ def test_names_are_counted_up_past_those_taken(store):
     assert [add(store, saved(store, CUBE + more), options()).name for more in (1, 2)] == ["p01", "p03"]
 
 
-@pytest.mark.parametrize("turned", [CUBE, CUBE[::-1], CUBE.astype("f8")])
+@pytest.mark.parametrize("turned", [CUBE, CUBE[::-1], np.rot90(CUBE), CUBE.astype("f8")])
 def test_a_scan_that_is_in_already_is_refused_wherever_it_is_placed(store, turned):
     add(store, saved(store), options())
     again = saved(store, turned, "again.npy")
-    there = options(at_mm=(12.0, 7.0), rotation_deg=2.0)
+    there = options(at_mm=(12.0, 7.0), step_mm=1.2, rotation_deg=2.0)
     refused(
         InputError, r"holds the counts of patch 'p01'.* would count twice.* to a new store", store, again, there
     )

@@ -9,6 +9,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 from view.test_explorer_pages import small
 
+from xrfsr_dask.commands.browse import _origins as origins
 from xrfsr_dask.commands.browse import address_of, browse, page_of
 from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.result import open_patch
@@ -24,7 +25,7 @@ def free_port(host: str) -> int:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as tried:
-            tried.bind((host, 0))
+            tried.bind((host.strip("[]"), 0))
             return tried.getsockname()[1]
     except OSError as error:
         pytest.skip(f"nothing can listen on {host} here ({error})")
@@ -53,6 +54,8 @@ async def is_told(where: str) -> bool:
         ("0.0.0.0", True, "127.0.0.1"),
         ("::", True, "[::1]"),
         ("", True, "127.0.0.1"),
+        ("0", True, "127.0.0.1"),
+        ("[::1]", False, "[::1]"),
     ],
 )
 def test_the_page_is_where_its_address_says(store, host, everyone, seen, chosen):
@@ -72,6 +75,12 @@ def test_the_page_is_where_its_address_says(store, host, everyone, seen, chosen)
 def test_a_patch_alone_is_no_result(store):
     with pytest.raises(InputError, match="the explorer shows a result"):
         page_of(open_patch(store, "a"))
+
+
+def test_names_are_let_in_as_browsers_write_them():
+    assert origins("MyHost", 5006) == ["myhost:5006"]
+    assert [origins(host, 5006) for host in ("localhost.", "::ffff:127.0.0.1", "127.1")] == [None] * 3
+    assert [origins(host, 5006) for host in ("0", "::", "fe80::1")] == [["*"]] * 3
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.1.2.3", "fe80::1", "elsewhere.org"])

@@ -98,6 +98,20 @@ def test_weights_go_once_all_abundances_are_there(learned):
     assert not there.exists()
 
 
+@pytest.mark.parametrize("lost", ["zarr.json", "weight/zarr.json"])
+def test_weights_that_do_not_fit_any_more_are_made_anew(learned, lost):
+    run, state = learned
+    stages.krige(run, state, LocalExecutor(2), Silent())
+    whole = model.open_weights(run)[:]
+    (run.work / "weights-000000" / lost).unlink()
+    stages.krige(run, state, LocalExecutor(2), Silent())
+    np.testing.assert_array_equal(model.open_weights(run)[:], whole)
+    shutil.rmtree(run.work / "weights-000000")
+    model.new_weights(run, Scan(run).grid, 3)  # as if fewer spots had been there
+    stages.krige(run, state, LocalExecutor(2), Silent())
+    np.testing.assert_array_equal(model.open_weights(run)[:], whole)
+
+
 def test_nothing_is_kept_where_edges_are_sought(learned):
     run, state = learned
     shutil.rmtree(run.work / "weights-000000", ignore_errors=True)

@@ -256,7 +256,9 @@ def _not_there_yet(painting: Painting, scan: Scan, pieces: Iterator[Piece]) -> I
         yield corner, piece
     mean = total / (ny * nx)
     for patch in painting.patches:
-        if patch.shape[:2] == (ny, nx) and np.allclose(mean, patch.mean_spectrum(), rtol=1e-9, atol=0):
+        if patch.shape[0] * patch.shape[1] == ny * nx and np.allclose(
+            mean, patch.mean_spectrum(), rtol=1e-9, atol=0
+        ):
             raise InputError(
                 f"{scan.source} holds the counts of patch '{patch.name}', which is in {painting.path} already: "
                 "where both lie they would count twice. A patch stays where it was placed; to place it anew, "

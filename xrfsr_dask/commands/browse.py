@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import ipaddress
@@ -64,7 +63,7 @@ def browse(
         raise OptionError(
             f"--host {host} lets others on the network look; add --everyone if that is meant, or leave it out."
         )
-    port = checked_port("--port", port)
+    host, port = host.strip("[]"), checked_port("--port", port)
     page = page_of(open_result(path, name))
     server = server_of(page, host, port, _origins(host, port))
     server.start()
@@ -165,13 +164,14 @@ def _origins(host: str, port: int) -> list[str] | None:
     """
     if _is_loopback(host):
         return None
-    return [f"{host}:{port}"] if port and ":" not in host and not _is_everywhere(host) else ["*"]
+    named = port and ":" not in host and not _is_everywhere(host)
+    return [f"{host.lower()}:{port}"] if named else ["*"]  # browsers write it in small letters
 
 
 def _is_loopback(host: str) -> bool:
     """Whether only this machine reaches it."""
     address = _ip(host)
-    return host.lower() == "localhost" if address is None else address.is_loopback
+    return host.lower().rstrip(".") == "localhost" if address is None else address.is_loopback
 
 
 def _is_everywhere(host: str) -> bool:
@@ -181,7 +181,10 @@ def _is_everywhere(host: str) -> bool:
 
 
 def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An address in numbers; None for names."""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host)
-    return None
+    """An address in numbers, however short it is written; None for names."""
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), None, flags=socket.AI_NUMERICHOST)[0][4][0]
+    except (OSError, UnicodeError):
+        return None
+    address = ipaddress.ip_address(str(found).partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,8 +14,8 @@ from xrfsr_dask.kernels.sampling import needed_bounds
 from xrfsr_dask.kernels.spectral import MOST_DIRECTIONS
 from xrfsr_dask.solver.joint.blending import KEPT
 from xrfsr_dask.solver.joint.desk import KEPT_BYTES
-from xrfsr_dask.solver.joint.scan import MARGINS, Scan
-from xrfsr_dask.solver.run import COLOUR_DEPTH, NEAR_SPOTS, Plan, edge_margin_px, reach
+from xrfsr_dask.solver.joint.scan import Scan
+from xrfsr_dask.solver.run import COLOUR_DEPTH, Plan, edge_margin_px, reach
 from xrfsr_dask.store.arrays import bytes_in_hand
 from xrfsr_dask.store.patches import CHUNK_SPOTS
 from xrfsr_dask.store.results import level_shapes, shard_of
@@ -26,12 +27,18 @@ _SPOT_BYTES = 200  # while it is told which pixels each spot of a patch sees
 
 def task_bytes(plan: Plan, tile: int) -> int:
     """Bytes the largest task of the run needs with tiles of that side, px."""
+    return bytes_by_tile(plan)(tile)
+
+
+def bytes_by_tile(plan: Plan) -> Callable[[int], int]:
+    """`task_bytes` by the side of a tile; what does not depend on it is asked once."""
     side = min(shard_of(plan.cell, plan.atoms), max(plan.painting.shape))
     shard = 4 * side**2 * (plan.atoms + 1)  # and where it was measured
-    if plan.options.method == "joint":
-        whole = _block_bytes(plan) + 4 * plan.atoms * tile**2
-        return max(whole + bytes_in_hand(4 * plan.cell**2 * plan.atoms), _chunk_bytes(plan), 4 * shard)
-    return max(_tile_bytes(plan, tile), _chunk_bytes(plan), 4 * shard)
+    least = max(_chunk_bytes(plan), 4 * shard)
+    if plan.options.method != "joint":
+        return functools.cache(lambda tile: max(_tile_bytes(plan, tile), least))
+    block = _block_bytes(plan) + bytes_in_hand(4 * plan.cell**2 * plan.atoms)
+    return lambda tile: max(block + 4 * plan.atoms * tile**2, least)
 
 
 def start_bytes(plan: Plan) -> int:
@@ -50,7 +57,7 @@ def disk_bytes(plan: Plan) -> int:
     if plan.options.method == "joint":  # scores, their variance, colours, and what is seen of each spot
         r, scan = min(MOST_DIRECTIONS, n_channel), Scan(plan)
         small = 4 * spots * (2 * r + CENTRES + plan.atoms) + 8 * pixels
-        last = max(last, 8 * r * math.prod(scan.grid) * scan.most_gathered(MARGINS, NEAR_SPOTS))
+        last = max(last, 8 * r * math.prod(scan.grid) * scan.most_around())
     else:  # counts against two dictionaries
         small = 2 * 4 * spots * max(plan.n_hidden, plan.options.atoms)
     return state + small + 3 * endmembers + last + _METADATA_BYTES
@@ -103,7 +110,7 @@ def _block_bytes(plan: Plan) -> int:
     """Covariances of the spots around one block, twice factored, what joins them to its pixels, spots kept, and
     what those around other blocks say."""
     step = max(1.0, min(p.step_mm for p in plan.painting.patches) / plan.painting.pitch_mm)
-    near, widest = Scan(plan).most_gathered(MARGINS, NEAR_SPOTS), max(map(_footprint_bytes, plan.windows()))
+    near, widest = Scan(plan).most_around(), max(map(_footprint_bytes, plan.windows()))
     pixels = (plan.cell + 2 * edge_margin_px(step)) ** 2
     joined = min(pixels, PIXELS_AT_ONCE) * 16 * near
     each = 8 * min(MOST_DIRECTIONS, plan.painting.patches[0].shape[2])  # scores, once; their noise and weights

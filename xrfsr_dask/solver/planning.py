@@ -11,7 +11,7 @@ from xrfsr_dask.errors import MemoryBudgetError, OptionError, StoreError
 from xrfsr_dask.kernels.abundance_arrays import gpu
 from xrfsr_dask.kernels.sampling import Beam
 from xrfsr_dask.options import RunOptions, SolveOptions
-from xrfsr_dask.solver.needs import start_bytes, task_bytes
+from xrfsr_dask.solver.needs import bytes_by_tile, start_bytes, task_bytes
 from xrfsr_dask.solver.run import Plan, identity_of
 from xrfsr_dask.store import Painting
 from xrfsr_dask.store.names import check_name
@@ -77,7 +77,7 @@ def roomy(
             f"{megabytes(resources.memory)}; raise --memory."
         )
     tile = choose_tile(
-        lambda side: task_bytes(plan, side),
+        bytes_by_tile(plan),
         asked=resources.tile,
         cell=cell,
         slots=slots,

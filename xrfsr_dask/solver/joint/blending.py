@@ -19,8 +19,7 @@ from xrfsr_dask.solver.joint.desk import Desk
 from xrfsr_dask.solver.joint.kriging import kriged
 from xrfsr_dask.solver.joint.model import Field
 from xrfsr_dask.solver.joint.picture import Picture, neighbours, pictured, pixels_of, told
-from xrfsr_dask.solver.joint.scan import MARGINS, Near
-from xrfsr_dask.solver.run import NEAR_SPOTS
+from xrfsr_dask.solver.joint.scan import Near
 from xrfsr_dask.tiling.grid import Rect
 
 COLUMNS = 4
@@ -56,14 +55,14 @@ class Blended:
         """The spots around a block; the last `KEPT` are kept."""
         found = self._kept.pop(block, None)
         if found is None:
-            near = self.desk.scan.gathered(block, MARGINS, NEAR_SPOTS)
+            near = self.desk.scan.around(block)
             spots = neighbours(self.desk, near, self.field)
             there = self.field.at(spots)
             if spots is None or there.sharp:
                 found = Local(near, spots, there, None)
             else:
-                told = kriged(self.desk, block, spots, there.prior)
-                found = Local(near, told.spots, there, told)
+                heard = kriged(self.desk, block, spots, there.prior)
+                found = Local(near, heard.spots, there, heard)
         self._kept[block] = found
         while len(self._kept) > (1 if found.field.sharp else KEPT):  # where edges are sought none asks another
             del self._kept[next(iter(self._kept))]

@@ -22,8 +22,7 @@ from xrfsr_dask.solver.joint.picture import (
     pixels_of,
     told,
 )
-from xrfsr_dask.solver.joint.scan import MARGINS
-from xrfsr_dask.solver.run import NEAR_SPOTS, Plan
+from xrfsr_dask.solver.run import Plan
 from xrfsr_dask.solver.state import Receipt, load_matrix, open_generation, receipt_of
 from xrfsr_dask.store.arrays import write
 from xrfsr_dask.tiling.grid import Rect
@@ -90,7 +89,7 @@ def sampled_departures(plan: Plan, field: str, block: Rect) -> np.ndarray:
 def held_out(plan: Plan, fields: tuple[str, ...], block: Rect) -> np.ndarray:
     """How badly each field predicts spots of one block that it was not shown: mean squares over noise, (n,)."""
     desk = Desk(plan)
-    near = desk.scan.gathered(block, MARGINS, NEAR_SPOTS)
+    near = desk.scan.around(block)
     if not near:
         return np.zeros(len(fields))
     inside, footprints = footprints_inside(plan, near, block)

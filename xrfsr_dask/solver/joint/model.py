@@ -245,12 +245,13 @@ def open_spots(plan: Plan, name: str, patch: str) -> zarr.Array:
 def new_weights(plan: Plan, grid: tuple[int, int], most: int) -> None:
     """Room for the weights of at most so many spots around each block, (block_y, block_x, spot, 2 score); those
     that an interrupted pass left are kept."""
-    if (plan.work / _WEIGHTS / "weight" / NAME).is_file():
+    each, dims = (most, 2 * len(_get(plan, f"{LEARNED}/scale"))), ("block_y", "block_x", "spot", "weight")
+    shape, folder = (*grid, *each), plan.work / _WEIGHTS
+    if (folder / NAME).is_file() and (folder / "weight" / NAME).is_file() and open_weights(plan).shape == shape:
         return
     require_own(plan)
-    each, dims = (most, 2 * len(_get(plan, f"{LEARNED}/scale"))), ("block_y", "block_x", "spot", "weight")
-    group = new_group(plan.work / _WEIGHTS, overwrite=True)
-    new_array(group, "weight", shape=(*grid, *each), dtype="f4", chunks=(1, 1, *each), dims=dims)
+    group = new_group(folder, overwrite=True)
+    new_array(group, "weight", shape=shape, dtype="f4", chunks=(1, 1, *each), dims=dims)
 
 
 def open_weights(plan: Plan) -> zarr.Array:

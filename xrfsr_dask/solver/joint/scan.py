@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from xrfsr_dask.beams import in_spots, square_side_mm
-from xrfsr_dask.solver.run import Plan
+from xrfsr_dask.solver.run import NEAR_SPOTS, Plan
 from xrfsr_dask.store.patches import Patch, apply_transform
 from xrfsr_dask.tiling.grid import Rect, blocks, cells_of
 
@@ -128,6 +128,14 @@ class Scan:
                     out.append(Near(patch, index[inside], centres[inside]))
         return out
 
+    def around(self, block: Rect) -> list[Near]:
+        """The spots that speak about a block."""
+        return self.gathered(block, MARGINS, NEAR_SPOTS)
+
+    def most_around(self) -> int:
+        """No fewer than `around` finds for any block."""
+        return self.most_gathered(MARGINS, NEAR_SPOTS)
+
     def most_gathered(self, margins: tuple[int, ...], most: int) -> int:
         """No fewer spots than `gathered` finds near any block: all in the bins that its box touches."""
         shape = self.plan.painting.shape
@@ -135,10 +143,12 @@ class Scan:
         bins, limit = tuple(-(-n // size) for n in shape), np.array(shape) - 1e-6
         total = np.zeros(bins, np.int64)
         for patch in self.plan.painting.patches:
-            spots = np.indices(patch.shape[:2]).reshape(2, -1).T
-            centres = np.clip(apply_transform(patch.transform, spots) / self.plan.painting.pitch_mm, 0.0, limit)
-            y, x = (centres // size).astype(np.int64).T
-            total += np.bincount(y * bins[1] + x, minlength=total.size).reshape(bins)
+            ny, nx = patch.shape[:2]
+            for row in range(ny):  # not all at once, which many spots would make large
+                spots = np.column_stack([np.full(nx, row), np.arange(nx)])
+                centres = apply_transform(patch.transform, spots) / self.plan.painting.pitch_mm
+                y, x = (np.clip(centres, 0.0, limit) // size).astype(np.int64).T
+                np.add.at(total, (y, x), 1)
         sums = np.pad(total, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
         widest, narrowest = (
             _boxes(sums, *(self._binned(n, margin * self.step_px, size) for n in shape))

@@ -39,7 +39,7 @@ from xrfsr_dask.solver.joint.endmembers import endmember_tasks, find_endmembers
 from xrfsr_dask.solver.joint.kriging import krige_area
 from xrfsr_dask.solver.joint.model import Field, Spectra
 from xrfsr_dask.solver.joint.placing import asked_chunks, place
-from xrfsr_dask.solver.joint.scan import MARGINS, Scan
+from xrfsr_dask.solver.joint.scan import Scan
 from xrfsr_dask.solver.joint.spots import (
     candidate_pairs,
     describe_spots,
@@ -48,7 +48,7 @@ from xrfsr_dask.solver.joint.spots import (
     ridge_sums,
     see_spots,
 )
-from xrfsr_dask.solver.run import NEAR_SPOTS, Plan
+from xrfsr_dask.solver.run import Plan
 from xrfsr_dask.solver.standing import State, settled
 from xrfsr_dask.solver.start import mean_spectrum, sample_spots
 from xrfsr_dask.solver.visit import visit
@@ -187,7 +187,7 @@ def krige(plan: Plan, state: State, executor: Executor, progress: Progress) -> S
     if model.load_field(plan, model.LEARNED).sharp:
         progress.advance(len(areas))
         return state
-    model.new_weights(plan, scan.grid, scan.most_gathered(MARGINS, NEAR_SPOTS))
+    model.new_weights(plan, scan.grid, scan.most_around())
     executor.map(partial(krige_area, plan), areas, ticking(progress))
     return state
 
