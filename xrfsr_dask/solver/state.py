@@ -30,7 +30,16 @@ from xrfsr_dask.store.metadata import n_stored, seal
 from xrfsr_dask.store.names import is_unfinished
 from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
 from xrfsr_dask.store.staging import run_folder, sweep
-from xrfsr_dask.store.unfinished import CHECKPOINT, LOCK, RECEIPTS, RUN, has_started, superseded, wipe
+from xrfsr_dask.store.unfinished import (
+    CHECKPOINT,
+    LOCK,
+    RECEIPTS,
+    RUN,
+    has_started,
+    superseded,
+    whole_arrays,
+    wipe,
+)
 
 _VERSION = 6
 
@@ -209,13 +218,17 @@ def save(plan: Plan, state: State) -> State:
     sealed = seal(plan.work)
     named = {"generation": state.generation, "dictionary": state.dictionary}
     old = {folder for folder in folders(plan.work) if superseded(folder.name, **named)}
-    arrays = {at: found for at, found in sealed.items() if found["node_type"] == "array"}
-    whole = [at for at, found in arrays.items() if not old & set(at.parents) and _is_whole(at, found)]
+    known = set(whole_arrays(plan.base))  # no stage writes to what earlier ones left
+    arrays = {
+        str(at.relative_to(plan.base)): (at, found)
+        for at, found in sealed.items()
+        if found["node_type"] == "array" and not old & set(at.parents)
+    }
     record = {
         "version": _VERSION,
         "identity": plan.identity,
         "state": dataclasses.asdict(state),
-        "whole": [str(array.relative_to(plan.base)) for array in whole],
+        "whole": [name for name, found in arrays.items() if name in known or _is_whole(*found)],
     }
     require_own(plan)
     write_record(plan.base / CHECKPOINT, record)
