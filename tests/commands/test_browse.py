@@ -78,7 +78,7 @@ def test_a_patch_alone_is_no_result(store):
 
 
 def test_names_are_let_in_as_browsers_write_them():
-    assert origins("MyHost", 5006) == ["myhost:5006"]
+    assert [origins(host, 5006) for host in ("MyHost", "10.1")] == [["myhost:5006"], ["10.0.0.1:5006"]]
     assert [origins(host, 5006) for host in ("localhost.", "::ffff:127.0.0.1", "127.1")] == [None] * 3
     assert [origins(host, 5006) for host in ("0", "::", "fe80::1")] == [["*"]] * 3
 

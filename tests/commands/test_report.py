@@ -125,7 +125,8 @@ def test_the_page_lies_beside_its_store_unless_told_otherwise(painted):
 
 
 def test_other_lines_than_the_usual_ones_are_drawn_when_named(painted, tmp_path):
-    report(painted, out=tmp_path / "page.html", elements=("Pb-Ma", "Pb"))
+    made = report(painted, out=tmp_path / "page.html", elements=("Pb-Ma", "Pb"))
+    assert made["elements"] == ["Pb Ma", "Pb La"]
     text = (tmp_path / "page.html").read_text()
     assert ("Pb Ma: measured" in text, "Pb La: measured" in text) == (True, True)
 

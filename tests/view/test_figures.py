@@ -169,6 +169,22 @@ def test_on_strips_no_word_or_bar_lies_on_another_or_on_a_map_or_is_cut(mm, n):
     assert not [text for text, box in named if box.overlaps(bar) and not text.endswith(" mm")]
 
 
+def test_names_beside_a_tall_map_stand_below_each_other_and_do_not_reach_the_next():
+    y, x = np.arange(160.0) * 2 + 1, np.arange(20.0) * 2 + 1
+    shown = Panel(values=np.ones((160, 20)), y_mm=y, x_mm=x, title="")
+    names = ("upper-right", "upper-left", "lower-left-of-the-panel-2024", "p04")
+    edges = [(name, np.array([top] * 2 + [top + 15] * 2), np.array([2.0, 17, 17, 2])) for name, top in
+             zip(names, (2.0, 2.0, 100.0, 100.5), strict=True)]  # fmt: skip
+    figure = beside(
+        [Column(title="a", panels=[shown], outlines=edges), Column(title="b", panels=[shown])], shown
+    )
+    words = dict(words_of(figure))
+    found = [words[name] for name in ("upper-right", "upper-left", "lower-left-of…", "p04")]
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(found, 2))
+    ticks = [box for text, box in words_of(figure) if text == "0"]
+    assert max(box.x1 for box in found) < max(box.x0 for box in ticks)
+
+
 def test_maps_that_are_no_strips_stand_side_by_side():
     figure = a_sheet((60.0, 240.0), 2)
     figure.draw_without_rendering()

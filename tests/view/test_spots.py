@@ -80,7 +80,10 @@ def test_where_nothing_was_measured_that_is_said(painting):
     i, j = np.argwhere(np.isnan(drawn))[0]
     with pytest.raises(InputError, match=r"Nothing was measured at x .* mm, y .* mm"):
         spots.at(y[i, 0], x[0, j])
-    with pytest.raises(InputError, match="No spot's centre lies within this region; try a larger one"):
+    with pytest.raises(
+        InputError,
+        match="No spot's centre lies within this region: nothing was measured there, or it is too small",
+    ):
         spots.within([(-9, -9), (-9, -8), (-8, -8)])
     y, x = (at + 0.3 * painting.patches[0].step_mm for at in centre(painting.patches[0], 12, 9))
     with pytest.raises(InputError, match="No spot's centre"):  # though a spot was measured there

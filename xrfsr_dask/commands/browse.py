@@ -165,7 +165,7 @@ def _origins(host: str, port: int) -> list[str] | None:
     if _is_loopback(host):
         return None
     named = port and ":" not in host and not _is_everywhere(host)
-    return [f"{host.lower()}:{port}"] if named else ["*"]  # browsers write it in small letters
+    return [f"{_ip(host) or host.lower()}:{port}"] if named else ["*"]  # as browsers write it
 
 
 def _is_loopback(host: str) -> bool:

@@ -45,3 +45,9 @@ def named_line(ds: xr.Dataset, asked: str) -> tuple[str, str]:
     """Element and line of ``"Pb"``, its usual line, or ``"Pb-Ma"``; `InputError` where there is none such."""
     element, _, line = asked.strip().replace(" ", "-").partition("-")
     return fitted_line(ds.energy.values, element, line or None)
+
+
+def names_of(lines: list[tuple[str, str]]) -> list[str]:
+    """Names of elements and lines: elements, with the line where two lines of one are there."""
+    elements = [element for element, _ in lines]
+    return [f"{e} {line}" if elements.count(e) > 1 else e for e, line in lines]

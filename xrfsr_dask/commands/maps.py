@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xrfsr_dask.commands.elements import MOST_ELEMENTS, elements_of, named_line
+from xrfsr_dask.commands.elements import MOST_ELEMENTS, elements_of, named_line, names_of
 from xrfsr_dask.commands.output import here, output_folder, report_in
 from xrfsr_dask.commands.pictures import map_panel, preview_step
 from xrfsr_dask.errors import InputError
@@ -73,19 +73,13 @@ def maps(
             written.append(target)
         if options.table:
             table, recipe = made / f"{together}{TABLE}", made / f"{together}{RECIPE}"
-            named = zip(_columns(lines), lines, strict=True)
+            named = zip(names_of(lines), lines, strict=True)
             write_table(table, {column: _map(ds, *line, options).values for column, line in named})
             write_recipe(recipe, shape, target="photograph", moving=table.name)
             written += [table, recipe]
             bar.advance()
     files = [str(folder / file.name) for file in written]
     return {"result": ds.attrs["result"], "layer": options.layer, "files": files}
-
-
-def _columns(lines: list[tuple[str, str]]) -> list[str]:
-    """Names of the maps in the table: elements, with the line where two lines of one are there."""
-    elements = [element for element, _ in lines]
-    return [f"{e} {line}" if elements.count(e) > 1 else e for e, line in lines]
 
 
 def _map(ds: xr.Dataset, element: str, line: str, options: MapOptions) -> xr.DataArray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xrfsr_dask.commands.elements import MOST_ELEMENTS, elements_of, named_line
+from xrfsr_dask.commands.elements import MOST_ELEMENTS, elements_of, named_line, names_of
 from xrfsr_dask.commands.output import check_pictures, here, output_folder
 from xrfsr_dask.commands.pictures import map_panel, photograph_panel, preview_step
 from xrfsr_dask.errors import OptionError
@@ -91,7 +91,7 @@ def report(
         return {
             "report": str(target),
             "result": ds.attrs["result"],
-            "elements": [element for element, _ in shown],
+            "elements": names_of(shown),
         }
 
 
@@ -156,10 +156,10 @@ def _maps(painting: Painting, ds: xr.Dataset, shown: list[tuple[str, str]], bar:
         drawn = "measured, super-resolved, hidden" if low else "super-resolved, hidden"
         figures.append((f"{what}: {drawn}", beside(columns, whole)))
         bar.advance()
-    left = "what the instrument measured; middle: the super-resolved map on the same scale"
+    first = "what the instrument measured, then the super-resolved map on the same scale"
     text = (
-        f"Net counts per spot, each patch divided by its gain. Left: {left if patches else 'both layers'}; "
-        "right: the part that the photograph does not show, on a scale of its own. Grey: not measured."
+        f"Net counts per spot, each patch divided by its gain. First {first if patches else 'both layers'}, "
+        "last the part that the photograph does not show, on a scale of its own. Grey: not measured."
     )
     none = "The channels are too wide to tell lines apart; name the elements to be drawn with --elements."
     return Section("Element maps", text if shown else none, figures=figures)

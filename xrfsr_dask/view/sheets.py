@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SHEET_IN = 11.0  # width, inches
+_NAMES, _NAME_LETTERS = 55, 14  # that have room below each other, and of one, beside a tall map
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,25 +72,35 @@ def _draw(ax: Axes, column: Column, view: Panel) -> Any:
     limits = column.limits or colour_limits(column.panels[-1].values)
     drawn = [draw_panel(ax, panel, limits) for panel in column.panels]
     for name, y, x in column.outlines:
-        _outline(ax, name, y, x, view)
+        _outline(ax, "" if is_tall(view) else name, y, x)
+    if is_tall(view):
+        _names_beside(ax, column.outlines, view)
     ax.set_title(column.title)
     same_view(ax, view)
     ax.set_xlabel("x (mm)")
     return drawn[-1]
 
 
-def _outline(ax: Axes, name: str, y: np.ndarray, x: np.ndarray, view: Panel) -> None:
-    """The edge of something, its name at its first corner, or right of a map too narrow for names."""
+def _outline(ax: Axes, name: str, y: np.ndarray, x: np.ndarray) -> None:
+    """The edge of something, its name at its first corner."""
     from matplotlib.patheffects import withStroke
 
     ax.plot(np.append(x, x[0]), np.append(y, y[0]), lw=1.6, color="black")
     ax.plot(np.append(x, x[0]), np.append(y, y[0]), lw=0.8, color="white")
-    where: Any = {"xytext": (3, -9), "textcoords": "offset points"}
-    if is_tall(view):
-        ax.annotate(name, (view.edges[1], y[0]), **where)
-    else:
-        around = [withStroke(linewidth=2, foreground="black")]
-        ax.annotate(name, (x[0], y[0]), color="white", path_effects=around, **where)
+    look: Any = {"color": "white", "path_effects": [withStroke(linewidth=2, foreground="black")]}
+    ax.annotate(name, (x[0], y[0]), xytext=(3, -9), textcoords="offset points", **look)
+
+
+def _names_beside(ax: Axes, outlines: Sequence[tuple[str, np.ndarray, np.ndarray]], view: Panel) -> None:
+    """Names right of a map too narrow for them, each beside its first corner or just below the one before it;
+    cut short where there is no room."""
+    _, right, bottom, top = view.edges
+    line, free = abs(bottom - top) / _NAMES, -np.inf
+    for name, y, _ in sorted(outlines, key=lambda outline: float(outline[1][0])):
+        free = max(float(y[0]), free)
+        short = name if len(name) <= _NAME_LETTERS else f"{name[: _NAME_LETTERS - 1]}…"
+        ax.annotate(short, (right, free), xytext=(3, -9), textcoords="offset points")
+        free += line
 
 
 def curves(series: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str) -> Figure:

@@ -96,7 +96,9 @@ class Spots:
                 spots += int(inside.sum())
                 names.append(patch.of.name)
         if not spots:
-            raise InputError("No spot's centre lies within this region; try a larger one.")
+            raise InputError(
+                "No spot's centre lies within this region: nothing was measured there, or it is too small."
+            )
         which = f"patch {names[0]}" if len(names) == 1 else f"patches {', '.join(names)}"
         return Counted(total / spots, spots, f"{spots:,d} spots of {which}")
 

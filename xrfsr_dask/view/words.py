@@ -13,7 +13,7 @@ _MOST_DECIMALS = 6
 
 
 def decimals(pitch_mm: float) -> int:
-    """Decimals of mm, one at least, in steps of which a pixel is two wide.
+    """Decimals of mm, one at least, so many that a pixel is two steps wide at least.
 
     >>> [decimals(pitch) for pitch in (0.5, 0.1, 0.02)]
     [1, 2, 2]
