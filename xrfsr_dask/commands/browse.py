@@ -59,11 +59,12 @@ def browse(
     -------
     bokeh.server.server.Server
     """
+    host = host.strip("[]")
     if not _is_loopback(host) and not everyone:
         raise OptionError(
             f"--host {host} lets others on the network look; add --everyone if that is meant, or leave it out."
         )
-    host, port = host.strip("[]"), checked_port("--port", port)
+    port = checked_port("--port", port)
     page = page_of(open_result(path, name))
     server = server_of(page, host, port, _origins(host, port))
     server.start()
@@ -183,7 +184,7 @@ def _is_everywhere(host: str) -> bool:
 def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """An address in numbers, however short it is written; None for names."""
     try:
-        found = socket.getaddrinfo(host.strip("[]"), None, flags=socket.AI_NUMERICHOST)[0][4][0]
+        found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)[0][4][0]
     except (OSError, UnicodeError):
         return None
     address = ipaddress.ip_address(str(found).partition("%")[0])

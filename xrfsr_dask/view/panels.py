@@ -75,6 +75,10 @@ def draw_panel(ax: Axes, panel: Panel, limits: tuple[float, float], letter: str 
     return drawn
 
 
+LONG = 5.0
+"""Times as long as wide: from here on a painting is a strip, with no room on it for bars and words."""
+
+
 def aspect(panel: Panel) -> float:
     """Height of a panel in its widths."""
     left, right, bottom, top = panel.edges

@@ -22,6 +22,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from xrfsr_dask.view.named import Named, tops
+from xrfsr_dask.view.panels import LONG
 from xrfsr_dask.view.scene import MEASURED, Window
 
 _SPECTRA = {
@@ -33,14 +34,13 @@ _SPECTRA = {
 _HIGHEST_KEV = 25.0  # of what is shown first
 _FLOOR = 3e-4  # of a peak: the lowest that is drawn
 _AXIS_PX, _BAR_PX = 60, 72  # of the map's width: its axis, and a bar beside it
-_LONG = 5.0  # times as long as wide: a bar on the map would hide much of it
 # The map is as wide as the page gives it room for, and as high as keeps its millimetres square.
 _SQUARE = "map.height = map.outer_height - map.inner_height + Math.round(map.inner_width / ratio);"
 
 
 def beside_px(ratio: float) -> int:
     """What a map of a painting `ratio` times as wide as high has beside it, px: its axis, and perhaps a bar."""
-    return _AXIS_PX if ratio > 1 / _LONG else _AXIS_PX + _BAR_PX
+    return _AXIS_PX if ratio > 1 / LONG else _AXIS_PX + _BAR_PX
 
 
 class MapPlot:
@@ -55,7 +55,7 @@ class MapPlot:
         pan, wheel, lasso = PanTool(), WheelZoomTool(), LassoSelectTool(continuous=False)
         self.figure = figure(
             width=600,
-            height=round(540 / ratio) + (75 if ratio < _LONG else 150),
+            height=round(540 / ratio) + (75 if ratio < LONG else 150),
             sizing_mode="stretch_width",
             styles={"max-width": room},
             x_range=self.x,
@@ -89,10 +89,10 @@ class MapPlot:
 
     def _add_bar(self, ratio: float) -> None:
         """A scale bar on the map, or below or beside one that is so wide or tall that it would hide it."""
-        tall = ratio <= 1 / _LONG
+        tall = ratio <= 1 / LONG
         along: Any = {"range": self.y, "orientation": "vertical"} if tall else {"range": self.x}
         bar = ScaleBar(**along, unit="mm", location="bottom_left")
-        if not tall and ratio < _LONG:
+        if not tall and ratio < LONG:
             self.figure.add_layout(bar)
             return
         self.figure.add_layout(bar, "right" if tall else "below")

@@ -11,13 +11,12 @@ import numpy as np
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.view.figures import blank, colour_bar, same_view, styled
 from xrfsr_dask.view.panels import Panel, Spot, aspect, colour_limits, draw_panel, draw_spectra, scale_bar
-from xrfsr_dask.view.strips import bar_below, colours_beside, is_tall, is_wide, strips
+from xrfsr_dask.view.strips import SHEET_IN, bar_below, colours_beside, is_tall, is_wide, strips
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_SHEET_IN = 11.0  # width, inches
 _NAMES, _NAME_LETTERS = 55, 14  # that have room below each other, and of one, beside a tall map
 
 
@@ -62,7 +61,7 @@ def beside(columns: Sequence[Column], view: Panel) -> Figure:
 
 
 def _side_by_side(n: int, view: Panel) -> tuple[Figure, list[Axes]]:
-    width = _SHEET_IN / max(n, 2)
+    width = SHEET_IN / max(n, 2)
     figure = blank(width * n, width * aspect(view) * 0.76 + 0.75)
     return figure, list(figure.subplots(1, n, squeeze=False)[0])
 
@@ -105,7 +104,7 @@ def _names_beside(ax: Axes, outlines: Sequence[tuple[str, np.ndarray, np.ndarray
 
 def curves(series: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str) -> Figure:
     """Lines over the index of their entries, on a logarithmic scale where all are positive."""
-    figure = blank(_SHEET_IN * 0.6, 3.0)
+    figure = blank(SHEET_IN * 0.6, 3.0)
     with styled():
         ax = figure.subplots()
         for name, values in series.items():
@@ -121,7 +120,7 @@ def curves(series: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str) -> Fig
 
 def spectra(spots: Sequence[Spot]) -> Figure:
     """Spectra one below the other, their lines named."""
-    figure = blank(_SHEET_IN, 3.1 * len(spots))
+    figure = blank(SHEET_IN, 3.1 * len(spots))
     with styled():
         rows: Any = figure.subplots(len(spots), 1, squeeze=False)[:, 0]
         for ax, spot in zip(rows, spots, strict=True):

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xrfsr_dask.view.figures import blank, thin
-from xrfsr_dask.view.panels import Panel, aspect, round_length
+from xrfsr_dask.view.panels import LONG, Panel, aspect, round_length
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LONG = 5.0
-"""Times as long as wide: from here on a painting is a strip."""
+SHEET_IN = 11.0
+"""Width of a sheet, inches."""
 
-_SHEET_IN = 11.0  # width of a sheet of wide maps, inches
 _HIGH_IN = 9.5  # height of a tall map
 _LEFT_IN, _RIGHT_IN, _ABOVE_IN, _BELOW_IN = 0.75, 0.35, 0.35, 0.85  # beside each map: its axes, title and bars
 _BESIDE_IN, _TITLE_IN = 1.1, 2.0  # right of a tall map, for its colour bar; for its title
@@ -41,9 +40,9 @@ def is_tall(view: Panel) -> bool:
 def strips(n: int, view: Panel) -> tuple[Figure, list[Axes]]:
     """A figure not known to pyplot, and axes of the shape of `view` for n maps."""
     if is_wide(view):
-        wide = _SHEET_IN - _LEFT_IN - _RIGHT_IN
+        wide = SHEET_IN - _LEFT_IN - _RIGHT_IN
         high = wide * aspect(view)
-        cell = _SHEET_IN, _ABOVE_IN + high + _BELOW_IN
+        cell = SHEET_IN, _ABOVE_IN + high + _BELOW_IN
         size = cell[0], n * cell[1]
         corners = [(_LEFT_IN, (n - 1 - i) * cell[1] + _BELOW_IN) for i in range(n)]
     else:
