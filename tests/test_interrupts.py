@@ -87,6 +87,9 @@ def as_the_command_line_does(monkeypatch):
     interrupts.raise_dropped(told=False)
     yield
     sys.unraisablehook = before
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):  # one that is still to come would interrupt another test
+            thread.cancel()
 
 
 def dropped_by_python() -> None:
