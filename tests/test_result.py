@@ -416,6 +416,7 @@ def test_compare_needs_the_store_the_patch_and_the_whole_painting(truth, lines):
         (lambda x: x.spectrum(points=[(1, 2, 3)]), InputError, "a place is a pair of numbers"),
         (lambda x: x.spectrum(points=[(1, np.nan)]), InputError, "a place is a pair of numbers"),
         (lambda x: x.profile((1, 1), "here"), InputError, "a place is a pair of numbers"),
+        (lambda x: x.profile((1, 1), (9000, 1)), InputError, "y = 9000"),
         (lambda x: x.profile((1, 1), (2, 2), step_mm="wide"), OptionError, "more than 0 mm, got 'wide'"),
         (lambda x: x.profile((1, 1), (2, 2), step_mm=1e-9), OptionError, "points, more than 100,000"),
         (lambda x: x.roi("a", 5), OptionError, "both ends of a region are numbers, keV, got 'a' and 5"),

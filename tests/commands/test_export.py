@@ -170,6 +170,19 @@ def test_a_killed_export_goes_on(store, cube, suffix, tmp_path):
     np.testing.assert_allclose(read_back(target), cube, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("suffix", [".zarr", ".zspy"])
+def test_what_a_killed_export_was_writing_to_is_no_part_of_it(store, cube, suffix, tmp_path):
+    target = tmp_path / f"cube{suffix}"
+    with pytest.raises(Stopped):
+        export(store, target, ExportOptions(), progress=Stopping(3))
+    made = tmp_path / f"{target.name}.partial"
+    chunk = next(file for file in made.rglob("*") if file.is_file() and file.name.isdigit())
+    chunk.with_name(f"{chunk.name}.0123456789abcdef.partial").write_bytes(b"half of a chu")  # as Zarr names it
+    export(store, target, ExportOptions())
+    assert not list(target.rglob("*.partial"))
+    np.testing.assert_allclose(read_back(target), cube, rtol=1e-5, atol=1e-5)
+
+
 def test_another_export_is_not_gone_on_with(store, tmp_path):
     target = tmp_path / "cube.h5"
     with pytest.raises(Stopped):

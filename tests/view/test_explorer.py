@@ -108,6 +108,35 @@ def test_a_lasso_shows_the_mean_spectrum_of_a_region(visit, store):
     np.testing.assert_allclose(shown["visible"] + shown["hidden"], shown["all"], rtol=0.05, atol=0.05)
 
 
+def test_a_lasso_that_begins_beside_the_map_begins_at_its_edge(browser, address):
+    visit = Visit(browser, address)
+    lasso(visit, [(0.02, 0.3), (0.5, 0.3), (0.5, 0.6), (0.02, 0.6)])
+    corners = np.reshape([float(n) for n in visit.asked()["region"].split(",")], (-1, 2))
+    assert corners[:, 1].min() == pytest.approx(0, abs=0.5)
+    lasso(visit, SQUARE)
+    assert min(float(n) for n in visit.asked()["region"].split(",")[1::2]) > 10
+    assert visit.said == []
+    visit.page.close()
+
+
+def test_one_comes_as_near_as_a_few_pixels_and_an_address_brings_others_there(browser, address, store):
+    visit = Visit(browser, address)
+    visit.page.mouse.move(*visit.at(0.5, 0.5))
+    for _ in range(40):
+        visit.page.mouse.wheel(0, -400)
+    visit.settle()
+    top, bottom, left, right = (float(n) for n in visit.asked()["view"].split(","))
+    pitch = open_painting(store).pitch_mm
+    assert 7.9 * pitch < min(bottom - top, right - left) < 8.5 * pitch
+    assert visit.said == []
+    other = Visit(browser, visit.page.url)
+    assert other.text("notice") == ""
+    assert other.asked()["view"] == visit.asked()["view"]
+    np.testing.assert_allclose(visit.shot(), other.shot(), atol=2)
+    for page in (visit.page, other.page):
+        page.close()
+
+
 def test_layers_and_swipe_change_the_picture(visit):
     seen = [visit.shot()]
     for label in ("visible", "hidden", "measured"):

@@ -89,8 +89,9 @@ def _fits(visit: Visit, shape, size) -> None:
 @pytest.mark.parametrize(("ratio", "side"), [(8, "below"), (30, "below"), (1 / 8, "right"), (4, "center")])
 def test_a_scale_bar_that_would_hide_the_map_stands_beside_it(ratio, side):
     whole = (0.0, 10.0, 0.0, 10.0 * ratio)
-    figure = MapPlot(whole, whole, "100px").figure
-    assert [type(part) for part in getattr(figure, side)].count(ScaleBar) == 1
+    figure = MapPlot(whole, whole, "100px", 0.1).figure
+    (bar,) = (part for part in getattr(figure, side) if isinstance(part, ScaleBar))
+    assert list(bar.dimensional.basis) == ["mm"]
 
 
 def test_channels_too_wide_for_lines_leave_photograph_click_and_region(browser, tmp_path):

@@ -15,7 +15,7 @@ from xrfsr_dask.errors import InputError, MissingPackageError
 from xrfsr_dask.store import placement
 from xrfsr_dask.view.figures import comparison, overview, save
 from xrfsr_dask.view.panels import Panel, Spot, colour_limits, displayed, greek, turned_corners
-from xrfsr_dask.view.sheets import Column, beside
+from xrfsr_dask.view.sheets import Column, beside, spectra
 
 Text = pytest.importorskip("matplotlib.text", reason="needs the [view] extra").Text
 
@@ -183,6 +183,69 @@ def test_names_beside_a_tall_map_stand_below_each_other_and_do_not_reach_the_nex
     assert not any(a.overlaps(b) for a, b in itertools.combinations(found, 2))
     ticks = [box for text, box in words_of(figure) if text == "0"]
     assert max(box.x1 for box in found) < max(box.x0 for box in ticks)
+
+
+def outlined(name, top, left, low, right, first=0):
+    """An edge whose corners begin at one of four, as those of a turned scan do."""
+    y, x = np.array([top, top, low, low], float), np.array([left, right, right, left], float)
+    return name, np.roll(y, -first), np.roll(x, -first)
+
+
+@pytest.mark.parametrize("mm", [(200.0, 300.0), (30.0, 450.0)])
+@pytest.mark.parametrize("dpi", [80, 150])
+def test_names_on_a_map_lie_in_it_and_not_on_each_other(mm, dpi, tmp_path):
+    high, wide = mm
+    y, x = (np.arange(100) + 0.5) / 100 * high, (np.arange(300) + 0.5) / 300 * wide
+    shown = Panel(values=np.ones((100, 300)), y_mm=y, x_mm=x, title="")
+    edges = [
+        outlined("p01", 0.05 * high, 0.03 * wide, 0.8 * high, 0.8 * wide),
+        outlined("rescan-of-p01-march-2024", 0.055 * high, 0.033 * wide, 0.8 * high, 0.8 * wide),
+        outlined("half-turned", 0.2 * high, 0.3 * wide, 0.95 * high, 0.97 * wide, first=2),
+        outlined("at_right_edge_of_painting", 0.1 * high, 0.8 * wide, 0.5 * high, 0.95 * wide, first=1),
+        outlined("beyond-it", 0.9 * high, 0.96 * wide, 1.3 * high, 1.4 * wide),
+        outlined("where-the-scale-is", 0.85 * high, 0.0, high, 0.3 * wide),
+    ]
+    figure = beside(
+        [Column(title="a", panels=[shown], outlines=edges), Column(title="b", panels=[shown])], shown
+    )
+    figure.set_dpi(dpi)
+    save(figure, tmp_path / "sheet.png", dpi=dpi)
+    words, names = dict(words_of(figure)), [name for name, *_ in edges]
+    found = [words[name] for name in names]
+    bars = [artist.get_window_extent() for ax in figure.axes for artist in ax.artists]
+    assert len(bars) == 1
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(found + bars, 2))
+    ax = next(ax for ax in figure.axes if ax.get_title(loc="left") == "a")
+    edge = ax.get_window_extent()
+    for box in found:
+        assert edge.x0 - 1 <= box.x0
+        assert box.x1 <= edge.x1 + 1
+        assert edge.y0 - 1 <= box.y0
+        assert box.y1 <= edge.y1 + 1
+    for name, y, x in edges[:4]:
+        corner = ax.transData.transform((x.min(), y.min()))
+        assert words[name].y1 <= corner[1]
+        assert corner[1] - words[name].y1 < 4 * words[name].height
+        assert abs(words[name].x0 - corner[0]) < 8 or words[name].x1 == pytest.approx(edge.x1, rel=0.03)
+
+
+def test_a_name_longer_than_the_map_is_cut_short():
+    shown = Panel(values=np.ones((10, 10)), y_mm=np.arange(10.0), x_mm=np.arange(10.0), title="")
+    column = Column(title="a", panels=[shown], outlines=[outlined("n" * 64, 2, 2, 5, 5)])
+    words = [text for text, _ in words_of(beside([column] * 3, shown)) if text.startswith("n")]
+    assert len(words) == 3
+    assert all(8 < len(word) < 40 and word.endswith("n…") for word in words)
+
+
+def test_spectra_below_each_other_have_the_same_energies():
+    energy = np.linspace(0, 20, 200)
+    spots = [
+        Spot(y_mm=0, x_mm=0, title="", energy_kev=energy, spectra={"a": np.where(energy < last, 100.0, 0.0)})
+        for last in (5, 12)
+    ]
+    limits = [ax.get_xlim() for ax in spectra(spots).axes]
+    assert limits[0] == limits[1]
+    assert 12 < limits[0][1] < 13
 
 
 def test_maps_that_are_no_strips_stand_side_by_side():

@@ -71,3 +71,21 @@ def test_a_bar_of_round_length_is_drawn(scene):
     rows, columns = np.nonzero(picture[-120:, :250] == 255)
     longest = max(int((columns[rows == row]).size) for row in np.unique(rows))
     assert longest == round(round_mm(0.22 * 300.0) / 0.5)
+
+
+@pytest.mark.parametrize(
+    ("wide", "high"), [(40, 120), (60, 480), (80, 640), (400, 1200), (1200, 400), (400, 400)]
+)
+@pytest.mark.parametrize("elements", [["Cr"], ["Cr", "Pb"], ["Cr", "Pb", "Hg"]])
+def test_every_map_of_a_narrow_picture_is_named_in_its_colour(wide, high, elements):
+    colours = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    picture = Image.new("RGBA", (wide, high), (90, 90, 90, 255))
+    channels = [Channel(element, colour) for element, colour in zip(elements, colours, strict=False)]
+    saved.draw_names(picture, channels, "hidden")
+    drawn = np.asarray(picture)[..., :3].astype(int)
+    seen = [
+        int(((drawn * colour).sum(-1) - (drawn * (1 - np.array(colour))).sum(-1) > 60).sum())
+        for colour in colours
+    ]
+    assert all(n > 3 for n in seen[: len(elements)]), seen
+    assert (drawn.min(-1) > 120).sum() > 10  # the layer

@@ -150,6 +150,7 @@ class XrfAccessor:
         >>> ds.xrf.profile((120, 40), (120, 380)).sel(energy=5.41, method="nearest").plot()
         """
         ends = _in_mm([start, stop])
+        self._source.nearest(*ends.T)  # an end that lies outside is named as it was given
         length = float(np.linalg.norm(ends[1] - ends[0]))
         step = self._pitch_mm() if step_mm is None else step_mm
         if not (is_number(step) and step > 0):

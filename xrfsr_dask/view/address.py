@@ -18,9 +18,12 @@ COLOURS = ("red", "green", "blue")
 NONE = "none"
 """In the place of an element: nothing is shown in that colour."""
 
+WIDEST = 50.0
+"""Sides of a window at most, in those of the painting."""
+
 _CORNERS = 60  # of a region, at most: an address is to be sent in a letter
-_WIDEST = 50.0  # sides of a window, of the painting's
 _DIGITS = 6
+_DIGITS_CLOSE = 9  # of a window, which may be small and far from the corner
 _WORDS = {"view", "layer", "photo", "swipe", "at", "region", *COLOURS} | {
     f"{colour}_{what}" for colour in COLOURS for what in ("opacity", "contrast")
 }
@@ -65,7 +68,7 @@ def as_query(view: View) -> str:
     'view=0,50,0,80&layer=hidden&red=none&at=12,30.5'
     """
     plain = View(view.window)
-    words = {"view": _numbers(view.window), "layer": view.layer}
+    words = {"view": _numbers(view.window, _DIGITS_CLOSE), "layer": view.layer}
     for name, value in (("photo", view.photo), ("swipe", view.swipe)):
         if value != getattr(plain, name):
             words[name] = _numbers([value])
@@ -173,7 +176,7 @@ class _Reader:
     def _shows(self, top: float, bottom: float, left: float, right: float) -> bool:
         """Whether a window has a size that can be drawn, and holds some of the painting."""
         y0, y1, x0, x1 = self._whole
-        drawn = 0 < bottom - top <= _WIDEST * (y1 - y0) and 0 < right - left <= _WIDEST * (x1 - x0)
+        drawn = 0 < bottom - top <= WIDEST * (y1 - y0) and 0 < right - left <= WIDEST * (x1 - x0)
         return drawn and top < y1 and bottom > y0 and left < x1 and right > x0
 
     def _choice(self, name: str, usual: str, among: Collection[str]) -> str:
@@ -211,5 +214,5 @@ def corners_of(y_mm: np.ndarray, x_mm: np.ndarray) -> tuple[tuple[float, float],
     return tuple((float(f"{y:.{_DIGITS}g}"), float(f"{x:.{_DIGITS}g}")) for y, x in kept)
 
 
-def _numbers(values: Sequence[float] | np.ndarray) -> str:
-    return ",".join(f"{value:.{_DIGITS}g}" for value in values)
+def _numbers(values: Sequence[float] | np.ndarray, digits: int = _DIGITS) -> str:
+    return ",".join(f"{value:.{digits}g}" for value in values)

@@ -111,7 +111,7 @@ class Explorer:
         y0, y1, x0, x1 = scene.whole
         ratio = (x1 - x0) / (y1 - y0)
         room = f"calc((100vh - {_AROUND_MAP_PX}px) * {ratio:.4f} + {beside_px(ratio)}px)"
-        self._map = MapPlot(scene.whole, view.window, room)
+        self._map = MapPlot(scene.whole, view.window, room, self._pitch_mm)
         self._plot = SpectrumPlot(scene.ds.energy.values, _SIDE_PX, "calc(50vh - 60px)")
         why = f"No element maps: {scene.no_lines}" if scene.no_lines else ""
         self._notice, self._note = (Div(text="", name=name, styles={"color": "#a02020"}) for name in _NOTES)
@@ -208,10 +208,11 @@ class Explorer:
     @property
     def _picture_words(self) -> dict[str, Any]:
         window, share = self._map.window, self._controls.swipe / 100
+        parted = share > 0 and self._controls.layer != MEASURED
         return {
             "layer": self._controls.layer,
             "photo": self._controls.photo,
-            "swipe_mm": window[2] + share * (window[3] - window[2]) if share > 0 else None,
+            "swipe_mm": window[2] + share * (window[3] - window[2]) if parted else None,
         }
 
     def _tapped(self, event: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ COLOUR_MAP = "magma"
 SCALE_PERCENTILE = 99.7
 """The brightest colour stands for this percentile of the map that sets the scale."""
 
+_FLOOR = 3e-4  # of the highest peak: the lowest that is drawn
 _RESOLVED, _TRUTH = "#c8443a", "#3b3b3b"
 _GREEK = {"a": "α", "b": "β", "g": "γ"}
 
@@ -110,10 +112,11 @@ def round_length(most: float) -> float:
     return float(max(step * power for step in (1.0, 2.0, 5.0) if step * power <= most * (1 + 1e-9)))
 
 
-def draw_spectra(ax: Axes, spot: Spot, letter: str = "") -> None:
-    """Spectra of one place on a logarithmic scale, the truth as a grey area, lines named above."""
-    peak = max(1e-6, *(float(np.max(values)) for values in spot.spectra.values()))
-    floor = 3e-4 * peak
+def draw_spectra(ax: Axes, spot: Spot, letter: str = "", energies: tuple[float, float] | None = None) -> None:
+    """Spectra of one place on a logarithmic scale, the truth as a grey area, lines named above; between two
+    energies, keV, or those at which there is something to see."""
+    peak = _peak(spot)
+    floor = _FLOOR * peak
     for name, values in spot.spectra.items():
         shown = np.maximum(values, floor)
         if name == "truth":
@@ -124,7 +127,7 @@ def draw_spectra(ax: Axes, spot: Spot, letter: str = "") -> None:
             ax.plot(spot.energy_kev, shown, lw=0.9, color=_RESOLVED, label=name, drawstyle="steps-mid")
     ax.set_yscale("log")
     ax.set_ylim(floor, peak * 1.5)
-    ax.set_xlim(*_energy_limits(spot, floor))
+    ax.set_xlim(*(energies or energy_limits([spot])))
     ax.set_xlabel("energy (keV)")
     ax.set_ylabel("counts per spot and channel")
     _name_lines(ax, spot.lines)
@@ -191,13 +194,22 @@ def _name_lines(ax: Axes, lines: dict[str, float]) -> None:
         last = energy
 
 
-def _energy_limits(spot: Spot, floor: float) -> tuple[float, float]:
-    """From 0 (or the axis's begin) to a little past the last counts above the floor."""
-    above = np.any([values > 3 * floor for values in spot.spectra.values()], axis=0)
+def energy_limits(spots: Sequence[Spot]) -> tuple[float, float]:
+    """From 0 (or the axis's begin) to a little past the last counts that are seen in any, keV."""
+    ends = [_seen(spot) for spot in spots]
+    return min(low for low, _ in ends), max(high for _, high in ends)
+
+
+def _seen(spot: Spot) -> tuple[float, float]:
+    above = np.any([values > 3 * _FLOOR * _peak(spot) for values in spot.spectra.values()], axis=0)
     energy = np.asarray(spot.energy_kev)
     last = energy[np.flatnonzero(above)[-1]] if above.any() else energy[-1]
     low = max(0.0, float(energy[0]))
     return low, min(float(energy[-1]), low + 1.05 * (float(last) - low))
+
+
+def _peak(spot: Spot) -> float:
+    return max(1e-6, *(float(np.max(values)) for values in spot.spectra.values()))
 
 
 def _outer(centres: np.ndarray) -> tuple[float, float]:

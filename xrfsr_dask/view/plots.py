@@ -9,6 +9,7 @@ import numpy as np
 from bokeh.models import (
     ColumnDataSource,
     CustomJS,
+    ImperialLength,
     LabelSet,
     LassoSelectTool,
     PanTool,
@@ -21,6 +22,7 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
+from xrfsr_dask.view.address import WIDEST
 from xrfsr_dask.view.named import Named, tops
 from xrfsr_dask.view.panels import LONG
 from xrfsr_dask.view.scene import MEASURED, Window
@@ -36,6 +38,19 @@ _FLOOR = 3e-4  # of a peak: the lowest that is drawn
 _AXIS_PX, _BAR_PX = 60, 72  # of the map's width: its axis, and a bar beside it
 # The map is as wide as the page gives it room for, and as high as keeps its millimetres square.
 _SQUARE = "map.height = map.outer_height - map.inner_height + Math.round(map.inner_width / ratio);"
+# A lasso begun outside the frame begins at its edge; Bokeh would fail at every move, and lose the next one too.
+_LASSO = """
+const view = lasso.default_view.prototype, begin = view._pan_start;
+if (!view.begins_anywhere) {
+    view.begins_anywhere = true;
+    view._pan_start = function (event) {
+        const [sx, sy] = this.plot_view.frame.bbox.clip(event.sx, event.sy);
+        begin.call(this, {...event, sx, sy});
+    };
+}
+"""
+_CLOSEST_PX = 8  # of the painting, along its shorter side: what is in view at least
+_BARS_MM = [float(f"{step}e{power}") for power in range(-4, 5) for step in (1, 2, 5)]  # lengths of scale bars
 
 
 def beside_px(ratio: float) -> int:
@@ -46,11 +61,15 @@ def beside_px(ratio: float) -> int:
 class MapPlot:
     """The painting, a place or a region marked on it, and the line of the swipe."""
 
-    def __init__(self, whole: Window, window: Window, room: str) -> None:
+    def __init__(self, whole: Window, window: Window, room: str, pitch_mm: float) -> None:
         y0, y1, x0, x1 = whole
         ratio = (x1 - x0) / (y1 - y0)
-        self.x: Any = Range1d(start=window[2], end=window[3])
-        self.y: Any = Range1d(start=window[1], end=window[0])  # y runs downward
+        least = min(
+            _CLOSEST_PX * pitch_mm / min(y1 - y0, x1 - x0), 1.0
+        )  # as a share, so that both end together
+        high, wide = ({"min_interval": least * n, "max_interval": WIDEST * n} for n in (y1 - y0, x1 - x0))
+        self.x: Any = Range1d(start=window[2], end=window[3], **wide)
+        self.y: Any = Range1d(start=window[1], end=window[0], **high)  # y runs downward
         self._whole = whole
         pan, wheel, lasso = PanTool(), WheelZoomTool(), LassoSelectTool(continuous=False)
         self.figure = figure(
@@ -69,6 +88,7 @@ class MapPlot:
         square = CustomJS(args={"map": self.figure, "ratio": ratio}, code=_SQUARE)
         for side in ("inner_width", "inner_height"):  # a bar beside the map takes its room last
             self.figure.js_on_change(side, square)
+        self.figure.js_on_change("inner_width", CustomJS(args={"lasso": lasso}, code=_LASSO))
         self.figure.grid.visible = False
         self.figure.xaxis.axis_label, self.figure.yaxis.axis_label = "x (mm)", "y (mm)"
         self.figure.background_fill_color = "#dddddd"
@@ -91,7 +111,8 @@ class MapPlot:
         """A scale bar on the map, or below or beside one that is so wide or tall that it would hide it."""
         tall = ratio <= 1 / LONG
         along: Any = {"range": self.y, "orientation": "vertical"} if tall else {"range": self.x}
-        bar = ScaleBar(**along, unit="mm", location="bottom_left")
+        in_mm = ImperialLength(basis={"mm": (1.0, "mm", "millimetre")}, ticks=_BARS_MM)  # as the axes are
+        bar = ScaleBar(**along, unit="mm", dimensional=in_mm, location="bottom_left")
         if not tall and ratio < LONG:
             self.figure.add_layout(bar)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from xrfsr_dask.view.scene import Channel, Scene, Window
 
 _MOST_PX = 4000  # along the longer side
 _BAR = 0.22  # of the width, at most
+_LEAST_LETTERS = 6  # px
 
 
 def as_png(
@@ -74,33 +76,41 @@ def draw_bar(picture: Any, pitch_mm: float) -> None:
 
 
 def draw_names(picture: Any, channels: Sequence[Channel], layer: str) -> None:
-    """Write the elements of maps in their colours, and the layer, into the upper left corner of a picture."""
-    from PIL import ImageDraw
+    """Write the elements of maps in their colours, and the layer, into the upper left corner of a picture;
+    below each other, and smaller, where they have no room."""
+    from PIL import ImageDraw, ImageFont
 
     if not channels:
         return
     wide, high = picture.size
-    margin, font = _hand(wide, high)
+    margin, _ = _hand(wide, high)
     of = {"all": "both layers", "measured": "as measured"}.get(layer, f"{layer} layer")
     words = [(c.element, tuple(round(255 * part) for part in c.colour)) for c in channels] + [(of, (255,) * 3)]
     draw = ImageDraw.Draw(picture)
-    gap, line = draw.textlength("  ", font=font), font.getbbox("Ag")[3]
-    widths = [draw.textlength(text, font=font) for text, _ in words]
-    box = margin, margin, margin + sum(widths) + gap * (len(words) + 1), margin + 1.4 * line
-    if box[2] > wide or box[3] > high:
-        return  # too small a picture to be written on
-    draw.rectangle(box, fill=(0, 0, 0, 255))
-    x = margin + gap
-    for (text, colour), width in zip(words, widths, strict=True):
-        draw.text((x, margin + 0.1 * line), text, fill=colour, font=font)
-        x += width + gap
+    for size, one in itertools.product(range(_letters(wide, high), _LEAST_LETTERS - 1, -1), (True, False)):
+        font, rows = ImageFont.load_default(size), [words] if one else [[word] for word in words]
+        gap, line = draw.textlength("  ", font=font), 1.4 * font.getbbox("Ag")[3]
+        widths = [[draw.textlength(text, font=font) + gap for text, _ in row] for row in rows]
+        box = margin, margin, margin + gap + max(map(sum, widths)), margin + line * len(rows)
+        if box[2] > wide or box[3] > high:
+            continue
+        draw.rectangle(box, fill=(0, 0, 0, 255))
+        for k, (row, steps) in enumerate(zip(rows, widths, strict=True)):
+            for (text, colour), x in zip(row, np.cumsum([margin + gap, *steps[:-1]]), strict=True):
+                draw.text((x, margin + (k + 0.07) * line), text, fill=colour, font=font)
+        return
 
 
 def _hand(wide: int, high: int) -> tuple[int, Any]:
     """Margin, px, and font of what is written on a picture of a size."""
     from PIL import ImageFont
 
-    return max(4, round(wide / 50)), ImageFont.load_default(max(10, round(min(high / 32, wide / 8))))
+    return max(4, round(wide / 50)), ImageFont.load_default(_letters(wide, high))
+
+
+def _letters(wide: int, high: int) -> int:
+    """Size of letters on a picture, px."""
+    return max(10, round(min(high / 32, wide / 8)))
 
 
 def round_mm(most: float) -> float:

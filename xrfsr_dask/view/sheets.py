@@ -10,14 +10,22 @@ import numpy as np
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.view.figures import blank, colour_bar, same_view, styled
-from xrfsr_dask.view.panels import Panel, Spot, aspect, colour_limits, draw_panel, draw_spectra, scale_bar
+from xrfsr_dask.view.outlines import Outline, draw_outlines, names_beside, names_within
+from xrfsr_dask.view.panels import (
+    Panel,
+    Spot,
+    aspect,
+    colour_limits,
+    draw_panel,
+    draw_spectra,
+    energy_limits,
+    scale_bar,
+)
 from xrfsr_dask.view.strips import SHEET_IN, bar_below, colours_beside, is_tall, is_wide, strips
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_NAMES, _NAME_LETTERS = 55, 14  # that have room below each other, and of one, beside a tall map
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +37,7 @@ class Column:
     unit: str = "counts per spot"
     limits: tuple[float, float] | None = None
     """Colours; those of the last panel where not given."""
-    outlines: Sequence[tuple[str, np.ndarray, np.ndarray]] = ()
+    outlines: Sequence[Outline] = ()
     """Names and corners (y_mm, x_mm) of what is to be outlined."""
 
 
@@ -57,6 +65,11 @@ def beside(columns: Sequence[Column], view: Panel) -> Figure:
             if lies or ax is axes[0]:
                 ax.set_ylabel("y (mm)")
         (bar_below if strip else scale_bar)(axes[0], view)
+        for ax, column in zip(axes, columns, strict=True):
+            if column.outlines and is_tall(view):
+                names_beside(ax, column.outlines, view)
+            elif column.outlines:
+                names_within(ax, column.outlines)
     return figure
 
 
@@ -70,36 +83,11 @@ def _draw(ax: Axes, column: Column, view: Panel) -> Any:
     """A column's maps, outlines and words; returns what a colour bar needs."""
     limits = column.limits or colour_limits(column.panels[-1].values)
     drawn = [draw_panel(ax, panel, limits) for panel in column.panels]
-    for name, y, x in column.outlines:
-        _outline(ax, "" if is_tall(view) else name, y, x)
-    if is_tall(view):
-        _names_beside(ax, column.outlines, view)
+    draw_outlines(ax, column.outlines)
     ax.set_title(column.title)
     same_view(ax, view)
     ax.set_xlabel("x (mm)")
     return drawn[-1]
-
-
-def _outline(ax: Axes, name: str, y: np.ndarray, x: np.ndarray) -> None:
-    """The edge of something, its name at its first corner."""
-    from matplotlib.patheffects import withStroke
-
-    ax.plot(np.append(x, x[0]), np.append(y, y[0]), lw=1.6, color="black")
-    ax.plot(np.append(x, x[0]), np.append(y, y[0]), lw=0.8, color="white")
-    look: Any = {"color": "white", "path_effects": [withStroke(linewidth=2, foreground="black")]}
-    ax.annotate(name, (x[0], y[0]), xytext=(3, -9), textcoords="offset points", **look)
-
-
-def _names_beside(ax: Axes, outlines: Sequence[tuple[str, np.ndarray, np.ndarray]], view: Panel) -> None:
-    """Names right of a map too narrow for them, each beside its first corner or just below the one before it;
-    cut short where there is no room."""
-    _, right, bottom, top = view.edges
-    line, free = abs(bottom - top) / _NAMES, -np.inf
-    for name, y, _ in sorted(outlines, key=lambda outline: float(outline[1][0])):
-        free = max(float(y[0]), free)
-        short = name if len(name) <= _NAME_LETTERS else f"{name[: _NAME_LETTERS - 1]}…"
-        ax.annotate(short, (right, free), xytext=(3, -9), textcoords="offset points")
-        free += line
 
 
 def curves(series: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str) -> Figure:
@@ -119,10 +107,11 @@ def curves(series: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str) -> Fig
 
 
 def spectra(spots: Sequence[Spot]) -> Figure:
-    """Spectra one below the other, their lines named."""
+    """Spectra one below the other, at the same energies, their lines named."""
+    limits = energy_limits(spots)
     figure = blank(SHEET_IN, 3.1 * len(spots))
     with styled():
         rows: Any = figure.subplots(len(spots), 1, squeeze=False)[:, 0]
         for ax, spot in zip(rows, spots, strict=True):
-            draw_spectra(ax, spot)
+            draw_spectra(ax, spot, energies=limits)
     return figure

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from xrfsr_dask.errors import InputError
+from xrfsr_dask.store.names import is_unfinished
+from xrfsr_dask.store.places import files_below
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,10 @@ class Format:
 
 
 def moved(made: Path, target: Path, part: Part) -> None:
-    """`Format.finish` of what is one file or folder."""
+    """`Format.finish` of what is one file or folder; what a killed export was writing to is no part of it."""
+    for file in files_below(made):
+        if is_unfinished(file.name):
+            file.unlink()
     made.replace(target)
 
 
