@@ -35,7 +35,11 @@ _SPECTRA = {
 }
 _HIGHEST_KEV = 25.0  # of what is shown first
 _FLOOR = 3e-4  # of a peak: the lowest that is drawn
-_AXIS_PX, _BAR_PX = 60, 72  # of the map's width: its axis, and a bar beside it
+_AXIS_PX, _BAR_PX, _TOOLS_PX = (
+    60,
+    72,
+    30,
+)  # of the map's width: its axis; a bar beside it, and tools beside that
 # The map is as wide as the page gives it room for, and as high as keeps its millimetres square.
 _SQUARE = "map.height = map.outer_height - map.inner_height + Math.round(map.inner_width / ratio);"
 # A lasso begun outside the frame begins at its edge; Bokeh would fail at every move, and lose the next one too.
@@ -54,8 +58,8 @@ _BARS_MM = [float(f"{step}e{power}") for power in range(-4, 5) for step in (1, 2
 
 
 def beside_px(ratio: float) -> int:
-    """What a map of a painting `ratio` times as wide as high has beside it, px: its axis, and perhaps a bar."""
-    return _AXIS_PX if ratio > 1 / LONG else _AXIS_PX + _BAR_PX
+    """What a map of a painting `ratio` times as wide as high has beside it, px: axis, perhaps bar and tools."""
+    return _AXIS_PX if ratio > 1 / LONG else _AXIS_PX + _BAR_PX + _TOOLS_PX
 
 
 class MapPlot:
@@ -82,7 +86,9 @@ class MapPlot:
             tools=[pan, wheel, lasso, ResetTool(), SaveTool(filename="explorer")],
             active_scroll=wheel,
             active_drag=pan,
-            toolbar_location="above",
+            toolbar_location="above"
+            if ratio > 1 / LONG
+            else "right",  # a tall one has no room for all above it
             name="map",
         )
         square = CustomJS(args={"map": self.figure, "ratio": ratio}, code=_SQUARE)
