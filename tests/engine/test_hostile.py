@@ -7,14 +7,17 @@ import os
 import pickle
 import shutil
 import time
+import tracemalloc
 import zlib
 
+import google_crc32c
 import numpy as np
 import pytest
 from engine.scenes import OPTIONS, PAPER, interrupt_in_a_visit, narrow_painting, planned, run_folder
 from helpers import levels_from
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numcodecs import Blosc
 
 from xrfsr_dask.cli import main
 from xrfsr_dask.commands.info import describe
@@ -66,6 +69,21 @@ def sets(*keys_and_value):
     return change
 
 
+BYTES, CRC = {"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}
+
+
+def shard(sides, codecs=(BYTES, CRC), index=(BYTES, CRC)):
+    inner = {"chunk_shape": sides, "codecs": [*codecs], "index_codecs": [*index], "index_location": "end"}
+    return {"name": "sharding_indexed", "configuration": inner}
+
+
+def endless(deep=300):
+    found = BYTES
+    for _ in range(deep):
+        found = shard([1, 1, 1], [found])
+    return found
+
+
 HUGE = 2**40
 CHUNKS = ("chunk_grid", "configuration", "chunk_shape")
 FORGERIES = {
@@ -86,11 +104,49 @@ FORGERIES = {
     "vlen": sets("codecs", [{"name": "vlen-bytes", "configuration": {}}]),
     "no codecs": sets("codecs", []),
     "nested": sets("codecs", [{"name": "sharding_indexed", "configuration": {"codecs": [{"name": "pickle"}]}}]),
+    "no checksum": sets("codecs", [BYTES]),
+    "gzip": sets("codecs", [BYTES, {"name": "gzip", "configuration": {"level": 10**9}}, CRC]),
+    "chunks of shards with no side": sets("codecs", [shard([0, 1, 1])]),
+    "chunks of shards of other axes": sets("codecs", [shard([1, 1])]),
+    "chunks that do not fill their shard": sets("codecs", [shard([7, 7, 7])]),
+    "shards in shards": sets("codecs", [shard([2, 2, 2], [shard([0, 1, 1])])]),
+    "shards in an index": sets("codecs", [shard([1, 1, 1], index=[shard([1])])]),
+    "shards without end": sets("codecs", [endless()]),
     "grid": sets("chunk_grid", {"name": "rectilinear", "configuration": {"chunk_shape": [32, 32, 24]}}),
     "keys": sets("chunk_key_encoding", {"name": "v2", "configuration": {"separator": "."}}),
     "transformer": sets("storage_transformers", [{"name": "redirect", "configuration": {"to": "/etc"}}]),
     "group": sets("node_type", "group"),
 }
+
+
+def most_held(work):
+    """The most that Python, NumPy and what unpacks for them hold while some work is done, bytes."""
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(StoreError):
+            work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("array", ["patches/a/counts", "rgb/0/image"])
+def test_a_chunk_that_unpacks_to_more_than_it_may_hold_is_not_unpacked(store, array):
+    chunk = next(file for file in sorted((store / array / "c").rglob("*")) if file.is_file())
+    bomb = Blosc("lz4", 5, Blosc.BITSHUFFLE).encode(np.zeros(200 * 2**20, np.uint8))
+    chunk.write_bytes(bytes(bomb) + google_crc32c.value(bytes(bomb)).to_bytes(4, "little"))
+    group, _, name = array.rpartition("/")
+    opened = open_array(open_group(store / group), name)
+    with pytest.raises(StoreError, match=r"damaged|more than the"):
+        read(opened)
+    assert most_held(lambda: read(opened)) < 20 * 2**20
+    assert [damage.place for damage in check_store(store).damage] == [str(chunk.relative_to(store))]
+    small = bytearray(Blosc("lz4", 5, Blosc.BITSHUFFLE).encode(np.zeros(1000, np.uint8)))
+    small[4:8] = (2**31 - 1).to_bytes(4, "little")  # what it claims is what would be made room for
+    chunk.write_bytes(bytes(small) + google_crc32c.value(bytes(small)).to_bytes(4, "little"))
+    with pytest.raises(StoreError, match="a block unpacks to 2147483647 bytes where a chunk has"):
+        read(opened)
+    assert most_held(lambda: read(opened)) < 20 * 2**20
 
 
 OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("rgb/0/image", "results/joint/abundance")]

@@ -90,3 +90,13 @@ def test_the_first_region_imports_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_the_widest_and_the_closest_window_can_be_read_wherever_they_lie():
+    rng, whole = np.random.default_rng(0), (0.0, 1.6, 0.0, 2.2)
+    for side in (np.array([1.6, 2.2]) * 50, np.array([1.6, 2.2]) / 20):
+        for corner in rng.random((300, 2)) * -side / 2:
+            window = tuple(np.ravel(np.column_stack([corner, corner + side])).tolist())
+            view, told = read(words(as_query(View(window))), whole, ["Fe"], [])
+            assert told == ""
+            np.testing.assert_allclose(view.window, window, rtol=1e-8)

@@ -114,7 +114,11 @@ def test_a_lasso_that_begins_beside_the_map_begins_at_its_edge(browser, address)
     corners = np.reshape([float(n) for n in visit.asked()["region"].split(",")], (-1, 2))
     assert corners[:, 1].min() == pytest.approx(0, abs=0.5)
     lasso(visit, SQUARE)
-    assert min(float(n) for n in visit.asked()["region"].split(",")[1::2]) > 10
+    region = visit.asked()["region"]
+    assert min(float(n) for n in region.split(",")[1::2]) > 10
+    lasso(visit, [(0.02, 0.3), (0.02, 0.5), (0.03, 0.4)])  # all of it beside the map
+    assert visit.text("note") == "The region holds nothing of the painting; draw a larger one."
+    assert visit.asked()["region"] == region
     assert visit.said == []
     visit.page.close()
 

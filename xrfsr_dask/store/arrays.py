@@ -15,6 +15,7 @@ from zarr.core.array_spec import ArrayConfigParams
 from zarr.storage import StorePath
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
+from xrfsr_dask.store.bounded import bounded, most_stored
 from xrfsr_dask.store.chunks import (
     Region,
     are_whole,
@@ -27,7 +28,7 @@ from xrfsr_dask.store.chunks import (
 )
 from xrfsr_dask.store.contents import listed_arrays
 from xrfsr_dask.store.metadata import NAME, check_array, metadata_at
-from xrfsr_dask.store.places import Place, as_place, ends, files_below, folders, node
+from xrfsr_dask.store.places import Place, as_place, ends, files_below, folders, node, size_of
 
 _READ_AT_ONCE = 16 * 2**20
 """Bytes of chunks that Zarr may read or write at once beside the array itself; larger chunks go one by one."""
@@ -162,8 +163,8 @@ def open_array(group: zarr.Group, name: str) -> zarr.Array:
     try:
         check_array(metadata, found)
         _require_third(found)
-        return zarr.Array.from_dict(group.store_path / name, found).with_config(_CONFIG)
-    except (KeyError, ValueError, TypeError) as error:
+        return bounded(zarr.Array.from_dict(group.store_path / name, found).with_config(_CONFIG))
+    except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise DamagedStoreError(
             f"{where(group)}/{name}: metadata not readable ({first_line(error)})."
         ) from error
@@ -247,15 +248,20 @@ def _require_chunks(array: zarr.Array, region: Region | Any) -> None:
     """Integers have no value that would tell a missing chunk from zeros, so its file must be there."""
     parts = region if isinstance(region, tuple) else ()
     stored, folder = array.shards or array.chunks, place_of(array) / "c"
-    spans = []
+    spans, most = [], most_stored(array)
     for axis, (n, size) in enumerate(zip(array.shape, stored, strict=True)):
         part = parts[axis] if axis < len(parts) and isinstance(parts[axis], slice) else slice(None)
         first, stop, _ = part.indices(n)
         spans.append(range(first // size, -(-stop // size)) if stop > first else range(0))
     for index in itertools.product(*spans):
-        if not folder.joinpath(*map(str, index)).is_file():
+        fault = ""
+        if (n_byte := size_of(folder.joinpath(*map(str, index)))) is None:
+            fault = "is missing"
+        elif n_byte > most:
+            fault = f"has {n_byte} bytes, more than the {most} of a whole one"
+        if fault:
             raise DamagedStoreError(
-                f"{where(array)}: the chunk c/{'/'.join(map(str, index))} is missing. "
+                f"{where(array)}: the chunk c/{'/'.join(map(str, index))} {fault}. "
                 "Run `xrfsr check` to list every damaged chunk."
             )
 

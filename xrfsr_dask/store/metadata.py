@@ -22,7 +22,8 @@ NAME = "zarr.json"
 CHECKSUM = "checksum"
 """Attribute with the crc32 of the metadata, in canonical JSON without itself, as eight hex digits."""
 
-_CODECS = {"bytes", "blosc", "crc32c", "sharding_indexed", "zstd", "gzip", "transpose"}
+_CHAINS = (["bytes", "crc32c"], ["bytes", "blosc", "crc32c"])  # codecs of a chunk, or of one in a shard
+_INDEX = _CHAINS[0]  # those of a shard's index
 _KINDS = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
 _MOST_AXES = 4
 _MOST_VALUES = 2**48  # of an array
@@ -132,16 +133,15 @@ def check_array(path: Place, metadata: dict[str, Any]) -> None:
     try:
         shape = _sizes(metadata["shape"], least=0)
         chunks = _sizes(metadata["chunk_grid"]["configuration"]["chunk_shape"], least=1)
-        kind, names = str(metadata["data_type"]), list(_codecs(metadata["codecs"]))
+        kind, foreign = str(metadata["data_type"]), _foreign(metadata["codecs"], chunks)
         regular = metadata["chunk_grid"]["name"] == "regular"
         separator = metadata["chunk_key_encoding"].get("configuration", {}).get("separator", "/")
         default = (metadata["chunk_key_encoding"]["name"], separator) == ("default", "/")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DamagedStoreError(f"{path}: these are no metadata of an array ({error!r}).") from error
-    unknown = [name for name in names if name not in _CODECS]
     faults = {
         f"data type '{kind[:40]}'": kind not in _KINDS,
-        f"codec '{unknown[0][:40] if unknown else ''}'": bool(unknown),
+        f"chain of codecs {foreign}": bool(foreign),
         f"shape {shape}"[:80]: len(shape) > _MOST_AXES
         or math.prod(shape) > _MOST_VALUES
         or math.prod(-(-n // size) for n, size in zip(shape, chunks, strict=False)) > _MOST_CHUNKS,
@@ -160,9 +160,14 @@ def _sizes(values: Any, *, least: int) -> tuple[int, ...]:
     return tuple(values)
 
 
-def _codecs(listed: Any) -> Iterator[str]:
-    for codec in listed:
-        yield str(codec["name"])
-        inner = codec.get("configuration", {})
-        for part in ("codecs", "index_codecs"):
-            yield from _codecs(inner.get(part, ()))
+def _foreign(listed: Any, chunks: tuple[int, ...]) -> str:
+    """What codecs are, where they are not as xrfsr writes them; empty where they are."""
+    names = [str(codec["name"]) for codec in listed]
+    if names == ["sharding_indexed"]:
+        shard = listed[0]["configuration"]
+        sides = _sizes(shard["chunk_shape"], least=1)
+        if len(sides) != len(chunks) or any(n % side for n, side in zip(chunks, sides, strict=True)):
+            return f"of shards {chunks} with chunks {sides}"[:80]
+        inner, index = ([str(codec["name"]) for codec in shard[part]] for part in ("codecs", "index_codecs"))
+        names = inner if index == _INDEX else index
+    return "" if names in _CHAINS else ", ".join(f"'{name[:40]}'" for name in names)[:80] or "[]"

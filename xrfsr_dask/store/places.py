@@ -154,6 +154,14 @@ def files_below(folder: P) -> list[P]:
     return cast("list[P]", sorted(path for path in found if path.is_file()))
 
 
+def size_of(file: Place) -> int | None:
+    """Bytes of a file, None where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        if isinstance(file, S3Path) or file.is_file():
+            return int(file.stat().st_size)
+    return None
+
+
 def file_bytes(file: Place) -> bytes:
     """All bytes of a file; `DamagedStoreError` for what is none, as a pipe that would be read for ever."""
     if isinstance(file, S3Path):

@@ -205,6 +205,13 @@ class ClientExecutor:
 
 
 def _lost(error: Exception) -> ClusterError:
+    if type(error).__name__ == "KilledWorker":
+        last = getattr(getattr(error, "last_worker", None), "address", "")
+        return ClusterError(
+            f"workers were killed again and again over one task, the last {last or 'of them'}, most likely for "
+            "want of memory; see that none has less than when this run began, and repeat the same command, the "
+            "run goes on from its last checkpoint."
+        )
     return ClusterError(
         f"the cluster was lost ({type(error).__name__}); start it again and repeat the same command, the run "
         "goes on from its last checkpoint."

@@ -158,16 +158,10 @@ class _Reader:
         n = self._words.get("region", "").count(",") + 1
         corners = self._list("region", n, lambda *_: 6 <= n <= 4 * _CORNERS and n % 2 == 0)
         found = tuple(zip(corners[::2], corners[1::2], strict=True)) if corners else ()
-        if found and not self._reaches(found):
+        if found and not reaches(found, self._whole):
             self.wrong.append("region")
             return ()
         return found
-
-    def _reaches(self, corners: tuple[tuple[float, float], ...]) -> bool:
-        """Whether a region may hold some of the painting."""
-        (top, left), (bottom, right) = (tuple(map(end, zip(*corners, strict=True))) for end in (min, max))
-        y0, y1, x0, x1 = self._whole
-        return y0 < bottom > top < y1 and x0 < right > left < x1
 
     def _within(self, y: float, x: float) -> bool:
         y0, y1, x0, x1 = self._whole
@@ -176,7 +170,8 @@ class _Reader:
     def _shows(self, top: float, bottom: float, left: float, right: float) -> bool:
         """Whether a window has a size that can be drawn, and holds some of the painting."""
         y0, y1, x0, x1 = self._whole
-        drawn = 0 < bottom - top <= WIDEST * (y1 - y0) and 0 < right - left <= WIDEST * (x1 - x0)
+        most = WIDEST * (1 + 1e-6)  # as an address rounds
+        drawn = 0 < bottom - top <= most * (y1 - y0) and 0 < right - left <= most * (x1 - x0)
         return drawn and top < y1 and bottom > y0 and left < x1 and right > x0
 
     def _choice(self, name: str, usual: str, among: Collection[str]) -> str:
@@ -200,6 +195,13 @@ class _Reader:
                 return values
         self.wrong.append(name)
         return None
+
+
+def reaches(corners: Sequence[tuple[float, float]], whole: Window) -> bool:
+    """Whether a region of corners (y, x) may hold some of the painting."""
+    (top, left), (bottom, right) = (tuple(map(end, zip(*corners, strict=True))) for end in (min, max))
+    y0, y1, x0, x1 = whole
+    return y0 < bottom > top < y1 and x0 < right > left < x1
 
 
 def corners_of(y_mm: np.ndarray, x_mm: np.ndarray) -> tuple[tuple[float, float], ...]:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from xrfsr_dask.errors import MissingPackageError, XrfsrError, first_line
-from xrfsr_dask.view.address import View, as_query, corners_of, read
+from xrfsr_dask.view.address import View, as_query, corners_of, reaches, read
 
 try:
     from bokeh.events import DoubleTap, RangesUpdate, SelectionGeometry, Tap
@@ -239,6 +239,9 @@ class Explorer:
     def _lassoed(self, event: Any) -> None:
         if event.final and event.geometry.get("type") == "poly":
             corners = corners_of(*(np.asarray(event.geometry[axis], float) for axis in "yx"))
+            if not reaches(corners, self.scene.whole):
+                self._say("The region holds nothing of the painting; draw a larger one.")
+                return
             self._at, self._region = None, corners
             self._ask_spectrum()
 

@@ -1,0 +1,59 @@
+"""Chunks that unpack to no more than the metadata say: a few megabytes of Blosc may claim two gigabytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec
+
+_HEADER = 16  # bytes that Blosc puts before a block, which it leaves as it is where it would grow
+_CHECKSUM, _INDEX = 4, 16  # bytes of a crc32c; of a chunk's place in a shard
+
+
+class _Bounded(BloscCodec):
+    """Blosc that refuses a block whose header claims another size than its chunk has."""
+
+    def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        _require_size(chunk_bytes, chunk_spec)
+        return super()._decode_sync(chunk_bytes, chunk_spec)
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        _require_size(chunk_bytes, chunk_spec)
+        return await super()._decode_single(chunk_bytes, chunk_spec)
+
+
+def bounded(array: zarr.Array) -> zarr.Array:
+    """The same array, its blocks decoded only where they are as large as its chunks."""
+    inner: Any = array.async_array
+    if not any(isinstance(codec, BloscCodec) for codec in inner.metadata.codecs):
+        return array
+    codecs = tuple(
+        _Bounded(
+            **{field.name: getattr(codec, field.name) for field in dataclasses.fields(codec) if field.init}
+        )
+        if isinstance(codec, BloscCodec)
+        else codec
+        for codec in inner.metadata.codecs
+    )
+    metadata = dataclasses.replace(inner.metadata, codecs=codecs)
+    return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=inner.store_path, config=inner.config))
+
+
+def most_stored(array: zarr.Array) -> int:
+    """Bytes that a chunk, or shard, of an array takes at most."""
+    stored = array.shards or array.chunks
+    n_inner = math.prod(stored) // math.prod(array.chunks)
+    more = n_inner * (_HEADER + _CHECKSUM + _INDEX) + _CHECKSUM
+    return math.prod(stored) * np.dtype(array.dtype).itemsize + more
+
+
+def _require_size(chunk_bytes: Any, chunk_spec: Any) -> None:
+    head = chunk_bytes.as_numpy_array()[:_HEADER].tobytes()
+    claimed = int.from_bytes(head[4:8], "little")
+    wanted = math.prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize
+    if len(head) < _HEADER or claimed != wanted:
+        raise ValueError(f"a block unpacks to {claimed} bytes where a chunk has {wanted}")
