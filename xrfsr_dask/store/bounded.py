@@ -29,16 +29,9 @@ class _Bounded(BloscCodec):
 def bounded(array: zarr.Array) -> zarr.Array:
     """The same array, its blocks decoded only where they are as large as its chunks."""
     inner: Any = array.async_array
-    if not any(isinstance(codec, BloscCodec) for codec in inner.metadata.codecs):
+    codecs = tuple(_held(codec) if isinstance(codec, BloscCodec) else codec for codec in inner.metadata.codecs)
+    if codecs == inner.metadata.codecs:
         return array
-    codecs = tuple(
-        _Bounded(
-            **{field.name: getattr(codec, field.name) for field in dataclasses.fields(codec) if field.init}
-        )
-        if isinstance(codec, BloscCodec)
-        else codec
-        for codec in inner.metadata.codecs
-    )
     metadata = dataclasses.replace(inner.metadata, codecs=codecs)
     return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=inner.store_path, config=inner.config))
 
@@ -49,6 +42,10 @@ def most_stored(array: zarr.Array) -> int:
     n_inner = math.prod(stored) // math.prod(array.chunks)
     more = n_inner * (_HEADER + _CHECKSUM + _INDEX) + _CHECKSUM
     return math.prod(stored) * np.dtype(array.dtype).itemsize + more
+
+
+def _held(codec: BloscCodec) -> _Bounded:
+    return _Bounded(**{part.name: getattr(codec, part.name) for part in dataclasses.fields(codec) if part.init})
 
 
 def _require_size(chunk_bytes: Any, chunk_spec: Any) -> None:

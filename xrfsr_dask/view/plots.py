@@ -35,11 +35,7 @@ _SPECTRA = {
 }
 _HIGHEST_KEV = 25.0  # of what is shown first
 _FLOOR = 3e-4  # of a peak: the lowest that is drawn
-_AXIS_PX, _BAR_PX, _TOOLS_PX = (
-    60,
-    72,
-    30,
-)  # of the map's width: its axis; a bar beside it, and tools beside that
+_AXIS_PX, _BAR_PX, _TOOLS_PX = 60, 72, 30  # of the map's width: its axis; beside a tall one bar and tools
 # The map is as wide as the page gives it room for, and as high as keeps its millimetres square.
 _SQUARE = "map.height = map.outer_height - map.inner_height + Math.round(map.inner_width / ratio);"
 # A lasso begun outside the frame begins at its edge; Bokeh would fail at every move, and lose the next one too.
@@ -68,13 +64,12 @@ class MapPlot:
     def __init__(self, whole: Window, window: Window, room: str, pitch_mm: float) -> None:
         y0, y1, x0, x1 = whole
         ratio = (x1 - x0) / (y1 - y0)
-        least = min(
-            _CLOSEST_PX * pitch_mm / min(y1 - y0, x1 - x0), 1.0
-        )  # as a share, so that both end together
+        least = min(_CLOSEST_PX * pitch_mm / min(y1 - y0, x1 - x0), 1.0)  # a share: both sides end together
         high, wide = ({"min_interval": least * n, "max_interval": WIDEST * n} for n in (y1 - y0, x1 - x0))
         self.x: Any = Range1d(start=window[2], end=window[3], **wide)
         self.y: Any = Range1d(start=window[1], end=window[0], **high)  # y runs downward
         self._whole = whole
+        above = ratio > 1 / LONG  # a tall map has no room for all tools above it
         pan, wheel, lasso = PanTool(), WheelZoomTool(), LassoSelectTool(continuous=False)
         self.figure = figure(
             width=600,
@@ -86,9 +81,7 @@ class MapPlot:
             tools=[pan, wheel, lasso, ResetTool(), SaveTool(filename="explorer")],
             active_scroll=wheel,
             active_drag=pan,
-            toolbar_location="above"
-            if ratio > 1 / LONG
-            else "right",  # a tall one has no room for all above it
+            toolbar_location="above" if above else "right",
             name="map",
         )
         square = CustomJS(args={"map": self.figure, "ratio": ratio}, code=_SQUARE)

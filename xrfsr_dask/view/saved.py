@@ -55,12 +55,12 @@ def as_png(
 
 def draw_bar(picture: Any, pitch_mm: float) -> None:
     """Draw a bar of a round number of mm into the lower left corner of a PIL picture."""
-    from PIL import ImageDraw
+    from PIL import ImageDraw, ImageFont
 
     wide, high = picture.size
     mm = round_mm(_BAR * wide * pitch_mm)
     length, thick = round(mm / pitch_mm), max(2, round(high / 180))
-    margin, font = _hand(wide, high)
+    margin, font = _margin(wide), ImageFont.load_default(_letters(wide, high))
     words = f"{mm:g} mm"
     draw = ImageDraw.Draw(picture)
     left, top, right, bottom = draw.textbbox((0, 0), words, font=font)
@@ -83,7 +83,7 @@ def draw_names(picture: Any, channels: Sequence[Channel], layer: str) -> None:
     if not channels:
         return
     wide, high = picture.size
-    margin, _ = _hand(wide, high)
+    margin = _margin(wide)
     of = {"all": "both layers", "measured": "as measured"}.get(layer, f"{layer} layer")
     words = [(c.element, tuple(round(255 * part) for part in c.colour)) for c in channels] + [(of, (255,) * 3)]
     draw = ImageDraw.Draw(picture)
@@ -101,11 +101,9 @@ def draw_names(picture: Any, channels: Sequence[Channel], layer: str) -> None:
         return
 
 
-def _hand(wide: int, high: int) -> tuple[int, Any]:
-    """Margin, px, and font of what is written on a picture of a size."""
-    from PIL import ImageFont
-
-    return max(4, round(wide / 50)), ImageFont.load_default(_letters(wide, high))
+def _margin(wide: int) -> int:
+    """Around what is written on a picture, px."""
+    return max(4, round(wide / 50))
 
 
 def _letters(wide: int, high: int) -> int:
