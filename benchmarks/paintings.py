@@ -11,6 +11,7 @@ import zarr
 from benchmarks.tiles import FACTOR
 from xrfsr_dask.phantom import AlignedScene, aligned_painting
 from xrfsr_dask.progress import Silent, ticking
+from xrfsr_dask.result.photons import write_photons
 from xrfsr_dask.solver.levels import write_level
 from xrfsr_dask.store import Painting, PatchSpec, add_patch, create_painting, open_painting, placement
 from xrfsr_dask.store.arrays import place_of, write_values
@@ -21,7 +22,7 @@ from xrfsr_dask.tiling.grid import CELL, blocks
 
 
 def fill_levels(group: zarr.Group, shape: tuple[int, int], n_atom: int) -> None:
-    """Lay out and write the levels of a result whose abundances and coverage are there, and their mean."""
+    """Lay out and write levels, mean and photons of a result whose abundances and coverage are there."""
     side = shard_of(CELL, n_atom)
     sums = [group["abundance"][part.slices].sum(axis=(0, 1), dtype=np.float64) for part in blocks(shape, side)]
     write_values(group, MEAN, np.sum(sums, axis=0) / np.prod(shape), ("atom",), units="1")
@@ -29,6 +30,7 @@ def fill_levels(group: zarr.Group, shape: tuple[int, int], n_atom: int) -> None:
     for factor, level in level_shapes(shape).items():
         task = partial(write_level, CELL, place_of(group), factor)
         LocalExecutor(2).map(task, blocks(level, side), ticking(Silent()))
+    write_photons(group, float(np.prod(shape)))
 
 
 def noise(path: Path, shape: tuple[int, int], n_channel: int) -> Painting:

@@ -46,7 +46,9 @@ from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.contents import recorded
 from xrfsr_dask.store.journal import read_record, write_record
 from xrfsr_dask.store.metadata import set_attributes
+from xrfsr_dask.store.places import as_place
 from xrfsr_dask.store.staging import work_area
+from xrfsr_dask.store.unfinished import LOCK
 from xrfsr_dask.tiling.executor import LocalExecutor
 
 
@@ -69,6 +71,11 @@ def test_a_second_run_in_another_process_is_refused_with_the_firsts_identity(tmp
         assert f"run 'r' is being worked on by process {first.pid} on {socket.gethostname()}" in err
         third = started(words(path, "paper", "--iterations", 500, "--restart"))
         assert "is being worked on" in third.communicate(timeout=60)[1]
+        other = started([*words(path, "paper", "--iterations", 500), "--name", "other"])
+        _, err = other.communicate(timeout=60)
+        assert other.returncode == 1
+        assert f"run 'r' is being worked on by process {first.pid} on {socket.gethostname()}" in err
+        assert not (work_area(as_place(path)) / "other").exists()
         assert first.poll() is None
     finally:
         first.kill()
@@ -76,6 +83,50 @@ def test_a_second_run_in_another_process_is_refused_with_the_firsts_identity(tmp
     assert (run_folder(path) / "lock.json").exists()  # of a dead process
     solve(planned(path), LocalExecutor(2), restart=True)
     assert not run_folder(path).exists()
+
+
+def test_a_run_beside_one_of_another_name_is_refused_until_that_is_dead(tmp_path):
+    path = tmp_path / "p.zarr"
+    narrow_painting(path)
+    beside = work_area(as_place(path)) / "other"
+    beside.mkdir(parents=True)
+    with locks.held(beside / LOCK, "run 'other'"):
+        before = tree_bytes(path)
+        refused = rf"run 'other' is being worked on by process {os.getpid()} on .*one run at a time"
+        with pytest.raises(StoreError, match=refused):
+            solve(planned(path), LocalExecutor(2))
+        assert tree_bytes(path) == before
+    write_record(beside / LOCK, whose.me() | {"pid": 2**22 - 1})
+    solve(planned(path), LocalExecutor(2))
+    assert (path / "results/r").is_dir()
+
+
+def test_of_runs_of_many_names_that_begin_together_one_goes_on(tmp_path):
+    path, on, told = tmp_path / "p.zarr", [], []
+    narrow_painting(path)
+    plans = [planned(path, name=f"r{n}") for n in range(6)]
+    gate, ended = threading.Barrier(6), threading.Event()
+
+    def run(plan):
+        gate.wait()
+        try:
+            with states.locked(plan):
+                on.append(plan.name)
+                ended.wait(60)
+        except StoreError as error:
+            told.append(str(error))
+            if len(told) == 5:
+                ended.set()
+
+    threads = [threading.Thread(target=run, args=(plan,)) for plan in plans]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(on) == 1
+    assert len(told) == 5
+    assert all(f"run '{on[0]}' is being worked on" in words for words in told)
+    assert not work_area(as_place(path)).exists()
 
 
 def test_of_many_that_begin_together_one_holds_the_lock(tmp_path):

@@ -11,14 +11,14 @@ import numpy as np
 import xarray as xr
 
 from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError
-from xrfsr_dask.lines.axis import Axis
 from xrfsr_dask.lines.fitting import LineFit, fit_lines
 from xrfsr_dask.lines.peaks import ELEMENTS
 from xrfsr_dask.lines.recognition import usual_axis
 from xrfsr_dask.result.levels import store_of, stored_group
 from xrfsr_dask.result.lowrank import loaded
 from xrfsr_dask.result.masks import box_of, checked_mask
-from xrfsr_dask.result.mixtures import Mixtures, mixtures_of, own_mixtures, photons_in
+from xrfsr_dask.result.mixtures import Mixtures, mixtures_of, own_mixtures, rows_among
+from xrfsr_dask.result.photons import Photons, found_photons, spots_of, stored_photons
 from xrfsr_dask.result.source import Layer, index_of
 from xrfsr_dask.store import open_painting
 from xrfsr_dask.store.arrays import holds, open_array, read_finite
@@ -95,7 +95,7 @@ class Factors:
                 f"this Dataset is no result: it lacks {', '.join(missing)}; open one with open_result."
             )
         self.ds = self._ds = _in_order(ds)
-        self._photons: dict[str, tuple[Axis, np.ndarray]] = {}
+        self._photons: dict[str, Photons] = {}
         self._means: np.ndarray | None = None
 
     @property
@@ -149,8 +149,8 @@ class Factors:
 
     def per_atom(self, element: str, line: str, layer: Layer) -> np.ndarray:
         """A line's net counts in each endmember, all lines fitted together, float64 (n_atom,)."""
-        axis, photons = self._apart(element)
-        return np.asarray(photons[self._rows] @ axis.share_of(element, line) * self._in(layer))
+        counts, rows = self._apart(element).counts_of(element, line), self._rows
+        return np.asarray(counts[rows] * self._in(layer))
 
     def mean_counts(self, element: str, line: str) -> float:
         """Net counts of a line in the mean of its map."""
@@ -159,8 +159,7 @@ class Factors:
     def share_of(self, element: str, line: str) -> float:
         """Share of a line's counts in the whole result that lies in this layer or piece."""
         whole = self._mixtures
-        axis, photons = self._apart(element)
-        both = float(whole.share @ whole.abundance @ photons @ axis.share_of(element, line))
+        both = float(whole.share @ whole.abundance @ self._apart(element).counts_of(element, line))
         mine = float(self._own.share @ self._own.abundance @ self.per_atom(element, line, "all"))
         return min(mine / both, 1.0) if both > 0 else 0.0
 
@@ -222,21 +221,23 @@ class Factors:
     def _own(self) -> Mixtures:
         return own_mixtures(self._ds, self._mixtures)
 
-    @one_thread()
-    def _apart(self, element: str) -> tuple[Axis, np.ndarray]:
-        """Shells, an element's among them, and what each endmember of the whole adds to them (n, n_shell)."""
-        whole, spots = self._mixtures, self._n_spots(of_all=True)
+    def _apart(self, element: str) -> Photons:
+        """Photons of the whole's endmembers, an element's among them."""
+        if not self._photons and (stored := stored_photons(self._ds)):
+            self._know(stored)
         for named in ((), (element,)):  # the tube's own is fitted where it is named
             if element not in self._photons and (named or element in ELEMENTS):
-                axis = usual_axis(whole.share @ whole.spectra, self.energy_kev, named, spots)
-                found = axis, photons_in(whole, axis, spots)
-                self._photons = dict.fromkeys((shell.element for shell in axis.shells), found) | self._photons
+                self._know(found_photons(self._mixtures, self.energy_kev, self._n_spots(of_all=True), named))
         return self._photons[element]
+
+    def _know(self, found: Photons) -> None:
+        self._photons = dict.fromkeys((shell.element for shell in found.shells), found) | self._photons
 
     @cached_property
     def _rows(self) -> list[int]:
-        """Where the endmembers are among those of the whole."""
-        return self._mixtures.rows_of(self._ds.endmember.values)
+        """Where the endmembers are among those of the whole, which photons are of."""
+        whole = next(iter(self._photons.values())).endmember
+        return rows_among(self._ds.endmember.values, whole)
 
     def _n_spots(self, *, of_all: bool = False) -> float:
         """Measured spots that the result speaks for, or all that its mixtures do; pixels where its store is not
@@ -245,6 +246,5 @@ class Factors:
         if source is None:
             return float(np.prod(self.shape))
         painting = open_painting(source)
-        px = float(np.prod(painting.shape))
-        spots = sum(float(np.prod(patch.shape[:2])) for patch in painting.patches) or px
-        return spots if of_all else spots * float(np.prod(self.shape)) / px
+        spots = spots_of(painting)
+        return spots if of_all else spots * float(np.prod(self.shape) / np.prod(painting.shape))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+import zarr
 
 from xrfsr_dask.errors import InputError
 from xrfsr_dask.lines.axis import Axis
@@ -52,11 +53,6 @@ class Mixtures:
         """Their mean spectra, float64 (n, n_channel)."""
         return product(self.abundance.astype(np.float32), self.endmember.astype(np.float32)).astype(float)
 
-    def rows_of(self, endmember: np.ndarray) -> list[int]:
-        """Which endmembers (n_channel,) each, of those here, some are."""
-        known = {row.tobytes(): i for i, row in enumerate(self.endmember)}
-        return [known[row.tobytes()] for row in np.asarray(endmember, float)]
-
 
 def mixtures_of(ds: xr.Dataset) -> Mixtures:
     """Those of the result that this is, or is a layer or a piece of: maps of a part are parts of the map.
@@ -67,8 +63,11 @@ def mixtures_of(ds: xr.Dataset) -> Mixtures:
         With ``abundance``, ``endmember`` and ``coverage``; where its store is not known, it answers itself.
     """
     group = known_group(ds)
-    if group is None:
-        return _alone(ds)
+    return _alone(ds) if group is None else mixtures_in(group)
+
+
+def mixtures_in(group: zarr.Group) -> Mixtures:
+    """Those of a stored result, by its coarsest level."""
     levels = stored_levels(group)
     whole = tuple(open_array(group, path) for path in level_paths(1))
     A, share, together = _over_squares(*map(Stored, levels[max(levels)] if levels else whole))
@@ -87,9 +86,15 @@ def own_mixtures(ds: xr.Dataset, whole: Mixtures) -> Mixtures:
     """
     if tuple(ds.abundance.shape[:2]) != whole.shape:
         return _alone(ds)
-    at = whole.rows_of(ds.endmember.values)
+    at = rows_among(ds.endmember.values, whole.endmember)
     together = whole.together[np.ix_(at, at)]
     return Mixtures(whole.shape, whole.abundance[:, at], whole.share, whole.endmember[at], together)
+
+
+def rows_among(endmember: np.ndarray, known: np.ndarray) -> list[int]:
+    """Which of some known endmembers (n_channel,) each of others, all among them, is."""
+    rows = {row.tobytes(): i for i, row in enumerate(known)}
+    return [rows[row.tobytes()] for row in np.asarray(endmember, float)]
 
 
 def _alone(ds: xr.Dataset) -> Mixtures:

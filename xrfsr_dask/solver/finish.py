@@ -21,7 +21,7 @@ from xrfsr_dask.solver.standing import State
 from xrfsr_dask.solver.state import load_matrix, open_generation
 from xrfsr_dask.store.arrays import new_array, open_array, open_group, place_of, read, read_finite, write_values
 from xrfsr_dask.store.places import Place
-from xrfsr_dask.store.results import MEAN, new_levels, new_result, shard_of
+from xrfsr_dask.store.results import MEAN, level_shapes, new_levels, new_result, shard_of
 from xrfsr_dask.store.staging import staged
 from xrfsr_dask.tiling.executor import Executor
 from xrfsr_dask.tiling.grid import Rect
@@ -60,6 +60,8 @@ def finish(plan: Plan, state: State, executor: Executor, progress: Progress) -> 
         )
         write_values(group, MEAN, np.sum(sums, axis=0) / np.prod(painting.shape), ("atom",), units="1")
         write_levels(plan, place, executor, progress)
+        if level_shapes(painting.shape):
+            _write_photons(group, plan)
         executor.map(partial(fit_chunk, plan, state.generation, place), plan.chunks(), ticking(progress))
 
 
@@ -87,6 +89,13 @@ def fit_chunk(plan: Plan, generation: int, place: Place, chunk: Chunk) -> None:
     else:
         chi = chi_square_gaussian(X, model)
     open_array(group, f"fit/{patch.name}/chi_square")[chunk.spots.slices] = chi.reshape(chunk.spots.shape)
+
+
+def _write_photons(group: zarr.Group, plan: Plan) -> None:
+    """What the first element map of a large result would wait for."""
+    from xrfsr_dask.result.photons import spots_of, write_photons  # here: tasks need none of it, nor xarray
+
+    write_photons(group, spots_of(plan.painting))
 
 
 def _new_fit(group: zarr.Group, plan: Plan) -> None:

@@ -25,7 +25,7 @@ from xrfsr_dask.store.arrays import new_array, new_group, open_array, open_group
 from xrfsr_dask.store.contents import record_all
 from xrfsr_dask.store.journal import add_line, cut_off_rest, read_lines, read_record, write_record
 from xrfsr_dask.store.links import refuse_any_link
-from xrfsr_dask.store.locks import held, is_mine, require_mine
+from xrfsr_dask.store.locks import alone, held, is_mine, require_free, require_mine
 from xrfsr_dask.store.metadata import n_stored, seal
 from xrfsr_dask.store.names import is_unfinished
 from xrfsr_dask.store.places import Place, files_below, folders, rmtree, stands
@@ -36,6 +36,7 @@ from xrfsr_dask.store.unfinished import (
     RECEIPTS,
     RUN,
     has_started,
+    runs,
     superseded,
     whole_arrays,
     wipe,
@@ -314,16 +315,20 @@ def discard_finished(painting: Painting, name: str) -> bool:
 
 @contextlib.contextmanager
 def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
-    """Hold the run for this process; refuse while another living process holds it.
+    """Hold the run for this process; refuse while a living process holds it, or another run of the store.
 
     A run that ends before its first checkpoint leaves nothing behind.
     """
     refuse_any_link(plan.base)
     area = plan.base.parent
-    made = not area.exists()
     plan.base.mkdir(parents=True, exist_ok=True)
     try:
-        with held(plan.base / LOCK, f"{plan.painting.path}: run '{plan.name}'"):
+        with contextlib.ExitStack() as holding:
+            with alone(area):  # of two that begin together, one sees the other
+                for other in runs(plan.painting.place):
+                    if other != plan.base:
+                        require_free(other / LOCK, f"{plan.painting.path}: run '{other.name}'")
+                holding.enter_context(held(plan.base / LOCK, f"{plan.painting.path}: run '{plan.name}'"))
             if restart:
                 wipe(plan.base)
             plan.work.mkdir(exist_ok=True)
@@ -338,8 +343,7 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             plan.base.rmdir()  # empty where nothing was begun
-            if made:
-                area.rmdir()
+            area.rmdir()
 
 
 def _is_whole(folder: Place, metadata: dict[str, Any]) -> bool:

@@ -281,11 +281,11 @@ def _damaged_chunks(
         region = tuple(
             slice(i * c, min((i + 1) * c, n)) for i, c, n in zip(index, stored, array.shape, strict=True)
         )
-        if not place.is_file():
-            if place.is_symlink() or place.exists():
-                yield Damage(str(place.relative_to(root)), "what lies there is no file")
-            elif not partly:
+        if not place.is_file() and not (place.is_symlink() or place.exists()):
+            if not partly:
                 yield Damage(str(place.relative_to(root)), "the chunk is missing")
+        elif not place.is_file():  # asked once more: a run may have written it meanwhile
+            yield Damage(str(place.relative_to(root)), "what lies there is no file")
         elif not leads_inside(place, root):
             yield Damage(str(place.relative_to(root)), "a link leads out of the store; put the chunk there")
         elif what := _fault(array, region):

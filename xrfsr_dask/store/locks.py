@@ -70,6 +70,15 @@ def held(path: Place, what: str) -> Iterator[None]:
         yield
 
 
+def require_free(path: Place, what: str) -> None:
+    """Refuse, as `held` does, while a living process holds the lock at `path`; it is not taken."""
+    if (holder := _living(path)) is not None:
+        raise StoreError(
+            f"{what} is being worked on by {_named(holder)}, and a store has one run at a time; wait for it or "
+            "stop it."
+        )
+
+
 def _taken(path: Place) -> dict[str, Any] | None:
     """Take a lock; who holds it, where a living process does."""
     with _one_thread:
