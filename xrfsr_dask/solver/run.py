@@ -172,7 +172,9 @@ class Plan:
 
     def steps_at_once(self, side: int) -> int:
         """Steps a tile makes in one visit at the least cost: few read and write often, many compute a wide
-        halo."""
+        halo, where there is one."""
+        if side >= max(self.painting.shape):
+            return _MOST_STEPS
         spots = [(w[:, 1::2] - w[:, ::2]).max() for w in self.windows() if len(w)] if self.n_hidden else []
         halo = max(spots, default=0) + self.margin  # px a step
         k = np.arange(1, _MOST_STEPS + 1)

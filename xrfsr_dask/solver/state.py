@@ -321,6 +321,7 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
     """
     refuse_any_link(plan.base)
     area = plan.base.parent
+    made = not area.exists()
     plan.base.mkdir(parents=True, exist_ok=True)
     try:
         with contextlib.ExitStack() as holding:
@@ -343,7 +344,8 @@ def locked(plan: Plan, *, restart: bool = False) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             plan.base.rmdir()  # empty where nothing was begun
-            area.rmdir()
+            if made:
+                area.rmdir()
 
 
 def _is_whole(folder: Place, metadata: dict[str, Any]) -> bool:
