@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
+from zarr.core.metadata import ArrayV3Metadata
 
 _HEADER = 16  # bytes that Blosc puts before a block, which it leaves as it is where it would grow
 _CHECKSUM, _INDEX = 4, 16  # bytes of a crc32c; of a chunk's place in a shard
@@ -26,14 +27,10 @@ class _Bounded(BloscCodec):
         return await super()._decode_single(chunk_bytes, chunk_spec)
 
 
-def bounded(array: zarr.Array) -> zarr.Array:
-    """The same array, its blocks decoded only where they are as large as its chunks."""
-    inner: Any = array.async_array
-    codecs = tuple(_held(codec) if isinstance(codec, BloscCodec) else codec for codec in inner.metadata.codecs)
-    if codecs == inner.metadata.codecs:
-        return array
-    metadata = dataclasses.replace(inner.metadata, codecs=codecs)
-    return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=inner.store_path, config=inner.config))
+def bounded(metadata: ArrayV3Metadata) -> ArrayV3Metadata:
+    """The same metadata, of an array whose blocks are decoded only where they are as large as its chunks."""
+    codecs = tuple(_held(codec) if isinstance(codec, BloscCodec) else codec for codec in metadata.codecs)
+    return metadata if codecs == metadata.codecs else dataclasses.replace(metadata, codecs=codecs)
 
 
 def most_stored(array: zarr.Array) -> int:
