@@ -22,11 +22,11 @@ from numcodecs import Blosc
 from xrfsr_dask.cli import main
 from xrfsr_dask.commands.info import describe
 from xrfsr_dask.commands.report import report
-from xrfsr_dask.errors import StoreError, XrfsrError
+from xrfsr_dask.errors import DamagedStoreError, StoreError, XrfsrError
 from xrfsr_dask.result import open_result
 from xrfsr_dask.solver import solve
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.arrays import new_group, open_array, open_group, read
+from xrfsr_dask.store.arrays import new_array, new_group, open_array, open_group, read, read_finite
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.journal import add_line, as_line, read_record, write_record
 from xrfsr_dask.store.metadata import CHECKSUM, checksum_of
@@ -112,6 +112,13 @@ FORGERIES = {
     "shards in shards": sets("codecs", [shard([2, 2, 2], [shard([0, 1, 1])])]),
     "shards in an index": sets("codecs", [shard([1, 1, 1], index=[shard([1])])]),
     "shards without end": sets("codecs", [endless()]),
+    "an index larger than what it is of": sets("codecs", [shard([1, 1, 1])]),
+    "chunks larger than the array": sets(*CHUNKS, [4096, 4096, 16]),
+    "big endian": sets("codecs", [{"name": "bytes", "configuration": {"endian": "big"}}, CRC]),
+    "packed in another way": sets(
+        "codecs", [BYTES, {"name": "blosc", "configuration": {"cname": "zstd"}}, CRC]
+    ),
+    "a number for what is missing": sets("fill_value", 0.5),
     "grid": sets("chunk_grid", {"name": "rectilinear", "configuration": {"chunk_shape": [32, 32, 24]}}),
     "keys": sets("chunk_key_encoding", {"name": "v2", "configuration": {"separator": "."}}),
     "transformer": sets("storage_transformers", [{"name": "redirect", "configuration": {"to": "/etc"}}]),
@@ -147,6 +154,71 @@ def test_a_chunk_that_unpacks_to_more_than_it_may_hold_is_not_unpacked(store, ar
     with pytest.raises(StoreError, match="a block unpacks to 2147483647 bytes where a chunk has"):
         read(opened)
     assert most_held(lambda: read(opened)) < 20 * 2**20
+
+
+@pytest.mark.parametrize("name", ["energy", "mean_spectrum"])
+def test_a_shape_that_is_not_that_of_the_counts_is_refused_before_room_is_made_for_it(store, name):
+    for key, value in ((("shape",), [2**28]), (CHUNKS, [2**20])):
+        forge(store / "patches/a" / name / "zarr.json", sets(*key, value))
+    shutil.rmtree(store / "patches/a" / name / "c")
+    patch = open_painting(store).patch("a")
+    told = rf"patches/a/{name} is damaged: its shape is \(268435456,\), \(24,\) was expected"
+    with pytest.raises(DamagedStoreError, match=told):
+        getattr(patch, {"energy": "energy_kev"}.get(name, name))()
+    assert most_held(patch.energy_kev) < 2**20
+    assert {damage.place for damage in check_store(store).damage} >= {f"patches/a/{name}/zarr.json"}
+
+
+def test_no_room_is_made_for_what_is_not_there(tmp_path):
+    array = new_array(new_group(tmp_path / "g"), "a", shape=(2**28,), dtype="f8", chunks=(2**20,), dims=("x",))
+    with pytest.raises(DamagedStoreError, match="the chunk c/0 is missing"):
+        read_finite(array)
+    assert most_held(lambda: read_finite(array)) < 2**20
+
+
+def arrays_of(store):
+    found = (file for file in store.rglob("zarr.json") if '"node_type": "array"' in file.read_text())
+    return sorted(str(file.parent.relative_to(store)) for file in found)
+
+
+def shorter_by_one(axis):
+    def change(found):
+        found["shape"][axis] -= 1
+        if found["codecs"][0]["name"] != "sharding_indexed":
+            sides = found["chunk_grid"]["configuration"]["chunk_shape"]
+            sides[:] = [max(1, min(side, n)) for side, n in zip(sides, found["shape"], strict=True)]
+
+    return change
+
+
+def test_every_shape_that_contradicts_another_is_found_by_a_check(good, tmp_path):
+    names, told = arrays_of(good), {}
+    assert {"rgb/0/x", "results/paper/history/objective", "results/joint/fit/a/chi_square"} <= set(names)
+    store = shutil.copytree(good, tmp_path / "p.zarr")
+    for name in names:
+        kept = (store / name / "zarr.json").read_bytes()
+        for axis, n in enumerate(json.loads(kept)["shape"]):
+            if n > 1:
+                forge(store / name / "zarr.json", shorter_by_one(axis))
+                told[name, axis] = [
+                    d for d in check_store(store).damage if "shape" in d.what or d.place.startswith(name)
+                ]
+                (store / name / "zarr.json").write_bytes(kept)
+    assert "; ".join(f"{name} {axis}" for (name, axis), found in told.items() if not found) == ""
+    assert not check_store(store).damage
+
+
+@pytest.mark.parametrize(
+    "name", ["mean_abundance", "evidence", "coverage", "x", "fit/a/chi_square", "history/data"]
+)
+def test_a_report_refuses_shapes_that_contradict_by_name(store, tmp_path, name, capsys):
+    of = "joint" if name == "evidence" else "paper"
+    forge(store / "results" / of / name / "zarr.json", shorter_by_one(0))
+    assert main(["report", str(store), "--name", of, "--out", str(tmp_path / "r.html"), "--quiet"]) == 1
+    err = capsys.readouterr().err
+    assert name in err
+    assert "unforeseen" not in err
+    assert not (tmp_path / "r.html").exists()
 
 
 OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("rgb/0/image", "results/joint/abundance")]

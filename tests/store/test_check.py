@@ -36,7 +36,7 @@ def whole(tmp_path_factory):
         group["coverage"][:] = 1.0
         write_values(group, "evidence", np.ones((230, 170), "f4"), ("y", "x"))
         fit = group.create_group("fit").create_group("a")
-        write_values(fit, "chi_square", np.ones((3, 4), "f4"), ("spot_y", "spot_x"))
+        write_values(fit, "chi_square", np.ones((36, 30), "f4"), ("spot_y", "spot_x"))
     return path
 
 

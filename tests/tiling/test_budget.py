@@ -42,10 +42,6 @@ def test_what_is_taken_already_is_left_out():
     assert choose(2 * 1000 * 150**2 + 9, fixed=10) == 100
 
 
-def test_a_tile_asked_for_is_cut_down_to_the_painting():
-    assert choose(2 * 1000 * 400**2, asked=25_000) == 400
-
-
 def test_a_tile_asked_for_is_refused_rather_than_shrunk():
     with pytest.raises(MemoryBudgetError, match=r"300 px need 180 MB, the limit is 10 MB.*smaller --tile"):
         choose(10_000_000, asked=300)

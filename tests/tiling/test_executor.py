@@ -1,3 +1,4 @@
+import contextlib
 import functools
 import os
 import threading
@@ -125,6 +126,34 @@ def test_a_run_whose_cluster_has_no_worker_left_says_so_and_waits(monkeypatch):
         cluster.scale(1)
         run.join(30)
     assert found == [0, 1, 4]
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_run_whose_workers_are_all_paused_says_so(monkeypatch):
+    from distributed import Client, LocalCluster
+
+    monkeypatch.setattr(executor_module, "_ALONE_S", 0.5)
+    monkeypatch.setattr(executor_module, "_POLL_S", 0.2)
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, memory_limit="1MB"
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        while client.scheduler_info(n_workers=-1)["workers"].popitem()[1]["status"] != "paused":
+            time.sleep(0.1)
+
+        def wait():
+            with contextlib.suppress(Exception):  # it waits until its client is closed
+                ClientExecutor(client).map(square, range(3), lambda *_: None)
+
+        run = threading.Thread(target=wait)
+        run.start()
+        with pytest.warns(ClusterWarning, match=r"no worker left but such as Dask has paused.*dask worker"):
+            run.join(5.0)
+        client.close()
+        run.join(30)
+        assert not run.is_alive()
 
 
 def _environment(name: str) -> str | None:

@@ -29,7 +29,10 @@ def photograph_panel(painting: Painting) -> Panel:
     level, tree = 0, open_group(painting.place / "rgb")
     while max((image := open_array(tree, f"{level}/image")).shape[:2]) > 2 * PREVIEW_PX:
         level += 1
-    y, x = (read_finite(open_array(tree, f"{level}/{name}")) for name in "yx")
+    y, x = (
+        read_finite(open_array(tree, f"{level}/{name}", (n,)))
+        for name, n in zip("yx", image.shape, strict=False)
+    )
     values = read(image) / np.iinfo(image.dtype).max
     values = np.broadcast_to(values, (*values.shape[:2], 3)) if values.shape[2] == 1 else values
     return Panel(values=values, y_mm=y, x_mm=x, title="photograph")

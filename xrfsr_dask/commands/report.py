@@ -17,10 +17,11 @@ from xrfsr_dask.lines.tables import usual_line
 from xrfsr_dask.progress import Progress, Silent
 from xrfsr_dask.result import line_kev, open_patch, open_result
 from xrfsr_dask.store import Painting, Patch, open_painting
-from xrfsr_dask.store.arrays import below, holds, open_array, open_group, read_finite
+from xrfsr_dask.store.arrays import holds, open_array, open_group, read_finite
 from xrfsr_dask.store.patches import apply_transform
 from xrfsr_dask.store.places import replace_text
 from xrfsr_dask.store.remarks import remarks
+from xrfsr_dask.store.results import history_of
 from xrfsr_dask.view.page import Section, as_html
 from xrfsr_dask.view.panels import Panel, Spot, colour_limits, greek, turned_corners
 from xrfsr_dask.view.sheets import Column, beside, curves, spectra
@@ -196,19 +197,16 @@ def _trust(painting: Painting, ds: xr.Dataset) -> list[Section]:
     """Convergence, chi-square and evidence, as far as the method left them."""
     group = open_group(painting.place / "results" / str(ds.attrs["result"]))
     out = []
-    if holds(group, "history"):
-        series = {name: read_finite(open_array(group, f"history/{name}")) for name in below(group, "history")}
-        series = {key: values for key, values in series.items() if len(values)}
-        if series:
-            drawn = curves(series, xlabel="iteration", ylabel="objective and its parts")
-            out.append(Section("Convergence", figures=[("objective by iteration", drawn)]))
+    if series := {key: values for key, values in history_of(group).items() if len(values)}:
+        drawn = curves(series, xlabel="iteration", ylabel="objective and its parts")
+        out.append(Section("Convergence", figures=[("objective by iteration", drawn)]))
     columns, rows, view = [], [], photograph_panel(painting)
     if holds(group, "fit"):
         panels = []
         for patch in painting.patches:
             if not holds(group, f"fit/{patch.name}"):
                 continue
-            values = read_finite(open_array(group, f"fit/{patch.name}/chi_square"))
+            values = read_finite(open_array(group, f"fit/{patch.name}/chi_square", patch.shape[:2]))
             y, x = turned_corners(patch.transform, patch.shape[:2])
             panels.append(Panel(values=values, y_mm=y, x_mm=x, title=""))
             quantiles = [float(q) for q in np.percentile(values, [5, 50, 95])]

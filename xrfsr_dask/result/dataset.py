@@ -77,12 +77,7 @@ def open_result(path: str | Path, name: str | None = None) -> xr.Dataset:
     )
     for extra in ("region", "evidence"):
         if holds(group, extra):
-            found = open_array(group, extra)
-            if found.shape != parts["coverage"].shape:
-                raise DamagedStoreError(
-                    f"{path}: result '{name}' is damaged: its {extra} has the shape {found.shape}, "
-                    f"{parts['coverage'].shape} was expected."
-                )
+            found = open_array(group, extra, parts["coverage"].shape)
             ds[extra] = ("y", "x"), lazy_stored(found), _told(found.attrs)
     ds.encoding["source"] = painting.path
     return ds

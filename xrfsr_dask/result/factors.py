@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xrfsr_dask.errors import DamagedStoreError, InputError, OptionError
+from xrfsr_dask.errors import InputError, OptionError
 from xrfsr_dask.lines.fitting import LineFit, fit_lines
 from xrfsr_dask.lines.peaks import ELEMENTS
 from xrfsr_dask.lines.recognition import usual_axis
@@ -171,10 +171,7 @@ class Factors:
         return fit_lines(own.spectra, axis, own.share * spots)
 
     def _mean_abundance(self) -> np.ndarray:
-        """Mean abundances (n_atom,), float64: those in the store, where a result is as it was solved.
-
-        They are taken from the abundances again where the store's are not there, or damaged.
-        """
+        """Mean abundances (n_atom,), float64: those in the store, where a result is as it was solved."""
         if self._means is None:
             self._means = self._stored_means()
         if self._means is None:
@@ -183,10 +180,9 @@ class Factors:
 
     def _stored_means(self) -> np.ndarray | None:
         group = stored_group(self._ds)
-        if group is not None and holds(group, MEAN):
-            with contextlib.suppress(DamagedStoreError):
-                return read_finite(open_array(group, MEAN))
-        return None
+        if group is None or not holds(group, MEAN):
+            return None
+        return read_finite(open_array(group, MEAN, self._ds.layer.shape))
 
     def endmember(self, layer: Layer) -> np.ndarray:
         """Spectra (n_atom, n_channel) in float64; those of other layers are zero."""

@@ -18,10 +18,8 @@ from xrfsr_dask.result.levels import known_group
 from xrfsr_dask.result.mixtures import Mixtures, mixtures_in, photons_in
 from xrfsr_dask.store.arrays import holds, open_array, place_of, read_finite, write_values
 from xrfsr_dask.store.painting import Painting
+from xrfsr_dask.store.results import PHOTONS
 from xrfsr_dask.tiling.blas import one_thread
-
-PHOTONS = "photons"
-"""Array of a result; small ones and those of earlier versions have none."""
 
 RECOGNITION = 1
 """Raised whenever lines are recognised or fitted otherwise: what another number stored is found anew."""
@@ -80,18 +78,18 @@ def write_photons(group: zarr.Group, spots: float) -> None:
 def stored_photons(ds: xr.Dataset) -> Photons | None:
     """Those stored with the result that this is, or is a layer or a piece of.
 
-    None where there are none, or they are damaged, of another recognition or another axis.
+    None where there are none, or they are of another recognition or another axis.
     """
     group = known_group(ds)
-    with contextlib.suppress(DamagedStoreError):
-        if group is not None and holds(group, PHOTONS):
-            array, energy = open_array(group, PHOTONS), read_finite(open_array(group, "energy"))
-            if array.attrs.get("recognition") == RECOGNITION and np.array_equal(energy, ds.energy.values):
-                endmember = read_finite(open_array(group, "endmember")).astype(float)
-                found = Photons(_shells(array, energy), read_finite(array), endmember)
-                if found.of.shape == (len(endmember), len(found.shells)):
-                    return found
-    return None
+    if group is None or not holds(group, PHOTONS):
+        return None
+    endmember = read_finite(open_array(group, "endmember")).astype(float)
+    energy = read_finite(open_array(group, "energy", endmember.shape[1:]))
+    array = open_array(group, PHOTONS)
+    if array.attrs.get("recognition") != RECOGNITION or not np.array_equal(energy, ds.energy.values):
+        return None
+    shells = _shells(array, energy)
+    return Photons(shells, read_finite(open_array(group, PHOTONS, (len(endmember), len(shells)))), endmember)
 
 
 def spots_of(painting: Painting) -> float:

@@ -69,7 +69,9 @@ def roomy(
 ) -> Plan:
     """The plan of `plan_run`, from where photograph and patches lie alone: they need not be there yet."""
     cell = _cell_of(painting)
-    plan = Plan(painting=painting, name=name, options=options, cell=cell, tile=resources.tile or cell)
+    whole = -(-max(painting.shape) // cell) * cell  # as large as any tile need be
+    asked = None if resources.tile is None else min(resources.tile, whole)
+    plan = Plan(painting=painting, name=name, options=options, cell=cell, tile=asked or cell)
     plan.tiles()  # refuses a tile that is not a whole number of cells
     if (need := KERNELS + start_bytes(plan)) > resources.memory:
         raise MemoryBudgetError(
@@ -78,7 +80,7 @@ def roomy(
         )
     tile = choose_tile(
         bytes_by_tile(plan),
-        asked=resources.tile,
+        asked=asked,
         cell=cell,
         slots=slots,
         memory=resources.memory,

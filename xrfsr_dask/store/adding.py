@@ -15,6 +15,7 @@ from xrfsr_dask.store.painting import open_painting
 from xrfsr_dask.store.patches import (
     CHUNK_SPOTS,
     FOOTPRINTS,
+    MOST_CHANNELS,
     NOISES,
     SQUARE_MEAN,
     SQUARE_SPOTS,
@@ -84,6 +85,8 @@ def _check_spec(name: str, spec: PatchSpec, shape: tuple[int, int], pitch_mm: fl
     what = f"patch '{name}'" + (f" ({spec.source})" if spec.source else "")
     if min(spec.shape) < 1:
         raise InputError(f"{what} has no data: its shape is {spec.shape}.")
+    if spec.shape[2] > MOST_CHANNELS:
+        raise InputError(f"{what} has {spec.shape[2]} channels, more than {MOST_CHANNELS}; rebin it first.")
     check_place(
         what, spec.shape, spec.transform, spot_mm=spec.spot_mm, gain=spec.gain, photo=shape, pitch_mm=pitch_mm
     )

@@ -18,7 +18,7 @@ from zarr.core.array_spec import ArrayConfigParams
 from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import StorePath
 
-from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
+from xrfsr_dask.errors import DamagedStoreError, MemoryBudgetError, StoreError, first_line
 from xrfsr_dask.store.bounded import bounded, most_stored
 from xrfsr_dask.store.chunks import (
     Region,
@@ -39,6 +39,11 @@ _READ_AT_ONCE = 16 * 2**20
 
 _ZARR_AT_ONCE = 10  # chunks of one request that Zarr has in hand together (its ``async.concurrency``)
 _COPIES = 2.5  # of each chunk in hand, measured: as stored, as decoded, and with its checksum
+
+_NO_THREAD = (
+    "the system gives this process no more threads; raise its limits of memory and processes, or use fewer "
+    "workers."
+)
 
 # A chunk equal to the fill value is written like any other, so a chunk that is not there is damage.
 _CONFIG: ArrayConfigParams = {"write_empty_chunks": True}
@@ -155,23 +160,30 @@ def below(group: zarr.Group, name: str) -> list[str]:
     return sorted(there | {path.removeprefix(begins).split("/")[0] for path in listed})
 
 
-def open_array(group: zarr.Group, name: str) -> zarr.Array:
-    """An array of `group` by its path inside it, its metadata verified and found to be ours before Zarr acts
-    on them; raises `StoreError` naming what is missing or wrong."""
+def open_array(group: zarr.Group, name: str, shape: tuple[int, ...] | None = None) -> zarr.Array:
+    """An array of `group` by its path inside it, of a shape where one is told, its metadata verified and found
+    to be ours before Zarr acts on them; raises `StoreError` naming what is missing or wrong."""
     metadata = place_of(group) / name / NAME
     found = metadata_at(metadata)
     if found is None:
+        if metadata.parent.is_dir():
+            raise DamagedStoreError(f"{metadata} is damaged: it is missing. Run `xrfsr check`.")
         raise StoreError(f"{where(group)} holds no array '{name}'.")
     if found["node_type"] == "group":
         raise StoreError(f"{where(group)}/{name} is a group, an array was expected.")
     try:
         check_array(metadata, found)
         _require_third(found)
-        return zarr.Array(zarr.AsyncArray(_understood(found), group.store_path / name, _CONFIG))
+        array = zarr.Array(zarr.AsyncArray(_understood(found), group.store_path / name, _CONFIG))
     except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise DamagedStoreError(
             f"{where(group)}/{name}: metadata not readable ({first_line(error)})."
         ) from error
+    if shape is not None and array.shape != shape:
+        raise DamagedStoreError(
+            f"{where(group)}/{name} is damaged: its shape is {array.shape}, {shape} was expected."
+        )
+    return array
 
 
 def _understood(found: dict[str, Any]) -> ArrayV3Metadata:
@@ -208,6 +220,8 @@ def read(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
         parts = _parts(array, plain)
         return np.asarray(array[plain]) if len(parts) < 2 else _assembled(array, plain, parts)
     except (ValueError, RuntimeError, TypeError, EOFError) as error:
+        if "start new thread" in str(error):
+            raise MemoryBudgetError(f"{where(array)} could not be read: {_NO_THREAD}") from error
         raise DamagedStoreError(
             f"{where(array)}{_at(region)}: stored bytes are damaged ({fault_of(error)}). "
             "Run `xrfsr check` to list every damaged chunk."
@@ -265,7 +279,7 @@ def _parts(array: zarr.Array, region: Region) -> list[Region]:
 
 
 def _require_chunks(array: zarr.Array, region: Region | Any) -> None:
-    """Integers have no value that would tell a missing chunk from zeros, so its file must be there."""
+    """Refuse a region whose chunks are not there: integers have no value that would tell them from zeros."""
     parts = region if isinstance(region, tuple) else ()
     stored, folder = array.shards or array.chunks, place_of(array) / "c"
     spans, most = [], most_stored(array)
@@ -288,6 +302,8 @@ def _require_chunks(array: zarr.Array, region: Region | Any) -> None:
 
 def read_finite(array: zarr.Array, region: Region | Any = ...) -> np.ndarray:
     """Read a region that a finished write must have filled; NaN means that a chunk is missing."""
+    if array.nbytes > _READ_AT_ONCE:  # of what is not there no memory is taken
+        _require_chunks(array, region)
     return finite(read(array, region), array, region)
 
 

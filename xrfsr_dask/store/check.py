@@ -22,6 +22,7 @@ from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, 
 from xrfsr_dask.store.places import Place, file_bytes, files_below, folders, leads_inside, really
 from xrfsr_dask.store.remarks import remarks
 from xrfsr_dask.store.results import PYRAMID, stored_levels
+from xrfsr_dask.store.shapes import misfits
 from xrfsr_dask.store.staging import work_area
 from xrfsr_dask.store.unfinished import (
     broken_receipts,
@@ -86,6 +87,12 @@ def check_store(path: str | Path, progress: Progress | None = None) -> CheckRepo
         Damage(f"{folder.relative_to(root)}/{NAME}", f"its shape {array.shape} holds nothing")
         for folder, array in arrays
         if 0 in array.shape
+    )
+    damage.extend(
+        Damage(f"{place}/{NAME}", f"its shape is {found}, {expected} was expected")
+        for place, found, expected in misfits(
+            {str(folder.relative_to(root)): array.shape for folder, array in arrays}
+        )
     )
     unfinished = _unfinished(root, arrays, damage)
     report.expect(sum(_n_stored(array) for _, array in arrays))

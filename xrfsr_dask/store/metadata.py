@@ -22,13 +22,24 @@ NAME = "zarr.json"
 CHECKSUM = "checksum"
 """Attribute with the crc32 of the metadata, in canonical JSON without itself, as eight hex digits."""
 
-_CHAINS = (["bytes", "crc32c"], ["bytes", "blosc", "crc32c"])  # codecs of a chunk, or of one in a shard
-_INDEX = _CHAINS[0]  # those of a shard's index
+_PLAIN, _PACKED = ["bytes", "crc32c"], ["bytes", "blosc", "crc32c"]  # codecs: of floats and indices, of others
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "bytes": {"endian": ("little",)},
+    "blosc": {
+        "typesize": (1, 2, 4, 8),
+        "cname": ("lz4",),
+        "clevel": range(10),
+        "shuffle": ("bitshuffle",),
+        "blocksize": (0,),
+    },
+    "crc32c": {},
+}
 _KINDS = {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"}
 _MOST_AXES = 4
 _MOST_VALUES = 2**48  # of an array
 _MOST_CHUNKS = 2**24  # of an array; the largest photograph has a quarter as many cells
-_MOST_IN_CHUNK = 2**28  # values of a chunk or shard
+_MOST_IN_CHUNK = 2**28  # values of a chunk
+_MOST_IN_SHARD, _MOST_IN_INDEX = 2**24, 2**10  # values of a shard, and chunks in it
 
 
 def checksum_of(metadata: dict[str, Any]) -> str:
@@ -133,11 +144,16 @@ def check_array(path: Place, metadata: dict[str, Any]) -> None:
     try:
         shape = _sizes(metadata["shape"], least=0)
         chunks = _sizes(metadata["chunk_grid"]["configuration"]["chunk_shape"], least=1)
-        kind, foreign = str(metadata["data_type"]), _foreign(metadata["codecs"], chunks)
+        kind, foreign = (
+            str(metadata["data_type"]),
+            _foreign(metadata["codecs"], chunks, str(metadata["data_type"])),
+        )
+        sharded = metadata["codecs"][0]["name"] == "sharding_indexed"
+        fill = metadata["fill_value"]
         regular = metadata["chunk_grid"]["name"] == "regular"
         separator = metadata["chunk_key_encoding"].get("configuration", {}).get("separator", "/")
         default = (metadata["chunk_key_encoding"]["name"], separator) == ("default", "/")
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DamagedStoreError(f"{path}: these are no metadata of an array ({error!r}).") from error
     faults = {
         f"data type '{kind[:40]}'": kind not in _KINDS,
@@ -145,7 +161,10 @@ def check_array(path: Place, metadata: dict[str, Any]) -> None:
         f"shape {shape}"[:80]: len(shape) > _MOST_AXES
         or math.prod(shape) > _MOST_VALUES
         or math.prod(-(-n // size) for n, size in zip(shape, chunks, strict=False)) > _MOST_CHUNKS,
-        f"chunks {chunks}"[:80]: len(chunks) != len(shape) or math.prod(chunks) > _MOST_IN_CHUNK,
+        f"size of chunks {chunks} in an array {shape}"[:120]: len(chunks) != len(shape)
+        or math.prod(chunks) > (_MOST_IN_SHARD if sharded else _MOST_IN_CHUNK)
+        or (not sharded and any(size > max(n, 1) for n, size in zip(shape, chunks, strict=True))),
+        f"fill value {fill!r}"[:80]: fill != ("NaN" if kind.startswith("float") else 0),
         "grid of chunks": not (regular and default),
         "storage transformer": bool(metadata.get("storage_transformers")),
     }
@@ -160,14 +179,31 @@ def _sizes(values: Any, *, least: int) -> tuple[int, ...]:
     return tuple(values)
 
 
-def _foreign(listed: Any, chunks: tuple[int, ...]) -> str:
-    """What codecs are, where they are not as xrfsr writes them; empty where they are."""
+def _foreign(listed: Any, chunks: tuple[int, ...], kind: str) -> str:
+    """What codecs are, where they are not as xrfsr writes them for a data type; empty where they are."""
+    known = _PLAIN if kind.startswith("float") or kind.endswith("64") else _PACKED
+    if [codec["name"] for codec in listed] != ["sharding_indexed"]:
+        return _foreign_chain(listed, known)
+    shard = listed[0]["configuration"]
+    sides = _sizes(shard["chunk_shape"], least=1)
+    if (
+        len(sides) != len(chunks)
+        or any(n % side for n, side in zip(chunks, sides, strict=True))
+        or math.prod(chunks) // math.prod(sides) > _MOST_IN_INDEX
+        or shard.get("index_location", "end") != "end"
+    ):
+        return f"of shards {chunks} with chunks {sides}"[:80]
+    return _foreign_chain(shard["index_codecs"], _PLAIN) or _foreign_chain(shard["codecs"], known)
+
+
+def _foreign_chain(listed: Any, known: list[str]) -> str:
     names = [str(codec["name"]) for codec in listed]
-    if names == ["sharding_indexed"]:
-        shard = listed[0]["configuration"]
-        sides = _sizes(shard["chunk_shape"], least=1)
-        if len(sides) != len(chunks) or any(n % side for n, side in zip(chunks, sides, strict=True)):
-            return f"of shards {chunks} with chunks {sides}"[:80]
-        inner, index = ([str(codec["name"]) for codec in shard[part]] for part in ("codecs", "index_codecs"))
-        names = inner if index == _INDEX else index
-    return "" if names in _CHAINS else ", ".join(f"'{name[:40]}'" for name in names)[:80] or "[]"
+    if names != known:
+        return ", ".join(f"'{name[:40]}'" for name in names)[:80] or "[]"
+    for name, codec in zip(names, listed, strict=True):
+        settings = codec.get("configuration", {})
+        if other := {
+            key: value for key, value in settings.items() if value not in _SETTINGS[name].get(key, ())
+        }:
+            return f"{names}, '{name}' with {other}"[:80]
+    return ""

@@ -39,6 +39,7 @@ MOST_PX = 10**10
 """Pixels of a photograph at most."""
 
 _PHOTO_CHUNK = 512  # px
+_BANDS = (1, 3)
 _SMALLEST_LEVEL = 512  # px; the pyramid stops once a level fits this
 _ROWS = 64  # of a photograph that are halved at a time
 
@@ -203,10 +204,11 @@ def open_painting(path: str | Place) -> Painting:
             raise DamagedStoreError(f"{path} is damaged: its group '{name}' is missing.")
     level = open_group(target / "rgb" / "0")
     image = require_last_chunk(open_array(level, "image"))
-    if image.ndim != 3 or image.dtype not in (np.uint8, np.uint16) or math.prod(image.shape[:2]) > MOST_PX:
+    small = image.ndim == 3 and math.prod(image.shape[:2]) <= MOST_PX and image.shape[2] in _BANDS
+    if not small or image.dtype not in (np.uint8, np.uint16):
         raise DamagedStoreError(
             f"{path} is damaged: its photograph has shape {image.shape} and type {image.dtype}; 8- or 16-bit "
-            f"(y, x, band) with at most {MOST_PX:g} px was expected."
+            f"(y, x, band) with at most {MOST_PX:g} px of one or three bands was expected."
         )
     ny, nx, n_band = image.shape
     pitch_mm, transfer = level.attrs.get("pitch_mm"), level.attrs.get("transfer")
@@ -286,7 +288,7 @@ def _checked_image(image: np.ndarray, source: str) -> np.ndarray:
         raise InputError(f"{source}: the photograph holds masked values; fill them.")
     image = np.asarray(image)
     image = image[..., None] if image.ndim == 2 else image
-    if image.dtype not in (np.uint8, np.uint16) or image.ndim != 3 or image.shape[2] not in (1, 3):
+    if image.dtype not in (np.uint8, np.uint16) or image.ndim != 3 or image.shape[2] not in _BANDS:
         raise InputError(
             f"{source}: a photograph of shape {image.shape} and type {image.dtype} was found; "
             "8- or 16-bit with one or three bands is needed."

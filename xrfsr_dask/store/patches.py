@@ -20,6 +20,7 @@ SQUARE_SPOTS = CHUNK_SPOTS // 2
 """Means are kept of squares of this many spots a side, cut off at the last row and column."""
 
 MOST_SPOTS = 10**9
+MOST_CHANNELS = 2**20
 """Spots of a patch at most."""
 
 MOST_COUNTS = 2**32 - 1
@@ -99,11 +100,11 @@ class Patch:
 
     def energy_kev(self) -> np.ndarray:
         """Energy axis, float64 of shape (n_channel,), keV."""
-        return read_finite(open_array(open_group(self.path), "energy"))
+        return read_finite(open_array(open_group(self.path), "energy", self.shape[2:]))
 
     def mean_spectrum(self) -> np.ndarray:
         """Mean counts per spot, float64 of shape (n_channel,)."""
-        return read_finite(open_array(open_group(self.path), "mean_spectrum"))
+        return read_finite(open_array(open_group(self.path), "mean_spectrum", self.shape[2:]))
 
     def square_means(self) -> np.ndarray | None:
         """Mean counts per spot of squares of `SQUARE_SPOTS` spots, float32 (n_y, n_x, n_channel).
@@ -113,12 +114,7 @@ class Patch:
         group = open_group(self.path)
         if not holds(group, SQUARE_MEAN):
             return None
-        found, expected = read_finite(open_array(group, SQUARE_MEAN)), squares_of(self.shape)
-        if found.shape != expected:
-            raise DamagedStoreError(
-                f"{self.path / SQUARE_MEAN} is damaged: its shape is {found.shape}, {expected} was expected."
-            )
-        return found
+        return read_finite(open_array(group, SQUARE_MEAN, squares_of(self.shape)))
 
     @property
     def step_mm(self) -> float:
@@ -206,10 +202,10 @@ def open_patch(store_path: str | Place, name: str) -> Patch:
     group = open_group(as_place(store_path) / "patches" / name)
     attrs: dict[str, Any] = dict(group.attrs)
     counts = require_last_chunk(open_array(group, "counts"))
-    if counts.ndim != 3 or math.prod(counts.shape[:2]) > MOST_SPOTS:
+    if counts.ndim != 3 or math.prod(counts.shape[:2]) > MOST_SPOTS or counts.shape[2] > MOST_CHANNELS:
         raise DamagedStoreError(
             f"{store_path}: patch '{name}' has counts of shape {counts.shape}; (y, x, energy) with at most "
-            f"{MOST_SPOTS:g} spots was expected."
+            f"{MOST_SPOTS:g} spots of {MOST_CHANNELS} channels was expected."
         )
     ny, nx, n_channel = counts.shape
     try:

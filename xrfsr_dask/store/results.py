@@ -11,12 +11,14 @@ import zarr
 
 from xrfsr_dask.errors import DamagedStoreError
 from xrfsr_dask.store.arrays import (
+    below,
     holds,
     new_array,
     open_array,
     open_group,
     pixel_centres_mm,
     place_of,
+    read_finite,
     write_coordinate,
     write_values,
 )
@@ -29,6 +31,9 @@ PYRAMID = "pyramid"
 
 MEAN = "mean_abundance"
 """Array of a result's mean abundances over all pixels; earlier versions wrote none."""
+
+PHOTONS = "photons"
+"""Array of what each endmember adds to the lines of each shell; small results and old ones have none."""
 
 LAYERS = ("visible", "hidden")
 """Meaning of the integers in ``layer``: 0 visible, 1 hidden."""
@@ -174,6 +179,13 @@ def stored_levels(group: zarr.Group) -> dict[int, tuple[zarr.Array, zarr.Array]]
             )
         found[factor] = abundance, measured
     return found
+
+
+def history_of(group: zarr.Group) -> dict[str, np.ndarray]:
+    """The objective of a result and its parts, float64 (n_iteration,) each; empty where none was kept."""
+    names = below(group, "history") if holds(group, "history") else []
+    n = open_array(group, f"history/{names[0]}").shape[:1] if names else ()
+    return {name: read_finite(open_array(group, f"history/{name}", n)) for name in names}
 
 
 def out_of_place(group: zarr.Group, pitch_mm: float) -> list[str]:

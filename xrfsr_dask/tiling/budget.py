@@ -70,8 +70,8 @@ def choose_tile(
     bytes_of : callable
         Bytes one task needs for a tile of that side, px.
     asked : int or None
-        The tile the user wants, cut down to the whole painting; None chooses the largest that fits, is no more
-        than a share, and keeps all slots at work to the end nearly as well as the best of those.
+        The tile the user wants; None chooses the largest that fits, is no more than a share, and keeps all
+        slots at work to the end nearly as well as the best of those.
     cell : int
         A tile is a whole number of cells of this many px.
     slots : int
@@ -93,9 +93,8 @@ def choose_tile(
     MemoryBudgetError
         Even the smallest tile, or the one asked for, does not fit; both numbers are named.
     """
-    whole = -(-max(shape) // cell)  # cells
-    most = min(_LARGEST_TILE_CELLS, whole)
-    sizes = [min(asked, whole * cell)] if asked else [n * cell for n in range(most, 0, -1)]
+    most = min(_LARGEST_TILE_CELLS, -(-max(shape) // cell))
+    sizes = [asked] if asked else [n * cell for n in range(most, 0, -1)]
     px = shape[0] * shape[1]
     fine = [size for size in sizes if shares * min(size, shape[0]) * min(size, shape[1]) <= px] or sizes[-1:]
     fitting = [

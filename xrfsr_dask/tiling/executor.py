@@ -34,9 +34,10 @@ _WINDOW = 3  # tasks in flight per thread of a cluster
 _POLL_S = 0.5
 _ALONE_S = 10.0  # without a task that ends, before workers are asked for
 _NO_WORKER = (
-    "the cluster has no worker left; this run waits for one. Start some with `dask worker`, or interrupt it "
+    "the cluster has no worker left{}; this run waits for one. Start some with `dask worker`, or interrupt it "
     "with Ctrl-C: it goes on from its last checkpoint when the same command is repeated."
 )
+_ALL_PAUSED = " but such as Dask has paused, as they have too little memory"
 _PAUSED = 0.8  # of its limit at which Dask pauses a worker (distributed.worker.memory.pause)
 
 
@@ -184,9 +185,15 @@ class ClientExecutor:
                 for i, future in running.items():
                     if future.status in ("cancelled", "lost"):
                         return i, future
-                if not told and time.monotonic() - began > _ALONE_S and not self._answer(self._client.nthreads):
+                if not told and time.monotonic() - began > _ALONE_S and not self._awake():
                     told = True
-                    warnings.warn(_NO_WORKER, ClusterWarning, stacklevel=2)
+                    idle = _ALL_PAUSED if self._answer(self._client.nthreads) else ""
+                    warnings.warn(_NO_WORKER.format(idle), ClusterWarning, stacklevel=2)
+
+    def _awake(self) -> bool:
+        """Whether a worker takes tasks: one that is paused for want of memory does not."""
+        workers = self._answer(lambda: self._client.scheduler_info(n_workers=-1))["workers"].values()
+        return any(worker.get("status") != "paused" for worker in workers)
 
     def _answer(self, ask: Callable[[], Any]) -> Any:
         """What the scheduler says of itself; a broken connection, of any kind, means that it is gone."""
@@ -210,11 +217,11 @@ def _lost(error: Exception) -> ClusterError:
         return ClusterError(
             f"workers were killed again and again over one task, the last {last or 'of them'}, most likely for "
             "want of memory; see that none has less than when this run began, and repeat the same command, the "
-            "run goes on from its last checkpoint."
+            "run goes on from its last checkpoint, if it came to one."
         )
     return ClusterError(
         f"the cluster was lost ({type(error).__name__}); start it again and repeat the same command, the run "
-        "goes on from its last checkpoint."
+        "goes on from its last checkpoint, if it came to one."
     )
 
 
