@@ -296,7 +296,7 @@ def test_compare_refuses_what_it_cannot_do():
 def test_super_resolve_runs_on_a_store_and_on_a_client(tmp_path):
     from distributed import Client
 
-    small_painting(tmp_path / "p.zarr", "ab")
+    small_painting(tmp_path / "p.zarr", "a")
     options = {"atoms": 5, "iterations": 2}
     local = xs.super_resolve(tmp_path / "p.zarr", name="threads", workers=2, **options)
     with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:

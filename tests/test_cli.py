@@ -273,7 +273,7 @@ def test_ctrl_c_ends_a_solve_soon_and_the_same_command_goes_on(tmp_path):
     path = tmp_path / "p.zarr"
     small_painting(path)
     command = [sys.executable, "-m", "xrfsr_dask", "solve", str(path), "--atoms", "10", "--tolerance", "0"]
-    command += ["--iterations", "8", "--tile", "50", "--method", "paper"]
+    command += ["--iterations", "4", "--tile", "50", "--method", "paper"]
     run = subprocess.Popen(
         command,
         stderr=subprocess.PIPE,
@@ -296,7 +296,7 @@ def test_ctrl_c_ends_a_solve_soon_and_the_same_command_goes_on(tmp_path):
     assert err.decode().strip().startswith("xrfsr: interrupted")
     assert not (path / "results" / "paper").exists()
     done = subprocess.run([*command, "--resume", "--json"], check=True, capture_output=True)
-    assert json.loads(done.stdout)["iterations"] == 8
+    assert json.loads(done.stdout)["iterations"] == 4
 
 
 def test_an_address_where_something_else_listens_is_refused(bench, capsys, monkeypatch):

@@ -51,7 +51,10 @@ def test_a_scan_is_split_solved_and_judged(scan):
 
 
 def test_all_methods_are_compared_when_asked(scan):
-    found = run(scan, methods=("all",))
+    corner = slice(0, 43), slice(0, 35)  # `gsomp` takes seconds for a thousand pixels
+    np.save(scan / "corner.npy", np.load(scan / "scan.npy")[corner])
+    Image.fromarray(np.asarray(Image.open(scan / "photo.png"))[corner]).save(scan / "corner.png")
+    found = run(scan, "corner.png", "corner.npy", methods=("all",))
     assert [row["method"] for row in found["metrics"]] == list(EVALUATED)
     assert all(np.isfinite(row["psnr_db"]) for row in found["metrics"])
 

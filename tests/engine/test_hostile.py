@@ -192,8 +192,8 @@ def shorter_by_one(axis):
 
 
 def test_every_shape_that_contradicts_another_is_found_by_a_check(good, tmp_path):
-    names, told = arrays_of(good), {}
-    assert {"rgb/0/x", "results/paper/history/objective", "results/joint/fit/a/chi_square"} <= set(names)
+    names, told = [name for name in arrays_of(good) if name.startswith(("rgb", "patches", "results/joint"))], {}
+    assert {"rgb/0/x", "results/joint/history/objective", "results/joint/fit/a/chi_square"} <= set(names)
     store = shutil.copytree(good, tmp_path / "p.zarr")
     for name in names:
         kept = (store / name / "zarr.json").read_bytes()

@@ -35,13 +35,12 @@ def store(tmp_path_factory):
     place, energy = placement(at_mm=(0, 0), step_mm=1), ds.energy.values
     spec = PatchSpec(shape=counts.shape, dtype="u2", transform=place, energy_kev=energy)
     add_patch(path, "a", spec, ((row, counts[row : row + 32]) for row in range(0, ny, 32)))
-    for name, least in (("small", 512), ("r", 10)):
-        with levels_from(least):
-            options = SolveOptions(method="paper", atoms=6, iterations=2, steps=3)
-            solve(
-                plan_run(open_painting(path), name=name, options=options, resources=RunOptions(), slots=1),
-                LocalExecutor(1),
-            )
+    options = SolveOptions(method="paper", atoms=6, iterations=1, steps=3)
+    with levels_from(10):
+        solve(
+            plan_run(open_painting(path), name="r", options=options, resources=RunOptions(), slots=1),
+            LocalExecutor(1),
+        )
     return path
 
 
@@ -64,13 +63,11 @@ def test_a_large_result_is_answered_from_its_store(store, unfitted):
     ds = open_result(store, "r")
     for part in (ds, ds.xrf.hidden, ds.xrf.visible, ds.isel(y=slice(0, 8)), ds.isel(atom=[2, 0])):
         assert counts_of(part)
-    with pytest.raises(AssertionError, match="were fitted"):
-        counts_of(open_result(store, "small"))
 
 
 def test_what_is_stored_is_what_is_found(store, monkeypatch):
     ds = open_result(store, "r")
-    parts = (ds, ds.xrf.hidden, ds.isel(y=slice(0, 8)), ds.isel(atom=[2, 0]))
+    parts = (ds, ds.xrf.hidden.isel(y=slice(0, 8), atom=[2, 0]))
     right = [counts_of(part) for part in parts]
     assert sum(counts.sum() for counts in right[0]) > 0
     monkeypatch.setattr("xrfsr_dask.result.factors.stored_photons", lambda ds: None)

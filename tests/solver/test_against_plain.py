@@ -50,7 +50,7 @@ def all_counts(plan):
 )
 def test_two_iterations_are_those_of_the_paper(tmp_path, method, patches):
     painting = small_painting(tmp_path / "p.zarr", patches)
-    options = SolveOptions(method=method, atoms=5, iterations=2, steps=6, tolerance=0, dictionary_steps=4000)
+    options = SolveOptions(method=method, atoms=5, iterations=2, steps=6, tolerance=0, dictionary_steps=1500)
     plan = plan_run(painting, name="r", options=options, resources=RunOptions(tile=100), slots=1)
     executor, quiet = LocalExecutor(1), Silent()
     with state.locked(plan):
@@ -68,7 +68,7 @@ def test_two_iterations_are_those_of_the_paper(tmp_path, method, patches):
             for _ in range(options.steps):
                 Av, Anv = plain.abundance_step(Av, Anv, X, I, S, Dv, Dnv, Drgb, lam=0.1, gamma=1.01)
             Dv, Dnv, Drgb = plain.dictionary_steps(
-                Av, Anv, X, I, S, Dv, Dnv, Drgb, lam=lam, gamma=1.01, steps=4000
+                Av, Anv, X, I, S, Dv, Dnv, Drgb, lam=lam, gamma=1.01, steps=1500
             )
         got = state.open_generation(plan, now.generation)[:]
         np.testing.assert_allclose(got, np.concatenate([Av, Anv], -1), atol=2e-3)

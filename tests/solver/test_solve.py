@@ -25,6 +25,7 @@ from xrfsr_dask.solver.needs import task_bytes
 from xrfsr_dask.solver.outer import task_count
 from xrfsr_dask.store import create_painting, open_painting
 from xrfsr_dask.store.arrays import open_array, open_group
+from xrfsr_dask.store.results import PHOTONS, PYRAMID
 from xrfsr_dask.store.staging import work_area
 from xrfsr_dask.tiling.executor import LocalExecutor
 
@@ -124,6 +125,10 @@ def test_the_result_is_whole_labelled_and_explains_the_counts(solved):
         assert 0.5 < chi.mean() < 2
     assert tree["results/r/history/objective"].shape == (state.iteration,)
     tree.close()
+
+
+def test_a_small_result_has_nothing_that_spares_time_with_large_ones(solved):
+    assert not {PHOTONS, PYRAMID} & set(open_group(solved[0] / "results/r").keys())
 
 
 def test_nothing_is_left_in_the_work_area(solved):

@@ -106,7 +106,7 @@ class RunOptions:
             value = getattr(self, name)
             require(
                 value is None or (is_whole(value) and 1 <= value <= _MOST),
-                f"{name} must be a whole number from 1 to {_MOST:.0e}{unit}, got {shown(value)}.",
+                f"{name} must be at least 1{unit}, got {shown(value)}.",
             )
         require(
             is_whole(self.memory) and 0 < self.memory <= _MOST,
