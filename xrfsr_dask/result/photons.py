@@ -66,9 +66,9 @@ def found_photons(whole: Mixtures, energy_kev: np.ndarray, spots: float, named: 
 def write_photons(group: zarr.Group, spots: float) -> None:
     """Store those of a result, whose levels are there, beside its endmembers.
 
-    None where its axis tells no lines apart.
+    None where its axis tells no lines apart; no run of hours fails for want of them.
     """
-    with contextlib.suppress(InputError):
+    with contextlib.suppress(InputError, np.linalg.LinAlgError):
         found = found_photons(mixtures_in(group), read_finite(open_array(group, "energy")), spots)
         painted = [i for i, shell in enumerate(found.shells) if shell.element != "tube"]
         told = {"shells": [_name(found.shells[i]) for i in painted], "recognition": RECOGNITION}
