@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,6 +170,34 @@ def test_a_killed_export_goes_on(store, cube, suffix, tmp_path):
     export(store, target, ExportOptions(), progress=bar)
     assert bar.done[0] == 9
     np.testing.assert_allclose(read_back(target), cube, rtol=1e-5, atol=1e-5)
+
+
+class Killed(BaseException):
+    """Nothing after it is done."""
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2])
+@pytest.mark.parametrize("suffix", KINDS)
+def test_an_export_killed_while_it_is_put_in_place_is_ended(store, cube, suffix, moves, tmp_path, monkeypatch):
+    target, left = tmp_path / f"cube{suffix}", [moves]
+    for original in (Path.replace, Path.unlink):
+
+        def done(self, *args, original=original, **flags):
+            if not self.name.startswith("cube") or (".json" in self.name and args):
+                return original(self, *args, **flags)
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            return original(self, *args, **flags)
+
+        monkeypatch.setattr(Path, original.__name__, done)
+    with contextlib.suppress(Killed):  # two moves are more than some make
+        export(store, target, ExportOptions())
+    monkeypatch.undo()
+    if (tmp_path / f"{target.name}.partial.json").exists() or not target.exists():
+        export(store, target, ExportOptions())
+    np.testing.assert_allclose(read_back(target), cube, rtol=1e-5, atol=1e-5)
+    assert {file.name for file in tmp_path.iterdir()} <= {target.name, "cube.raw"}
 
 
 @pytest.mark.parametrize("suffix", [".zarr", ".zspy"])

@@ -58,12 +58,17 @@ def export(
     ds = _chosen(whole, options)
     part = _part(ds, f"{Path(path).stem}, {ds.attrs['result']}, {options.layer}", whole.energy.values)
     with output_folder(target.parent):
-        for file in {target, target.with_suffix(".raw") if target.suffix.lower() == ".rpl" else target}:
-            if file.exists():
-                raise InputError(f"{file} exists already; remove it or choose another name.")
         made, notes = (target.with_name(f"{target.name}.{word}") for word in ("partial", "partial.json"))
         blocks, asked = list(_blocks(part.shape[:2])), _fingerprint(ds, options, target)
-        done = _done(made, notes, asked)
+        done: int | None
+        values = target.with_suffix(".raw") if target.suffix.lower() == ".rpl" else target
+        if values.exists() and not made.exists() and _noted(notes) == (asked, len(blocks)):
+            done = len(blocks)  # stopped while it was put in place
+        else:
+            for file in (target, values):
+                if file.exists():
+                    raise InputError(f"{file} exists already; remove it or choose another name.")
+            done = _done(made, notes, asked)
         if done is None:
             _check_room(target.parent, part.n_byte)
             kind.create(made, part)
@@ -85,6 +90,7 @@ def export(
         except BaseException:
             _save(notes, asked, made, done)
             raise
+        _save(notes, asked, made, done)
         kind.finish(made, target, part)
         notes.unlink(missing_ok=True)
         return {"written": str(target), "format": kind.what, "shape": list(part.shape), "bytes": part.n_byte}
@@ -146,15 +152,21 @@ def _done(made: Path, notes: Path, asked: str) -> int | None:
     if not notes.exists():  # stopped while the empty file was made
         remove_tree(made) if made.is_dir() else made.unlink(missing_ok=True)
         return None
+    found = _noted(notes)
+    if found is None or found[0] != asked or not made.exists():
+        raise InputError(
+            f"{notes} is left of another export; remove it and {made.name}, or ask for the same again to go on."
+        )
+    return found[1]
+
+
+def _noted(notes: Path) -> tuple[str, int] | None:
+    """What was asked for and how many blocks of it were written; None where that cannot be read."""
     try:
         found = json.loads(notes.read_text(encoding="utf-8"))
-        if found["fingerprint"] == asked and made.exists():
-            return int(found["blocks"])
+        return str(found["fingerprint"]), int(found["blocks"])
     except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise InputError(
-        f"{notes} is left of another export; remove it and {made.name}, or ask for the same again to go on."
-    )
+        return None
 
 
 def _save(notes: Path, asked: str, made: Path, done: int) -> None:

@@ -44,7 +44,7 @@ class Controls:
             )  # fmt: skip
             self._shades.append((select, opacity, contrast))
             self.rows.append(row(label, select, opacity, contrast, sizing_mode="stretch_width"))
-        self.layers = RadioButtonGroup(labels=_LABELS, active=LAYERS.index(view.layer), name="layer", width=292)
+        self.layers = RadioButtonGroup(labels=_LABELS, active=LAYERS.index(view.layer), name="layer", width=320)
         self._photo = _slider("photograph", view.photo, 1.0, "photo")
         self._swipe = _slider("measured (%)", view.swipe, 100.0, "swipe")
         self.bar = row(self.layers, self._photo, self._swipe, sizing_mode="stretch_width")

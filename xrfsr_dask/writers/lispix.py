@@ -29,7 +29,8 @@ def finish(made: Path, target: Path, part: Part) -> None:
     """The header comes last: what has one is whole."""
     aside = target.with_name(f"{target.name}.new")
     aside.write_text(header(part), encoding="latin-1", errors="replace")  # as HyperSpy reads it
-    made.replace(target.with_suffix(".raw"))
+    if made.exists():
+        made.replace(target.with_suffix(".raw"))
     aside.replace(target)
 
 

@@ -55,7 +55,7 @@ class Format:
     write: Callable[[Path, Part, tuple[slice, slice], np.ndarray], None]
     """Put in the values (y, x, n_channel) of a rectangle of pixels."""
     finish: Callable[[Path, Path, Part], None]
-    """Move what was made from the first path to the second."""
+    """Move what was made from the first path to the second, or end what was stopped while it did."""
 
 
 def moved(made: Path, target: Path, part: Part) -> None:
@@ -63,7 +63,8 @@ def moved(made: Path, target: Path, part: Part) -> None:
     for file in files_below(made):
         if is_unfinished(file.name):
             file.unlink()
-    made.replace(target)
+    if made.exists():
+        made.replace(target)
 
 
 _HOMES = {
