@@ -25,8 +25,9 @@ from xrfsr_dask.commands.report import report
 from xrfsr_dask.errors import DamagedStoreError, StoreError, XrfsrError
 from xrfsr_dask.result import open_result
 from xrfsr_dask.solver import solve
+from xrfsr_dask.solver.standing import MOST_STAGES, State, checked
 from xrfsr_dask.store import open_painting
-from xrfsr_dask.store.arrays import new_array, new_group, open_array, open_group, read, read_finite
+from xrfsr_dask.store.arrays import new_array, new_group, open_array, open_group, read, read_finite, write
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.journal import add_line, as_line, read_record, write_record
 from xrfsr_dask.store.metadata import CHECKSUM, checksum_of
@@ -174,6 +175,57 @@ def test_no_room_is_made_for_what_is_not_there(tmp_path):
     with pytest.raises(DamagedStoreError, match="the chunk c/0 is missing"):
         read_finite(array)
     assert most_held(lambda: read_finite(array)) < 2**20
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "rgb/0/x/zarr.json", "results/joint/zarr.json"])
+def test_metadata_that_go_on_for_ever_are_named_and_not_read(store, name):
+    os.truncate(store / name, 2**31)
+    assert most_held(lambda: check_store(store)) < 20 * 2**20
+    assert any(damage.place == name for damage in check_store(store).damage)
+    assert most_held(lambda: open_result(store, "joint")) < 20 * 2**20
+
+
+@pytest.mark.parametrize("name", ["results/joint/abundance/c/0/0/0", "results/joint/history/objective/c/0"])
+def test_chunks_that_go_on_for_ever_are_named_and_not_read(store, name):
+    os.truncate(store / name, 2**31)
+    assert most_held(lambda: check_store(store)) < 20 * 2**20
+    assert [damage.place for damage in check_store(store).damage] == [name]
+
+
+def test_a_history_without_iterations_is_damage(store, tmp_path, capsys):
+    for array in (store / "results/joint/history").iterdir():
+        if array.is_dir():
+            forge(array / "zarr.json", sets("shape", []))
+            forge(array / "zarr.json", sets(*CHUNKS, []))
+            forge(array / "zarr.json", sets("dimension_names", []))
+    assert any("history" in damage.place for damage in check_store(store).damage)
+    assert main(["report", str(store), "--name", "joint", "--out", str(tmp_path / "r.html"), "--quiet"]) == 1
+    assert "history" in capsys.readouterr().err
+
+
+ENDLESS = 10**400
+
+
+@pytest.mark.parametrize(
+    ("node", "change"),
+    [
+        ("rgb/0", {"pitch_mm": ENDLESS}),
+        ("patches/a", {"gain": ENDLESS}),
+        ("patches/a", {"max_counts": ENDLESS}),
+        ("patches/a", {"transform": [[ENDLESS, 0, 0], [0, 1, 0], [0, 0, 1]]}),
+        ("results/joint", {"displacement_px": {"a": [ENDLESS, 0]}, "smoothed_px": {"a": 1.0}}),
+    ],
+)
+def test_numbers_without_end_are_named(store, node, change, capsys):
+    forge(store / node / "zarr.json", lambda found: found["attributes"].update(change))
+    for words in (
+        ["info", str(store)],
+        ["check", str(store), "--quiet"],
+        ["solve", str(store), "--name", "new"],
+    ):
+        main([*words, "--dry-run"] if words[0] == "solve" else words)
+        assert "unforeseen" not in capsys.readouterr().err
+    assert main(["check", str(store), "--quiet"]) == 1
 
 
 def arrays_of(store):
@@ -412,6 +464,34 @@ def test_states_that_contradict_themselves_are_no_readable_checkpoint(half_done,
     write_record(file, told)
     with pytest.raises(XrfsrError, match=r"run 'r' left no readable checkpoint .*--restart"):
         solve(planned(path, options, name="r", tile=50), LocalExecutor(1), resume=True)
+
+
+def test_a_state_of_joint_that_contradicts_itself_is_none(good):
+    plan = planned(good, OPTIONS["joint"], name="new")
+    assert checked(plan, State(passes=MOST_STAGES, generation=1))
+    for forged in ({"dictionary": 1}, {"iteration": 1, "history": [{"objective": 1.0}]}):
+        with pytest.raises(ValueError, match="its iteration is"):
+            checked(plan, State(**{"passes": MOST_STAGES, "generation": 1} | forged))
+
+
+@pytest.mark.parametrize(
+    "line", [{"objective": 10**400}, {"objective": 1.0, "../x": 1.0}, {"objective": "1"}, {"data": 1.0}]
+)
+def test_a_history_of_what_are_no_objectives_is_none(good, line):
+    plan = planned(good, OPTIONS["joint"], name="new")
+    state = State(passes=MOST_STAGES, generation=1, iteration=1, dictionary=1, history=[line])
+    with pytest.raises(ValueError, match="its history is not that of 1 iterations"):
+        checked(plan, state)
+
+
+@pytest.mark.parametrize(("name", "value"), [("energy", 5.0), ("x", -1.0)])
+def test_axes_that_do_not_rise_are_damage(store, name, value):
+    group = open_group(store / "results/joint", mode="r+")
+    array = open_array(group, name)
+    write(array, ..., np.full(array.shape, value))
+    with pytest.raises(DamagedStoreError, match=f"its {name} does not rise"):
+        open_result(store, "joint")
+    assert any(name in damage.what for damage in check_store(store).damage)
 
 
 @pytest.mark.parametrize(("number", "kind"), [("generation", "gen"), ("dictionary", "dictionary")])

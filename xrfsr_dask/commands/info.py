@@ -95,9 +95,9 @@ def patch_figures(patch: Patch) -> dict[str, Any]:
 def _unfinished(run: Place) -> dict[str, Any]:
     """Name and options of a run in progress; None for options where it cannot go on from its records."""
     try:
-        told = read_record(run / RUN)["fingerprint"]
+        told = dict(read_record(run / RUN)["fingerprint"])
         read_record(run / CHECKPOINT)
-    except (DamagedStoreError, KeyError):
+    except (DamagedStoreError, KeyError, TypeError, ValueError):
         return {"name": run.name, "options": None}
     options = {key.removeprefix(OPTION): value for key, value in told.items() if key.startswith(OPTION)}
     return {"name": run.name, "options": options}

@@ -17,6 +17,7 @@ from xrfsr_dask.store.arrays import holds, open_array, open_group, read, read_fi
 from xrfsr_dask.store.contents import ARRAYS
 from xrfsr_dask.store.metadata import CHECKSUM
 from xrfsr_dask.store.painting import names_of
+from xrfsr_dask.store.patches import rises
 from xrfsr_dask.store.places import Place
 from xrfsr_dask.store.results import LAYERS, TRUTH
 
@@ -66,13 +67,16 @@ def open_result(path: str | Path, name: str | None = None) -> xr.Dataset:
     parts = {part: open_array(group, part) for part in ("abundance", "endmember", "layer", "coverage", *_AXES)}
     _check_shapes(parts, f"{path}: result '{name}'")
     endmember = read_finite(parts["endmember"])
+    axes = {axis: read_finite(parts[axis]) for axis in _AXES}
+    for axis in (axis for axis, values in axes.items() if not rises(values)):
+        raise DamagedStoreError(f"{path}: result '{name}' is damaged: its {axis} does not rise.")
     ds = _assembled(
         abundance=lazy_stored(parts["abundance"]),
         cube=cube_variable(Stored(parts["abundance"]), endmember),
         endmember=endmember,
         layer=_layer_names(read(parts["layer"]), f"{path}: result '{name}'"),
         coverage=lazy_stored(parts["coverage"]),
-        axes={axis: read_finite(parts[axis]) for axis in _AXES},
+        axes=axes,
         attrs={"result": name} | _told(group.attrs),
     )
     for extra in ("region", "evidence"):

@@ -70,7 +70,7 @@ def roomy(
     """The plan of `plan_run`, from where photograph and patches lie alone: they need not be there yet."""
     cell = _cell_of(painting)
     whole = -(-max(painting.shape) // cell) * cell  # as large as any tile need be
-    asked = None if resources.tile is None else min(resources.tile, whole)
+    asked = whole if (resources.tile or 0) >= max(painting.shape) else resources.tile
     plan = Plan(painting=painting, name=name, options=options, cell=cell, tile=asked or cell)
     plan.tiles()  # refuses a tile that is not a whole number of cells
     if (need := KERNELS + start_bytes(plan)) > resources.memory:

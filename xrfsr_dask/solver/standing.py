@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,7 +74,8 @@ def checked(plan: Plan, state: State) -> State:
             f"{state.generation}, its dictionary {state.dictionary}"
         )
     told = state.history
-    if not isinstance(told, list) or len(told) != state.iteration or not all(map(_is_of_numbers, told)):
+    known = isinstance(told, list) and all(map(_is_of_numbers, told))
+    if not known or len(told) != state.iteration or any(line.keys() != told[0].keys() for line in told):
         raise ValueError(f"its history is not that of {state.iteration} iterations")
     return state
 
@@ -88,15 +90,15 @@ def _contradicts(plan: Plan, state: State) -> bool:
 
 def _contradicts_joint(plan: Plan, state: State) -> bool:
     """The same of `joint`, whose iterations come after its stages."""
-    stages_done = state.passes == MOST_STAGES and state.dictionary == state.iteration
-    return bool(state.iteration) and not stages_done
+    return state.dictionary != state.iteration or (state.iteration > 0 and state.passes != MOST_STAGES)
 
 
 def _is_of_numbers(line: Any) -> bool:
     return (
         isinstance(line, dict)
         and "objective" in line
-        and all(isinstance(v, int | float) for v in line.values())
+        and all(name.isidentifier() for name in line)
+        and all(isinstance(v, int | float) and abs(v) <= sys.float_info.max for v in line.values())
     )
 
 

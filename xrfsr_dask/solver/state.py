@@ -261,7 +261,7 @@ def load(plan: Plan, fingerprint: dict[str, Any]) -> State | None:
         before = told["fingerprint"]
         refuse_changes(plan.name, before, json.loads(json.dumps(fingerprint)))
         return checked(plan, State(**read_record(plan.base / CHECKPOINT)["state"]))
-    except (DamagedStoreError, KeyError, TypeError, ValueError) as error:
+    except (DamagedStoreError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ResumeError(
             f"run '{plan.name}' left no readable checkpoint ({first_line(error)}); begin again with --restart."
         ) from error

@@ -15,11 +15,13 @@ import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
 from xrfsr_dask.progress import Progress, Silent
-from xrfsr_dask.store.arrays import fault_of, open_array, open_group, read
+from xrfsr_dask.store.arrays import fault_of, open_array, open_group, read, read_finite
+from xrfsr_dask.store.bounded import most_stored
 from xrfsr_dask.store.contents import KINDS, half_moved, listed_arrays, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
 from xrfsr_dask.store.painting import FORMAT, FORMAT_VERSION, GROUPS, absolute, open_painting
-from xrfsr_dask.store.places import Place, file_bytes, files_below, folders, leads_inside, really
+from xrfsr_dask.store.patches import rises
+from xrfsr_dask.store.places import Place, file_bytes, files_below, folders, leads_inside, really, size_of
 from xrfsr_dask.store.remarks import remarks
 from xrfsr_dask.store.results import PYRAMID, stored_levels
 from xrfsr_dask.store.shapes import misfits
@@ -264,6 +266,10 @@ def _contradictions(root: Place, result: Place) -> Iterator[Damage]:
             stored_levels(solved)
     except StoreError as error:
         yield Damage(str((result / PYRAMID).relative_to(root)), first_line(error))
+    for axis in ("energy", "y", "x"):
+        with contextlib.suppress(StoreError):  # told where it is read
+            if not rises(read_finite(open_array(solved, axis))):
+                yield Damage(str((result / axis).relative_to(root)), f"its {axis} does not rise")
     try:
         remarks(solved, 1.0)
     except DamagedStoreError as error:
@@ -277,7 +283,7 @@ def _n_stored(array: zarr.Array) -> int:
 def _damaged_chunks(
     root: Place, folder: Place, array: zarr.Array, progress: Progress, *, partly: bool
 ) -> Iterator[Damage]:
-    stored = array.shards or array.chunks
+    stored, most = array.shards or array.chunks, most_stored(array)
     counts = [range(-(-n // c)) for n, c in zip(array.shape, stored, strict=True)]
     if not partly and _n_stored(array) > _MANY and (there := len(files_below(folder / "c"))) < _MANY:
         few = f"only {there} of the {_n_stored(array)} chunks of its shape {array.shape} are there"
@@ -295,6 +301,9 @@ def _damaged_chunks(
             yield Damage(str(place.relative_to(root)), "what lies there is no file")
         elif not leads_inside(place, root):
             yield Damage(str(place.relative_to(root)), "a link leads out of the store; put the chunk there")
+        elif (n_byte := size_of(place) or 0) > most:
+            longer = f"it has {n_byte} bytes, more than the {most} of a whole one"
+            yield Damage(str(place.relative_to(root)), longer)
         elif what := _fault(array, region):
             yield Damage(str(place.relative_to(root)), what)
         progress.advance()

@@ -40,6 +40,7 @@ MOST_PX = 10**10
 
 _PHOTO_CHUNK = 512  # px
 _BANDS = (1, 3)
+_MOST_MM = 1e9  # of a pixel
 _SMALLEST_LEVEL = 512  # px; the pyramid stops once a level fits this
 _ROWS = 64  # of a photograph that are halved at a time
 
@@ -212,7 +213,7 @@ def open_painting(path: str | Place) -> Painting:
         )
     ny, nx, n_band = image.shape
     pitch_mm, transfer = level.attrs.get("pitch_mm"), level.attrs.get("transfer")
-    if not isinstance(pitch_mm, int | float) or not pitch_mm > 0 or transfer not in TRANSFERS:
+    if not isinstance(pitch_mm, int | float) or not 0 < pitch_mm < _MOST_MM or transfer not in TRANSFERS:
         raise DamagedStoreError(
             f"{path} is damaged: rgb/0 says pitch_mm {pitch_mm!r} and transfer {transfer!r}, "
             f"a length and one of {', '.join(TRANSFERS)} were expected."

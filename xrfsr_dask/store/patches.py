@@ -100,7 +100,10 @@ class Patch:
 
     def energy_kev(self) -> np.ndarray:
         """Energy axis, float64 of shape (n_channel,), keV."""
-        return read_finite(open_array(open_group(self.path), "energy", self.shape[2:]))
+        energy = read_finite(open_array(open_group(self.path), "energy", self.shape[2:]))
+        if not rises(energy):
+            raise DamagedStoreError(f"{self.path / 'energy'} is damaged: the energy axis does not rise.")
+        return energy
 
     def mean_spectrum(self) -> np.ndarray:
         """Mean counts per spot, float64 of shape (n_channel,)."""
@@ -233,5 +236,5 @@ def open_patch(store_path: str | Place, name: str) -> Patch:
             max_counts=float(attrs["max_counts"]),
             total_counts=float(attrs["total_counts"]),
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise StoreError(f"{store_path}: patch '{name}' lacks or garbles the attribute {error}.") from error

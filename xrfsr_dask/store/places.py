@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Protocol, Self, TypeVar, cast
 
-from xrfsr_dask.errors import OptionError
+from xrfsr_dask.errors import DamagedStoreError, OptionError
 from xrfsr_dask.store import local
 from xrfsr_dask.store.bucket import SCHEME, Prefix
 from xrfsr_dask.store.moves import is_forsaken
@@ -52,6 +52,8 @@ class Place(Protocol):
     def replace(self, target: Self, /) -> Any: ...
     def rename(self, target: Self, /) -> Any: ...
 
+
+_MOST_BYTES = 2**26  # of metadata, or of the records of a run
 
 P = TypeVar("P", bound=Place)
 
@@ -163,11 +165,14 @@ def size_of(file: Place) -> int | None:
 
 
 def file_bytes(file: Place) -> bytes:
-    """All bytes of a file; `DamagedStoreError` for what is none, as a pipe that would be read for ever."""
+    """All bytes of a file of metadata or records; `DamagedStoreError` for what is none, as a pipe that would be
+    read for ever, or is longer than any."""
     if isinstance(file, S3Path):
         return file.read_bytes()
     with local.opened(_local(file).parent, file.name) as found:
-        return found.read()
+        if (n_byte := os.fstat(found.fileno()).st_size) > _MOST_BYTES:
+            raise DamagedStoreError(f"{file} is damaged: its {n_byte} bytes are more than {_MOST_BYTES}.")
+        return bytes(found.read())
 
 
 def ends(files: Sequence[Place], n: int) -> list[bytes]:

@@ -184,7 +184,7 @@ def stored_levels(group: zarr.Group) -> dict[int, tuple[zarr.Array, zarr.Array]]
 def history_of(group: zarr.Group) -> dict[str, np.ndarray]:
     """The objective of a result and its parts, float64 (n_iteration,) each; empty where none was kept."""
     names = below(group, "history") if holds(group, "history") else []
-    n = open_array(group, f"history/{names[0]}").shape[:1] if names else ()
+    n = (open_array(group, f"history/{names[0]}").shape or (1,))[:1] if names else ()
     return {name: read_finite(open_array(group, f"history/{name}", n)) for name in names}
 
 
@@ -201,7 +201,7 @@ def out_of_place(group: zarr.Group, pitch_mm: float) -> list[str]:
         found, smoothed = (dict(attributes.get(name, {})) for name in ("displacement_px", "smoothed_px"))
         offsets = {name: [_finite(v) for v in found[name]] for name in smoothed}
         return [displaced(name, y, x, pitch_mm) for name, (y, x) in offsets.items()]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         place = place_of(group)
         raise DamagedStoreError(f"{place} is damaged: it tells no displacements of its patches.") from error
 

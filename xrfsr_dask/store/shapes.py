@@ -65,7 +65,7 @@ def _of_result(place: str, abundance: Shape, shapes: Mapping[str, Shape]) -> Ite
     yield f"{place}/{PHOTONS}", (*atoms, *shapes.get(f"{place}/{PHOTONS}", ())[1:])
     series = [path for path in shapes if path.startswith(f"{place}/history/")]
     for path in series:
-        yield path, shapes[series[0]][:1]
+        yield path, (shapes[series[0]] or (1,))[:1]
     for path in shapes:
         _, _, patch = path.partition(f"{place}/fit/")
         name, _, array = patch.partition("/")

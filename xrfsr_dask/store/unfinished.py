@@ -46,9 +46,14 @@ def faulty_records(run: Place) -> Iterator[tuple[str, str]]:
     for name in (RUN, CHECKPOINT, LOCK):
         if (run / name).exists() or (name != LOCK and (run / CHECKPOINT).exists()):
             try:
-                read_record(run / name)
+                found = read_record(run / name)
             except DamagedStoreError as error:
                 yield name, first_line(error)
+                continue
+            if name == CHECKPOINT and not _lists_arrays(found):
+                yield name, "it does not list the arrays that are whole"
+            if name == RUN and not isinstance(found.get("fingerprint", {}), dict):
+                yield name, "it does not tell what the run depends on"
     if has_started(run) and not (run / CHECKPOINT).exists():
         yield CHECKPOINT, "the checkpoint is missing"
     for folder in _named(run):
@@ -101,6 +106,11 @@ def is_void(run: Place, place: str) -> bool:
     except (DamagedStoreError, KeyError, TypeError, ValueError):
         return False
     return superseded(place.split("/")[1], **named)
+
+
+def _lists_arrays(checkpoint: dict[str, Any]) -> bool:
+    listed = checkpoint.get("whole")
+    return isinstance(listed, list) and all(isinstance(name, str) and is_inside(name) for name in listed)
 
 
 def whole_arrays(run: Place) -> list[str]:
