@@ -24,10 +24,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Three at once, as two leave a quarter of two cores idle: they wait for processes, disks and one another. The slow
-# ones, which measure time and memory, one by one.
+# Two at once; the slow ones, which measure time and memory, one by one.
 test: lint
-	$(BIN)/pytest -q -rs -m "not slow" -n 3 --dist worksteal
+	$(BIN)/pytest -q -rs -m "not slow" -n 2 --dist worksteal
 
 test-all: test
 	$(BIN)/pytest -q -m slow

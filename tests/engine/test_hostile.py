@@ -466,6 +466,25 @@ def test_states_that_contradict_themselves_are_no_readable_checkpoint(half_done,
         solve(planned(path, options, name="r", tile=50), LocalExecutor(1), resume=True)
 
 
+@pytest.mark.parametrize(
+    "name", ["dictionary-*/Dnv", "dictionary-*/Kn", "dictionary-*/projected/a", "gen-*/abundance"]
+)
+def test_arrays_of_a_run_that_have_another_shape_are_named_when_it_goes_on(half_done, tmp_path, name):
+    path = shutil.copytree(half_done, tmp_path / "p.zarr")
+    for array in run_folder(path).glob(f"*/{name}"):
+        forge(array / "zarr.json", shorter_by_one(1))
+    with pytest.raises(StoreError, match=rf"{name.split('/')[-1]} is damaged: its shape is .*--restart"):
+        solve(planned(path, PAPER, name="r", tile=50), LocalExecutor(1), resume=True)
+
+
+def test_energies_of_any_patch_that_fall_are_damage(store):
+    energy = open_array(open_group(store / "patches/a", mode="r+"), "energy")
+    write(energy, ..., read(energy)[::-1].copy())
+    assert [d.place for d in check_store(store).damage] == ["patches/a/energy"]
+    with pytest.raises(DamagedStoreError, match="patches/a/energy is damaged: the energy axis does not rise"):
+        planned(store, PAPER, name="new")
+
+
 def test_a_state_of_joint_that_contradicts_itself_is_none(good):
     plan = planned(good, OPTIONS["joint"], name="new")
     assert checked(plan, State(passes=MOST_STAGES, generation=1))

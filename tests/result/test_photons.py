@@ -16,7 +16,7 @@ from xrfsr_dask.result.mixtures import mixtures_of
 from xrfsr_dask.result.photons import found_photons
 from xrfsr_dask.solver import plan_run, solve
 from xrfsr_dask.store import PatchSpec, add_patch, create_painting, open_painting, placement
-from xrfsr_dask.store.arrays import open_array, open_group
+from xrfsr_dask.store.arrays import open_array, open_group, write
 from xrfsr_dask.store.check import check_store
 from xrfsr_dask.store.metadata import set_attributes
 from xrfsr_dask.store.places import as_place
@@ -104,6 +104,11 @@ def names(shells):
     return harm
 
 
+def fewer_than_none(path):
+    array = open_array(open_group(path / "results/r", mode="r+"), PHOTONS)
+    write(array, ..., -array[...] - 1.0)
+
+
 def no_metadata(path):
     (path / "results/r" / PHOTONS / "zarr.json").unlink()
 
@@ -111,7 +116,8 @@ def no_metadata(path):
 @pytest.mark.parametrize(
     "harm",
     [
-        harm_chunk, no_metadata, names(["Pb L"]), names(["Qq L", "Pb"]), names(3), names([1]), names(["", " "]),
+        harm_chunk, no_metadata, fewer_than_none,
+        names(["Pb L"]), names(["Qq L", "Pb"]), names(3), names([1]), names(["", " "]),
     ],
 )  # fmt: skip
 def test_what_is_damaged_is_told_by_name(store, tmp_path, harm):

@@ -89,7 +89,10 @@ def stored_photons(ds: xr.Dataset) -> Photons | None:
     if array.attrs.get("recognition") != RECOGNITION or not np.array_equal(energy, ds.energy.values):
         return None
     shells = _shells(array, energy)
-    return Photons(shells, read_finite(open_array(group, PHOTONS, (len(endmember), len(shells)))), endmember)
+    found = read_finite(open_array(group, PHOTONS, (len(endmember), len(shells))))
+    if found.size and found.min() < 0:
+        raise DamagedStoreError(f"{place_of(array)} is damaged: there are fewer photons than none.")
+    return Photons(shells, found, endmember)
 
 
 def spots_of(painting: Painting) -> float:

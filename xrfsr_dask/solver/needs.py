@@ -43,14 +43,14 @@ def bytes_by_tile(plan: Plan) -> Callable[[int], int]:
 
 def start_bytes(plan: Plan) -> int:
     """Bytes the start (13) needs in the driver: the sampled spots, once more with colours, and codes."""
-    n_channel = plan.painting.patches[0].shape[2]
+    n_channel = plan.n_channel
     return 4 * min(plan.options.start_spots, _spots(plan)) * (3 * n_channel + 8 * plan.options.atoms)
 
 
 def disk_bytes(plan: Plan) -> int:
     """Bytes on disk while the run goes on, at most: state, and the result as it is put together."""
     pixels, spots = _stored_pixels(plan), _spots(plan)
-    n_channel = plan.painting.patches[0].shape[2]
+    n_channel = plan.n_channel
     state = 4 * pixels * plan.atoms
     endmembers = 8 * plan.atoms * (n_channel + plan.atoms)
     last = result_bytes(plan)
@@ -67,7 +67,7 @@ def result_bytes(plan: Plan) -> int:
     """Bytes of the result on disk."""
     pixels, spots = _stored_pixels(plan), _spots(plan)
     maps = 2 if plan.options.method == "joint" else 1  # coverage, and evidence
-    n_channel = plan.painting.patches[0].shape[2]
+    n_channel = plan.n_channel
     levels = sum(_padded(plan, shape) for shape in level_shapes(plan.painting.shape).values())
     return 4 * (pixels * (plan.atoms + maps) + levels * (plan.atoms + 1) + spots + plan.atoms * n_channel)
 
@@ -113,7 +113,7 @@ def _block_bytes(plan: Plan) -> int:
     near, widest = Scan(plan).most_around(), max(map(_footprint_bytes, plan.windows()))
     pixels = (plan.cell + 2 * edge_margin_px(step)) ** 2
     joined = min(pixels, PIXELS_AT_ONCE) * 16 * near
-    each = 8 * min(MOST_DIRECTIONS, plan.painting.patches[0].shape[2])  # scores, once; their noise and weights
+    each = 8 * min(MOST_DIRECTIONS, plan.n_channel)  # scores, once; their noise and weights
     said = near * (each + KEPT * (4 * CENTRES + 2 * each))
     drawn = 8 * CENTRES + 2000  # for each pixel, beyond the block where edges are sought
     whole = 40 * near**2 + joined + near * widest + max(pixels * drawn, plan.cell**2 * drawn + said)
@@ -122,7 +122,7 @@ def _block_bytes(plan: Plan) -> int:
 
 def _chunk_bytes(plan: Plan) -> int:
     """A chunk of counts and its float copies, the abundances or the photograph below it, the sums."""
-    n_channel, most = plan.painting.patches[0].shape[2], 0
+    n_channel, most = plan.n_channel, 0
     for patch in plan.painting.patches:
         windows = plan.beam(patch).windows().reshape(*patch.shape[:2], 4)
         seen = 4 * plan.atoms * reach(windows, plan.block_side(patch, plan.atoms))

@@ -50,7 +50,8 @@ def plan_run(
         raise OptionError(f"'{TRUTH}' is kept for the known truth of a phantom; choose another --name.")
     if not painting.patches:
         raise StoreError(f"{painting.path} holds no patch yet; add one with `xrfsr add`.")
-    _ = painting.energy_kev  # refuses a store without it before any work
+    for patch in painting.patches:
+        patch.energy_kev()  # refuses one without it, or whose energies fall, before any work
     require_free(painting, name)
     if options.device == "gpu":
         gpu()  # refused where there is none, before any work

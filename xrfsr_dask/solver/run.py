@@ -89,6 +89,11 @@ class Plan:
         return patch.gain / self.unit_gain
 
     @property
+    def n_channel(self) -> int:
+        """Of all patches."""
+        return self.painting.patches[0].shape[2]
+
+    @property
     def n_visible(self) -> int:
         """Visible endmembers; baseline #1 has none, so the photograph has no say."""
         if self.layers:

@@ -142,7 +142,8 @@ def _receipt(told: dict[str, Any]) -> Receipt | None:
 
 def open_generation(plan: Plan, generation: int) -> zarr.Array:
     """The abundances of a generation, (y, x, atom)."""
-    return open_array(open_group(_generation_path(plan, generation), mode="r+"), "abundance")
+    group = open_group(_generation_path(plan, generation), mode="r+")
+    return open_array(group, "abundance", (*plan.painting.shape, plan.atoms))
 
 
 def _generation_path(plan: Plan, generation: int) -> Place:
@@ -174,12 +175,18 @@ def load_dictionaries(plan: Plan, number: int) -> Dictionaries:
 
 def load_matrix(plan: Plan, number: int, name: str) -> np.ndarray:
     """One of Dv, Dnv, Drgb, Kn, Kvn, float64."""
-    return read_finite(open_array(open_group(_dictionary_path(plan, number)), name))
+    shape = {
+        "Drgb": (plan.n_visible, plan.painting.n_band),
+        "Kn": (plan.n_hidden, plan.n_hidden),
+        "Kvn": (plan.n_visible, plan.n_hidden),
+    }.get(name, (None, plan.n_channel))
+    return read_finite(open_array(open_group(_dictionary_path(plan, number)), name, shape))
 
 
 def open_projected(plan: Plan, number: int, patch: str) -> zarr.Array:
     """``C = X Dnv^T`` of a patch, (spot_y, spot_x, atom)."""
-    return open_array(open_group(_dictionary_path(plan, number) / "projected", mode="r+"), patch)
+    group = open_group(_dictionary_path(plan, number) / "projected", mode="r+")
+    return open_array(group, patch, (*plan.painting.patch(patch).shape[:2], plan.n_hidden))
 
 
 def new_spot_arrays(plan: Plan, group: zarr.Group, n: int) -> None:

@@ -160,9 +160,10 @@ def below(group: zarr.Group, name: str) -> list[str]:
     return sorted(there | {path.removeprefix(begins).split("/")[0] for path in listed})
 
 
-def open_array(group: zarr.Group, name: str, shape: tuple[int, ...] | None = None) -> zarr.Array:
-    """An array of `group` by its path inside it, of a shape where one is told, its metadata verified and found
-    to be ours before Zarr acts on them; raises `StoreError` naming what is missing or wrong."""
+def open_array(group: zarr.Group, name: str, shape: tuple[int | None, ...] | None = None) -> zarr.Array:
+    """An array of `group` by its path inside it, of a shape where one is told (None: any number), its metadata
+    verified and found to be ours before Zarr acts on them; raises `StoreError` naming what is missing or
+    wrong."""
     metadata = place_of(group) / name / NAME
     found = metadata_at(metadata)
     if found is None:
@@ -179,11 +180,16 @@ def open_array(group: zarr.Group, name: str, shape: tuple[int, ...] | None = Non
         raise DamagedStoreError(
             f"{where(group)}/{name}: metadata not readable ({first_line(error)})."
         ) from error
-    if shape is not None and array.shape != shape:
+    if shape is not None and not _fits(array.shape, shape):
+        wanted = str(shape).replace("None", "any")
         raise DamagedStoreError(
-            f"{where(group)}/{name} is damaged: its shape is {array.shape}, {shape} was expected."
+            f"{where(group)}/{name} is damaged: its shape is {array.shape}, {wanted} was expected."
         )
     return array
+
+
+def _fits(found: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    return len(found) == len(shape) and all(n in (None, m) for m, n in zip(found, shape, strict=True))
 
 
 def _understood(found: dict[str, Any]) -> ArrayV3Metadata:

@@ -15,7 +15,7 @@ import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
 from xrfsr_dask.progress import Progress, Silent
-from xrfsr_dask.store.arrays import fault_of, open_array, open_group, read, read_finite
+from xrfsr_dask.store.arrays import fault_of, open_array, open_group, place_of, read, read_finite
 from xrfsr_dask.store.bounded import most_stored
 from xrfsr_dask.store.contents import KINDS, half_moved, listed_arrays, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
@@ -231,6 +231,9 @@ def _missing(root: Place) -> Iterator[Damage]:
     for result in sorted(root.glob("results/*")):
         if result not in passed:
             yield from _contradictions(root, result)
+    for patch in sorted(root.glob("patches/*")):
+        with contextlib.suppress(StoreError):  # told where metadata are read
+            yield from _falling(root, open_group(patch), ("energy",))
     for kind in KINDS:
         with contextlib.suppress(DamagedStoreError):  # told where metadata are read
             for name in lost(root, kind):
@@ -255,6 +258,14 @@ def _gone_of_those_listed(root: Place, group: Place) -> Iterator[Damage]:
         yield Damage(str((group / NAME).relative_to(root)), first_line(error))
 
 
+def _falling(root: Place, group: zarr.Group, axes: Iterable[str]) -> Iterator[Damage]:
+    """Axes of a patch or result that do not rise."""
+    for axis in axes:
+        with contextlib.suppress(StoreError):  # told where it is read
+            if not rises(read_finite(open_array(group, axis))):
+                yield Damage(str((place_of(group) / axis).relative_to(root)), f"its {axis} does not rise")
+
+
 def _contradictions(root: Place, result: Place) -> Iterator[Damage]:
     """What a result says of itself that cannot be."""
     try:
@@ -266,10 +277,7 @@ def _contradictions(root: Place, result: Place) -> Iterator[Damage]:
             stored_levels(solved)
     except StoreError as error:
         yield Damage(str((result / PYRAMID).relative_to(root)), first_line(error))
-    for axis in ("energy", "y", "x"):
-        with contextlib.suppress(StoreError):  # told where it is read
-            if not rises(read_finite(open_array(solved, axis))):
-                yield Damage(str((result / axis).relative_to(root)), f"its {axis} does not rise")
+    yield from _falling(root, solved, ("energy", "y", "x"))
     try:
         remarks(solved, 1.0)
     except DamagedStoreError as error:

@@ -210,7 +210,7 @@ def save_start(plan: Plan, D: np.ndarray, n_held: int) -> None:
 
 def load_start(plan: Plan) -> np.ndarray:
     """As saved."""
-    return _get(plan, "start")
+    return _get(plan, "start", (None, plan.n_channel))
 
 
 def load_held(plan: Plan) -> int:
@@ -239,7 +239,8 @@ def new_spots(plan: Plan, name: str, n: int, patches: Iterable[str] | None = Non
 
 def open_spots(plan: Plan, name: str, patch: str) -> zarr.Array:
     """One of `SPOT_ARRAYS` of a patch."""
-    return open_array(open_group(_path(plan, name), mode="r+"), patch)
+    shape = (*plan.painting.patch(patch).shape[:2], None)
+    return open_array(open_group(_path(plan, name), mode="r+"), patch, shape)
 
 
 def new_weights(plan: Plan, grid: tuple[int, int], most: int) -> None:
@@ -281,5 +282,5 @@ def _put(group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...]
     write_values(group, name, np.asarray(values), dims)
 
 
-def _get(plan: Plan, name: str) -> np.ndarray:
-    return read_finite(open_array(open_group(plan.work / _FOLDER), name))
+def _get(plan: Plan, name: str, shape: tuple[int | None, ...] | None = None) -> np.ndarray:
+    return read_finite(open_array(open_group(plan.work / _FOLDER), name, shape))
