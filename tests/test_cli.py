@@ -115,7 +115,7 @@ def test_bad_solves_are_refused(bench, capsys):
     refused(capsys, [*solve, "--name", "zarr.json"], "cannot be the name of a result")
     both = ["--processes", "--scheduler", "tcp://127.0.0.1:1"]
     refused(capsys, [*solve, *both], "give --processes or --scheduler")
-    refused(capsys, [*solve, "--tile", "70"], "70 px is not a whole number of 50-px cells; try 50 or 100")
+    refused(capsys, [*solve, "--tile", "55"], "55 px is not a whole number of 50-px cells; try 50 or 100")
     refused(capsys, [*solve, "--atoms", "0"], "atoms must lie between 1 and 1000, got 0")
     refused(capsys, [*solve, "--hidden-atoms", "0"], "--hidden-atoms must lie between 1 and 200, got 0")
     refused(capsys, [*solve, "--gamma", "0"], "unrecognized arguments: --gamma 0", status=2)
