@@ -101,6 +101,15 @@ def test_a_run_beside_one_of_another_name_is_refused_until_that_is_dead(tmp_path
     assert (path / "results/r").is_dir()
 
 
+def all_together(*calls):
+    """Make calls in as many threads, and wait for all of them."""
+    threads = [threading.Thread(target=call) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def test_of_runs_of_many_names_that_begin_together_one_goes_on(tmp_path):
     path, on, told = tmp_path / "p.zarr", [], []
     narrow_painting(path)
@@ -118,11 +127,7 @@ def test_of_runs_of_many_names_that_begin_together_one_goes_on(tmp_path):
             if len(told) == 5:
                 ended.set()
 
-    threads = [threading.Thread(target=run, args=(plan,)) for plan in plans]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    all_together(*(partial(run, plan) for plan in plans))
     assert len(on) == 1
     assert len(told) == 5
     assert all(f"run '{on[0]}' is being worked on" in words for words in told)
@@ -142,11 +147,7 @@ def test_of_many_that_begin_together_one_holds_the_lock(tmp_path):
         except StoreError as error:
             told.append(str(error))
 
-    threads = [threading.Thread(target=run) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    all_together(*[run] * 8)
     assert len(held) == 1
     assert len(told) == 7
     assert not path.exists()

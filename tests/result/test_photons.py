@@ -143,7 +143,6 @@ def test_shells_are_named_and_the_tubes_are_left_out(store):
 
 
 def test_an_axis_without_lines_has_none():
-
     ds = scene("lead")
     with pytest.raises(InputError, match="no line"):
         found_photons(mixtures_of(ds), np.linspace(60.0, 70.0, ds.sizes["energy"]), 100.0)

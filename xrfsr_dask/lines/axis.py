@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from xrfsr_dask.lines.background import snip, varied
-from xrfsr_dask.lines.peaks import Shell, cores, escapes, escaping, known_by, shapes
+from xrfsr_dask.lines.peaks import Shell, cores, escapes, escaping, known_by, shapes, share_of
 from xrfsr_dask.lines.tables import fwhm_channels
 
 _STRIP = 64  # channels; 19 of 82 shapes and backgrounds lie in one at most
@@ -89,7 +89,7 @@ class Axis:
 
     def share_of(self, element: str, line: str) -> np.ndarray:
         """Share of a line in the photons of each shell, float64 (n_shell,); 0 for shells of other elements."""
-        return np.array([s.share(line) if s.element == element else 0.0 for s in self.shells])
+        return share_of(element, line, self.shells)
 
 
 def axis_of(energy_kev: np.ndarray, mean: np.ndarray, shells: list[Shell], noise_kev2: float) -> Axis:

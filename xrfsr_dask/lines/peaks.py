@@ -137,6 +137,11 @@ def fitted_line(
     )
 
 
+def share_of(element: str, line: str, shells: Iterable[Shell]) -> np.ndarray:
+    """Share of a line in the photons of each shell, float64 (n_shell,); 0 for shells of other elements."""
+    return np.array([shell.share(line) if shell.element == element else 0.0 for shell in shells])
+
+
 def known_by(element: str, shells: Iterable[Shell]) -> Shell | None:
     """The shell an element is recognised by: K up to 20 keV, else L, else M; the first there is."""
     there = [shell for shell in shells if shell.element == element]

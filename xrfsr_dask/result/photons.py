@@ -12,7 +12,7 @@ import xarray as xr
 import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, InputError
-from xrfsr_dask.lines.peaks import Shell, shells_on
+from xrfsr_dask.lines.peaks import Shell, share_of, shells_on
 from xrfsr_dask.lines.recognition import TUBE_KV, usual_axis
 from xrfsr_dask.result.levels import known_group
 from xrfsr_dask.result.mixtures import Mixtures, mixtures_in, photons_in
@@ -37,8 +37,7 @@ class Photons:
 
     def counts_of(self, element: str, line: str) -> np.ndarray:
         """Net counts of a line in each endmember, float64 (n_atom,)."""
-        share = [shell.share(line) if shell.element == element else 0.0 for shell in self.shells]
-        return np.asarray(self.of @ share)
+        return np.asarray(self.of @ share_of(element, line, self.shells))
 
 
 @one_thread()  # of several, small systems wait for one another
@@ -85,11 +84,10 @@ def stored_photons(ds: xr.Dataset) -> Photons | None:
         return None
     endmember = read_finite(open_array(group, "endmember")).astype(float)
     energy = read_finite(open_array(group, "energy", endmember.shape[1:]))
-    array = open_array(group, PHOTONS)
+    array = open_array(group, PHOTONS, (len(endmember), None))
     if array.attrs.get("recognition") != RECOGNITION or not np.array_equal(energy, ds.energy.values):
         return None
-    shells = _shells(array, energy)
-    found = read_finite(open_array(group, PHOTONS, (len(endmember), len(shells))))
+    shells, found = _shells(array, energy), read_finite(array)
     if found.size and found.min() < 0:
         raise DamagedStoreError(f"{place_of(array)} is damaged: there are fewer photons than none.")
     return Photons(shells, found, endmember)
@@ -106,8 +104,9 @@ def _shells(array: zarr.Array, energy_kev: np.ndarray) -> list[Shell]:
     with contextlib.suppress(AttributeError, InputError, LookupError, TypeError):
         elements = dict.fromkeys(name.split()[0] for name in names)
         known = {_name(shell): shell for shell in shells_on(energy_kev, elements, "", TUBE_KV)}
-        return [known[name] for name in names]
-    raise DamagedStoreError(f"{place_of(array)} is damaged: it names no shells of elements.")
+        if len(names) == array.shape[1]:
+            return [known[name] for name in names]
+    raise DamagedStoreError(f"{place_of(array)} is damaged: its {array.shape[1]} shells are not named.")
 
 
 def _name(shell: Shell) -> str:

@@ -15,7 +15,7 @@ import zarr
 
 from xrfsr_dask.errors import DamagedStoreError, StoreError, first_line
 from xrfsr_dask.progress import Progress, Silent
-from xrfsr_dask.store.arrays import fault_of, open_array, open_group, place_of, read, read_finite
+from xrfsr_dask.store.arrays import fault_of, open_array, open_group, read, read_finite
 from xrfsr_dask.store.bounded import most_stored
 from xrfsr_dask.store.contents import KINDS, half_moved, listed_arrays, lost
 from xrfsr_dask.store.metadata import CHECKSUM, NAME, read_metadata
@@ -44,6 +44,7 @@ _REQUIRED = {
 }
 
 
+_AXES = ("energy", "y", "x")
 _MANY = 100_000  # chunks of one array; where few of so many are there, they are told of together
 
 
@@ -90,12 +91,7 @@ def check_store(path: str | Path, progress: Progress | None = None) -> CheckRepo
         for folder, array in arrays
         if 0 in array.shape
     )
-    damage.extend(
-        Damage(f"{place}/{NAME}", f"its shape is {found}, {expected} was expected")
-        for place, found, expected in misfits(
-            {str(folder.relative_to(root)): array.shape for folder, array in arrays}
-        )
-    )
+    damage.extend(_contradicting(root, arrays))
     unfinished = _unfinished(root, arrays, damage)
     report.expect(sum(_n_stored(array) for _, array in arrays))
     for folder, array in arrays:
@@ -103,6 +99,23 @@ def check_store(path: str | Path, progress: Progress | None = None) -> CheckRepo
     damage = [found for found in dict.fromkeys(damage) if _stands(root, found)]
     damage = damage or not_opened  # what was found piece by piece says more
     return CheckReport(len(arrays), sum(_n_stored(array) for _, array in arrays), tuple(damage))
+
+
+def _contradicting(root: Place, arrays: list[tuple[Place, zarr.Array]]) -> Iterator[Damage]:
+    """Shapes that contradict one another, and, of the other arrays, axes that do not rise."""
+    by_place = {str(folder.relative_to(root)): array for folder, array in arrays}
+    wrong = {
+        place: (found, expected)
+        for place, found, expected in misfits({p: a.shape for p, a in by_place.items()})
+    }
+    for place, (found, expected) in wrong.items():
+        yield Damage(f"{place}/{NAME}", f"its shape is {found}, {expected} was expected")
+    for place, array in by_place.items():
+        axis = place.rpartition("/")[2]
+        if axis in _AXES and place not in wrong:
+            with contextlib.suppress(StoreError):  # told where its chunks are read
+                if not rises(read_finite(array)):
+                    yield Damage(place, f"its {axis} does not rise")
 
 
 def _faulty_metadata(root: Place, folder: Place, arrays: list[tuple[Place, zarr.Array]]) -> Iterator[Damage]:
@@ -231,9 +244,6 @@ def _missing(root: Place) -> Iterator[Damage]:
     for result in sorted(root.glob("results/*")):
         if result not in passed:
             yield from _contradictions(root, result)
-    for patch in sorted(root.glob("patches/*")):
-        with contextlib.suppress(StoreError):  # told where metadata are read
-            yield from _falling(root, open_group(patch), ("energy",))
     for kind in KINDS:
         with contextlib.suppress(DamagedStoreError):  # told where metadata are read
             for name in lost(root, kind):
@@ -258,14 +268,6 @@ def _gone_of_those_listed(root: Place, group: Place) -> Iterator[Damage]:
         yield Damage(str((group / NAME).relative_to(root)), first_line(error))
 
 
-def _falling(root: Place, group: zarr.Group, axes: Iterable[str]) -> Iterator[Damage]:
-    """Axes of a patch or result that do not rise."""
-    for axis in axes:
-        with contextlib.suppress(StoreError):  # told where it is read
-            if not rises(read_finite(open_array(group, axis))):
-                yield Damage(str((place_of(group) / axis).relative_to(root)), f"its {axis} does not rise")
-
-
 def _contradictions(root: Place, result: Place) -> Iterator[Damage]:
     """What a result says of itself that cannot be."""
     try:
@@ -277,7 +279,6 @@ def _contradictions(root: Place, result: Place) -> Iterator[Damage]:
             stored_levels(solved)
     except StoreError as error:
         yield Damage(str((result / PYRAMID).relative_to(root)), first_line(error))
-    yield from _falling(root, solved, ("energy", "y", "x"))
     try:
         remarks(solved, 1.0)
     except DamagedStoreError as error:

@@ -65,7 +65,7 @@ def held(path: Place, what: str) -> Iterator[None]:
         A living process holds it; the message begins with `what` and names process, machine and time.
     """
     if (holder := _taken(path)) is not None:
-        raise StoreError(f"{what} is being worked on by {_named(holder)}; wait for it or stop it.")
+        raise _busy(what, holder)
     with _kept(path):
         yield
 
@@ -73,10 +73,7 @@ def held(path: Place, what: str) -> Iterator[None]:
 def require_free(path: Place, what: str) -> None:
     """Refuse, as `held` does, while a living process holds the lock at `path`; it is not taken."""
     if (holder := _living(path)) is not None:
-        raise StoreError(
-            f"{what} is being worked on by {_named(holder)}, and a store has one run at a time; wait for it or "
-            "stop it."
-        )
+        raise _busy(what, holder, ", and a store has one run at a time")
 
 
 def _taken(path: Place) -> dict[str, Any] | None:
@@ -171,6 +168,10 @@ def _beat(path: Place, ended: threading.Event) -> None:
         with contextlib.suppress(OSError, StoreError):
             if is_mine(path):
                 touch_again(path)
+
+
+def _busy(what: str, holder: dict[str, Any], why: str = "") -> StoreError:
+    return StoreError(f"{what} is being worked on by {_named(holder)}{why}; wait for it or stop it.")
 
 
 def _named(holder: dict[str, Any]) -> str:

@@ -144,12 +144,8 @@ def check_array(path: Place, metadata: dict[str, Any]) -> None:
     try:
         shape = _sizes(metadata["shape"], least=0)
         chunks = _sizes(metadata["chunk_grid"]["configuration"]["chunk_shape"], least=1)
-        kind, foreign = (
-            str(metadata["data_type"]),
-            _foreign(metadata["codecs"], chunks, str(metadata["data_type"])),
-        )
-        sharded = metadata["codecs"][0]["name"] == "sharding_indexed"
-        fill = metadata["fill_value"]
+        kind, codecs, fill = str(metadata["data_type"]), metadata["codecs"], metadata["fill_value"]
+        foreign, sharded = _foreign(codecs, chunks, kind), _is_sharded(codecs)
         regular = metadata["chunk_grid"]["name"] == "regular"
         separator = metadata["chunk_key_encoding"].get("configuration", {}).get("separator", "/")
         default = (metadata["chunk_key_encoding"]["name"], separator) == ("default", "/")
@@ -182,7 +178,7 @@ def _sizes(values: Any, *, least: int) -> tuple[int, ...]:
 def _foreign(listed: Any, chunks: tuple[int, ...], kind: str) -> str:
     """What codecs are, where they are not as xrfsr writes them for a data type; empty where they are."""
     known = _PLAIN if kind.startswith("float") or kind.endswith("64") else _PACKED
-    if [codec["name"] for codec in listed] != ["sharding_indexed"]:
+    if not _is_sharded(listed):
         return _foreign_chain(listed, known)
     shard = listed[0]["configuration"]
     sides = _sizes(shard["chunk_shape"], least=1)
@@ -196,14 +192,16 @@ def _foreign(listed: Any, chunks: tuple[int, ...], kind: str) -> str:
     return _foreign_chain(shard["index_codecs"], _PLAIN) or _foreign_chain(shard["codecs"], known)
 
 
+def _is_sharded(listed: Any) -> bool:
+    return [codec["name"] for codec in listed] == ["sharding_indexed"]
+
+
 def _foreign_chain(listed: Any, known: list[str]) -> str:
     names = [str(codec["name"]) for codec in listed]
     if names != known:
         return ", ".join(f"'{name[:40]}'" for name in names)[:80] or "[]"
     for name, codec in zip(names, listed, strict=True):
-        settings = codec.get("configuration", {})
-        if other := {
-            key: value for key, value in settings.items() if value not in _SETTINGS[name].get(key, ())
-        }:
-            return f"{names}, '{name}' with {other}"[:80]
+        for key, value in codec.get("configuration", {}).items():
+            if value not in _SETTINGS[name].get(key, ()):
+                return f"{names}, '{name}' with {key} {value!r}"[:80]
     return ""

@@ -110,7 +110,7 @@ def is_void(run: Place, place: str) -> bool:
 
 def _lists_arrays(checkpoint: dict[str, Any]) -> bool:
     listed = checkpoint.get("whole")
-    return isinstance(listed, list) and all(isinstance(name, str) and is_inside(name) for name in listed)
+    return isinstance(listed, list) and all(map(is_inside, listed))
 
 
 def whole_arrays(run: Place) -> list[str]:
